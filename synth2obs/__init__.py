@@ -1,0 +1,1 @@
+"""Measure and close the gap between theoretical stellar spectra and what telescopes see."""

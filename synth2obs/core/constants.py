@@ -1,0 +1,16 @@
+"""Physical constants and names that must be the same everywhere."""
+
+import math
+
+C_KMS = 299_792.458
+"""Speed of light in km/s (CODATA, exact)."""
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+"""Full width at half maximum of a Gaussian in units of its sigma."""
+
+MAD_TO_SIGMA = 1.4826
+"""Scale that turns a median absolute deviation into a Gaussian sigma."""
+
+SHARD_FORMAT = "synth2obs/1"
+METRICS_FORMAT = "synth2obs-metrics/1"
+BUNDLE_FORMAT = "synth2obs-bundle/1"

@@ -1,0 +1,104 @@
+"""Files that are either whole or absent: written beside their target, then renamed over it."""
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from synth2obs.core.errors import OutputError
+
+REMEDIES = {
+    errno.ENOSPC: "free some space or choose another disk",
+    errno.EDQUOT: "your quota is used up: free some space or choose another disk",
+    errno.EROFS: "the disk is read-only: choose another folder",
+    errno.EACCES: "you may not write there: choose another folder or change its permissions",
+    errno.EPERM: "you may not write there: choose another folder or change its permissions",
+    errno.EISDIR: "a folder of that name is in the way: choose another name",
+    errno.ENOTDIR: "a file is in the way of the folder: choose another folder",
+    errno.EEXIST: "a file is in the way of the folder: choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What a user can do about each kind of failure to write."""
+
+
+@contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """A temporary path in the folder of ``target`` that becomes ``target`` when the block succeeds.
+
+    The temporary file keeps the suffix of the target, is flushed to the disk before it is renamed,
+    and is removed when the block raises; the old target stays as it was until then. Missing folders
+    are created. The block must have closed the file when it ends.
+
+    Args:
+        target: File to write.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        OutputError: If the file cannot be written; other exceptions of the block pass unchanged.
+    """
+    target = Path(os.path.realpath(target))
+    temporary = target.with_name(f".{target.stem[:64]}.{secrets.token_hex(4)}.partial{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+        _flush(target.parent)
+    except OSError as error:
+        if not _concerns(error, temporary, target):
+            raise
+        raise _output_error(error, target) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, content: bytes) -> None:
+    """Write bytes so that ``path`` holds either the old content or all of the new.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json_atomic(path: str | Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; NaN and infinities are refused.
+
+    Raises:
+        OutputError: If the file cannot be written.
+        ValueError: If the value holds a number that JSON does not know.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, (text + "\n").encode())
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _concerns(error: OSError, temporary: Path, target: Path) -> bool:
+    """Whether an error is about this output, and not about another file that the block read."""
+    if not isinstance(error.filename, (str, os.PathLike)):
+        return True
+    named = Path(error.filename)
+    return named in (temporary, target) or named in target.parents
+
+
+def _output_error(error: OSError, target: Path) -> OutputError:
+    reason = error.strerror or str(error) or type(error).__name__
+    remedy = REMEDIES.get(error.errno or 0, "choose another file or folder")
+    return OutputError(f"cannot write {target}: {reason}; {remedy}")

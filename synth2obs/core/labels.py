@@ -1,0 +1,76 @@
+"""Stellar labels: names, units and the range in which a grid knows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+UNITS = {"teff": "K", "logg": "dex(cm s-2)", "vmic": "km/s", "vsini": "km/s"}
+"""Units of the labels that are not plain dex."""
+
+
+def unit_of(name: str) -> str:
+    """The unit of a label; every abundance is in dex."""
+    return UNITS.get(name, "dex")
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The labels of a grid, in order, with their range and their centre.
+
+    Args:
+        names: Label names, e.g. ``("teff", "logg", "fe_h", …)``.
+        lower, upper: Range of the grid, in the labels' units, shape (K,) each.
+        default: Value used for a label that a user leaves out, shape (K,).
+    """
+
+    names: tuple[str, ...]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    default: NDArray[np.float64]
+
+    @classmethod
+    def from_values(cls, names: tuple[str, ...], values: NDArray[np.float64]) -> "LabelSpace":
+        """The range of a table of labels, shape (N, K).
+
+        Left-out abundances default to solar ([X/Fe] = 0), everything else to the middle.
+        """
+        lower, upper = values.min(axis=0), values.max(axis=0)
+        middle = 0.5 * (lower + upper)
+        solar = [name.endswith("_fe") or name == "fe_h" for name in names]
+        default = np.where(solar, np.clip(0.0, lower, upper), middle)
+        return cls(tuple(names), lower, upper, default)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Column of a label.
+
+        Raises:
+            KeyError: If the grid does not have it; the message lists the labels it has.
+        """
+        if name not in self.names:
+            raise KeyError(f"unknown label {name!r}; the grid has {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def table(self, labels: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        """Label columns, broadcast against each other, as a table of shape (N, K).
+
+        Raises:
+            KeyError: For an unknown label.
+            ValueError: For a label that is not finite.
+        """
+        columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in labels.values()))
+        rows = len(columns[0]) if columns else 1
+        table = np.tile(self.default, (rows, 1))
+        for name, column in zip(labels, columns, strict=True):
+            if not np.all(np.isfinite(column)):
+                raise ValueError(f"label {name!r} in {unit_of(name)} must be finite, got {column}")
+            table[:, self.index(name)] = column
+        return table
+
+    def outside(self, table: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each label of each star lies outside the grid, shape (N, K)."""
+        return (table < self.lower) | (table > self.upper)

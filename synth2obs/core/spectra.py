@@ -1,0 +1,86 @@
+"""A table of spectra of one domain, in memory: the same fields as a shard on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectra:
+    """Spectra of one grid or survey. N stars, P pixels, G line-spread groups.
+
+    Args:
+        domain: Name of the grid or survey, e.g. ``miles``.
+        kind: ``grid`` or ``survey``.
+        wavelength: Vacuum Å, shape (P,) if shared or (N, P) if each star has its own.
+        segment: Detector of each pixel, shape (P,).
+        flux: Shape (N, P), finite.
+        ivar: Inverse variance, shape (N, P), 0 for a bad pixel; None for a grid.
+        flags: The survey's own bits, shape (N, P), or None.
+        flag_names: Name of each bit.
+        id: Unique star names, shape (N,).
+        rv, rv_error: km/s, positive receding, NaN = unknown, shape (N,).
+        snr: Median signal to noise per pixel, shape (N,).
+        lsf_sigma: Gaussian σ in Å, shape (G, P).
+        lsf_group: Row of ``lsf_sigma`` that each star has, shape (N,).
+        labels, label_errors: Columns of shape (N,), NaN = unknown.
+        frame: ``rest`` or ``barycentric``.
+        flux_kind: ``normalized``, ``relative`` or ``absolute``.
+        air_formula: How air wavelengths became vacuum; empty if they were vacuum.
+        provenance: Where it came from: sources with sha256, licence, citation, how errors were made.
+    """
+
+    domain: str
+    kind: str
+    wavelength: Floats
+    segment: NDArray[np.integer[Any]]
+    flux: Floats
+    ivar: Floats | None
+    id: NDArray[np.str_]
+    lsf_sigma: Floats
+    lsf_group: NDArray[np.integer[Any]]
+    rv: Floats
+    rv_error: Floats
+    snr: Floats
+    flags: NDArray[np.uint32] | None = None
+    flag_names: Mapping[int, str] = field(default_factory=dict)
+    labels: Mapping[str, Floats] = field(default_factory=dict)
+    label_errors: Mapping[str, Floats] = field(default_factory=dict)
+    frame: str = "rest"
+    flux_kind: str = "relative"
+    air_formula: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    @property
+    def shared_wavelength(self) -> bool:
+        """Whether all stars have the same pixels."""
+        return self.wavelength.ndim == 1
+
+    def take(self, rows: NDArray[Any]) -> "Spectra":
+        """The same table with only the given rows (an index or a boolean array)."""
+
+        def pick(value: Any) -> Any:
+            return None if value is None else value[rows]
+
+        return replace(
+            self,
+            wavelength=self.wavelength if self.shared_wavelength else self.wavelength[rows],
+            flux=self.flux[rows],
+            ivar=pick(self.ivar),
+            flags=pick(self.flags),
+            id=self.id[rows],
+            lsf_group=self.lsf_group[rows],
+            rv=self.rv[rows],
+            rv_error=self.rv_error[rows],
+            snr=self.snr[rows],
+            labels={name: column[rows] for name, column in self.labels.items()},
+            label_errors={name: column[rows] for name, column in self.label_errors.items()},
+        )

@@ -1,0 +1,1 @@
+"""Floor 2: decoder, emulator, morph, gap, critic, and the bridge that composes them."""

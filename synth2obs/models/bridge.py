@@ -1,0 +1,252 @@
+"""The bridge: one decoder, one label branch, and a model of every survey; saved as safetensors and JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from synth2obs.core.constants import BUNDLE_FORMAT
+from synth2obs.core.errors import ModelError
+from synth2obs.core.labels import LabelSpace
+from synth2obs.models.checkpoint import load_tensors, save_tensors
+from synth2obs.models.decoder import Decoder
+from synth2obs.models.emulator import KernelEmulator, LabelScale
+from synth2obs.models.label_prior import LabelPrior
+from synth2obs.models.population import Population
+from synth2obs.models.solve import Coefficients
+from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.physics.instrument import Instrument
+
+WEIGHTS = "bridge.safetensors"
+FINGERPRINT_TOLERANCE = 1e-4
+
+
+class Bridge(nn.Module):
+    """Theory and surveys in one latent space.
+
+    Args:
+        labels: The grid's labels.
+        decoder: Latent → rest-frame flux.
+        emulator: Scaled labels → latent.
+        scale: Labels ↔ scaled labels.
+        surveys: One model per survey.
+        population: Stellar-evolution prior, or None.
+        card: What a stranger should know: grid, data digests, licence, versions, resolved config.
+    """
+
+    def __init__(
+        self,
+        labels: LabelSpace,
+        decoder: Decoder,
+        emulator: KernelEmulator,
+        scale: LabelScale,
+        surveys: Mapping[str, SurveyModel],
+        population: Population | None = None,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.labels, self.decoder, self.emulator, self.scale = labels, decoder, emulator, scale
+        self.models = nn.ModuleDict(dict(surveys))
+        self.population = population
+        self.card = dict(card or {})
+
+    @property
+    def surveys(self) -> tuple[str, ...]:
+        """Names of the surveys."""
+        return tuple(self.models.keys())
+
+    def survey(self, name: str) -> SurveyModel:
+        """The model of a survey.
+
+        Raises:
+            ModelError: If this bridge does not know it; the message lists those it knows.
+        """
+        if name not in self.models:
+            raise ModelError(f"unknown survey {name!r}; this model knows {', '.join(self.surveys)}")
+        model = self.models[name]
+        assert isinstance(model, SurveyModel)
+        return model
+
+    def label_prior(self, *, population: bool = True) -> LabelPrior:
+        """Prior over scaled labels, with or without stellar evolution."""
+        return LabelPrior(self.labels, self.scale, self.population if population else None)
+
+    def instrument(
+        self,
+        survey: str,
+        wavelength: ArrayLike | None = None,
+        segment: ArrayLike | None = None,
+        lsf_sigma: ArrayLike | None = None,
+        lsf_group: ArrayLike | None = None,
+    ) -> Instrument:
+        """Doppler, line spread and pixels of a survey; its usual pixels unless others are given."""
+        model = self.survey(survey)
+        return Instrument(
+            self.decoder.rest_wavelength,
+            model.wavelength if wavelength is None else wavelength,
+            model.segment if segment is None else segment,
+            model.lsf_sigma if lsf_sigma is None else lsf_sigma,
+            self.decoder.rest_sigma,
+            lsf_group,
+        )
+
+    def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
+        """Coefficients of `SurveyModel.functions` at scaled labels x, and ∂/∂x.
+
+        Args:
+            survey: Whose morph and gap.
+            x: Scaled labels, shape (B, K), float64.
+            morphed: False gives plain theory: no morph, no gap.
+        """
+        model, latent, by_x = self.survey(survey), self.emulator(x), self.emulator.jacobian(x)
+        if not morphed:
+            plain = model.coefficients(self.decoder, latent)
+            return Coefficients(*_without_gap(plain.value, plain.jacobian @ by_x, model.config.features))
+        moved = model.coefficients(self.decoder, model.morph(latent)[0])
+        return Coefficients(moved.value, moved.jacobian @ (model.morph_jacobian(latent) @ by_x))
+
+    @torch.no_grad()
+    def rest_flux(self, labels: NDArray[np.float64], survey: str | None = None) -> Tensor:
+        """Rest-frame flux of labels in their units, (N, K) → (N, L): theory, or what a survey sees of it."""
+        x = self.scale(torch.as_tensor(labels, dtype=torch.float64))
+        if survey is None:
+            return self.decoder(self.emulator(x).float())
+        coefficients = self.from_labels(survey, x).value.float()
+        return coefficients @ self.survey(survey).functions(self.decoder)[:, :-1].T
+
+    @torch.no_grad()
+    def predict(self, labels: ArrayLike, survey: str, rv: ArrayLike = 0.0) -> NDArray[np.float32]:
+        """Morphed, shifted, broadened, pixel-integrated spectra on the survey's usual pixels.
+
+        Args:
+            labels: In the grid's units and order, shape (N, K).
+            survey: One of `surveys`.
+            rv: km/s, positive receding, scalar or shape (N,).
+
+        Returns:
+            Normalised flux, shape (N, P), NaN where the grid does not reach.
+
+        Raises:
+            ModelError: For an unknown survey, a wrong number of labels or a value that is not finite.
+        """
+        table = self._checked(labels)
+        velocity = torch.as_tensor(np.broadcast_to(np.asarray(rv, float), len(table)).copy())
+        if not bool(torch.isfinite(velocity).all()):
+            raise ModelError("rv in km/s must be finite; use 0 for the rest frame")
+        return self._project(self.rest_flux(table, survey), survey, velocity)
+
+    def _checked(self, labels: ArrayLike) -> NDArray[np.float64]:
+        table = np.atleast_2d(np.asarray(labels, dtype=float))
+        if table.ndim != 2 or table.shape[1] != len(self.labels):
+            raise ModelError(
+                f"labels must have shape (N, {len(self.labels)}), got {np.shape(labels)}; "
+                f"the columns are {', '.join(self.labels.names)}"
+            )
+        if not np.isfinite(table).all():
+            name = self.labels.names[int(np.argwhere(~np.isfinite(table))[0, 1])]
+            raise ModelError(f"label {name!r} must be finite; drop the star or give a value")
+        return table
+
+    def _project(self, flux: Tensor, survey: str, rv: Tensor) -> NDArray[np.float32]:
+        model, instrument = self.survey(survey), self.instrument(survey)
+        native = instrument(flux, rv, float(model.width_scale))
+        covered = instrument.valid(rv, float(model.width_scale))
+        return native.masked_fill(~covered, torch.nan).numpy()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the bundle: weights, config, label ranges, card and fingerprint. Atomic; no pickle."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        meta = {
+            "format": BUNDLE_FORMAT,
+            "labels": {
+                "names": list(self.labels.names),
+                "lower": self.labels.lower.tolist(),
+                "upper": self.labels.upper.tolist(),
+                "default": self.labels.default.tolist(),
+            },
+            "decoder": {
+                "latent": self.decoder.latent,
+                "rank": self.decoder.rank,
+                "hidden": self.decoder.branch.inner.out_features,
+            },
+            "emulator": {"length": self.emulator.length},
+            "surveys": {name: asdict(self.survey(name).config) for name in self.surveys},
+            "card": self.card,
+            "fingerprint": self._fingerprint(),
+        }
+        tensors = {k: v for k, v in self.state_dict().items() if not k.startswith("population.")}
+        save_tensors(target / WEIGHTS, tensors, meta)
+        return target
+
+    def _fingerprint(self) -> dict[str, list[float]]:
+        """Flux of the default labels at a few pixels of every survey: checked when a bundle is loaded."""
+        chosen = {}
+        for name in self.surveys:
+            flux = self.predict(self.labels.default[None], name)[0]
+            chosen[name] = [float(value) for value in np.nan_to_num(flux)[:: max(1, len(flux) // 8)]]
+        return chosen
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Bridge":
+        """Read a bundle.
+
+        Raises:
+            ModelError: If it is damaged, of another format, or does not reproduce its fingerprint.
+        """
+        path = Path(folder) / WEIGHTS
+        if not path.exists():
+            raise ModelError(f"{path}: no such file; give the folder that Bridge.save wrote")
+        tensors, meta = load_tensors(path)
+        if meta.get("format") != BUNDLE_FORMAT:
+            raise ModelError(
+                f"{path}: format {meta.get('format')!r}, expected {BUNDLE_FORMAT!r}; train or convert it again"
+            )
+        bridge = cls._empty(tensors, meta)
+        bridge.load_state_dict(tensors, strict=False)
+        bridge.eval()
+        bridge._check_fingerprint(path, meta["fingerprint"])
+        return bridge
+
+    @classmethod
+    def _empty(cls, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> "Bridge":
+        names = meta["labels"]["names"]
+        ranges = {key: np.asarray(meta["labels"][key]) for key in ("lower", "upper", "default")}
+        space = LabelSpace(tuple(names), **ranges)
+        decoder = Decoder(
+            tensors["decoder.rest_wavelength"], tensors["decoder.rest_sigma"], **meta["decoder"]
+        )
+        emulator = KernelEmulator(
+            len(space), decoder.latent, len(tensors["emulator.centres"]), meta["emulator"]["length"]
+        )
+        surveys = {}
+        for name, sizes in meta["surveys"].items():
+            pixels = (tensors[f"models.{name}.{key}"] for key in ("wavelength", "segment", "lsf_sigma"))
+            surveys[name] = SurveyModel(SurveyConfig(**sizes), *pixels)
+        return cls(space, decoder, emulator, LabelScale(space), surveys, Population.load(), meta["card"])
+
+    def _check_fingerprint(self, path: Path, expected: Mapping[str, list[float]]) -> None:
+        for name, values in self._fingerprint().items():
+            difference = np.abs(np.subtract(values, expected[name])).max()
+            if not difference < FINGERPRINT_TOLERANCE:
+                raise ModelError(
+                    f"{path}: {name} spectra differ from the saved fingerprint by {difference:.1e}; "
+                    "the file or the installed versions changed since it was written"
+                )
+
+    def card_json(self) -> str:
+        """The card as text."""
+        return json.dumps(self.card, indent=1, sort_keys=True)
+
+
+def _without_gap(value: Tensor, jacobian: Tensor, features: int) -> tuple[Tensor, Tensor]:
+    value, jacobian = value.clone(), jacobian.clone()
+    value[:, -features:] = 0.0
+    jacobian[:, -features:] = 0.0
+    return value, jacobian

@@ -1,0 +1,141 @@
+"""What a bridge knows of one survey: morph, gap, density, noise and the survey's own width of lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from synth2obs.models.decoder import Decoder
+from synth2obs.models.flow import Density, FlowConfig, Morph
+from synth2obs.models.gap import Gap
+from synth2obs.models.solve import Coefficients
+
+BEND = 2.5
+"""Labels in the gap's features level off at this many grid standard deviations, so that it never runs away."""
+
+JACOBIAN_STEP = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyConfig:
+    """Sizes of a survey's parts.
+
+    Args:
+        latent: Length D of the latent.
+        samples: Length L of the rest grid.
+        gap_degree: Degree of the gap in (Teff, log g, [Fe/H]): 0, 1 or 2.
+        continuum_order: Degree of the Chebyshev continuum on each detector.
+        morph_layers, morph_hidden: Size of the morph; 0 layers leave its affine part alone.
+        density_layers, density_hidden: Size of the density.
+    """
+
+    latent: int
+    samples: int
+    gap_degree: int = 1
+    continuum_order: int = 16
+    morph_layers: int = 2
+    morph_hidden: int = 32
+    density_layers: int = 4
+    density_hidden: int = 32
+
+    @property
+    def features(self) -> int:
+        """Number of features of the gap."""
+        return (1, 4, 10)[self.gap_degree]
+
+
+class SurveyModel(nn.Module):
+    """One survey's parts; the identity, without gap, until it is trained.
+
+    Args:
+        config: Sizes.
+        wavelength: The survey's usual native pixels in vacuum Å, shape (P,).
+        segment: Detector of each pixel, shape (P,).
+        lsf_sigma: Gaussian σ in Å at these pixels, shape (P,).
+    """
+
+    wavelength: Tensor
+    segment: Tensor
+    lsf_sigma: Tensor
+    width_scale: Tensor
+    width_scale_error: Tensor
+    correlation: Tensor
+    readout: Tensor
+
+    def __init__(self, config: SurveyConfig, wavelength: Tensor, segment: Tensor, lsf_sigma: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("wavelength", wavelength.double())
+        self.register_buffer("segment", segment.long())
+        self.register_buffer("lsf_sigma", lsf_sigma.double())
+        self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
+        self.register_buffer("correlation", torch.ones((), dtype=torch.float64))
+        self.register_buffer("readout", torch.zeros(3, config.latent, dtype=torch.float64))
+        self.morph = Morph(
+            config.latent, FlowConfig(layers=config.morph_layers, hidden=config.morph_hidden)
+        ).double()
+        self.density = Density(
+            config.latent, config=FlowConfig(layers=config.density_layers, hidden=config.density_hidden)
+        ).double()
+        self.gap = Gap(config.features, config.samples)
+
+    def functions(self, decoder: Decoder) -> Tensor:
+        """All that is projected, on the rest grid: mean, trunk, gap, scatter; shape (L, 1 + K + F + 1)."""
+        return torch.cat(
+            [
+                decoder.mean[:, None],
+                decoder.trunk.table(),
+                self.gap.mean.T,
+                self.gap.scatter.sqrt()[:, None],
+            ],
+            dim=1,
+        )
+
+    def features(self, u: Tensor) -> Tensor:
+        """The gap's features at survey latents u, shape (B, F)."""
+        return _features(self._labels(u)[0], self.config.gap_degree)[0]
+
+    def coefficients(self, decoder: Decoder, u: Tensor) -> Coefficients:
+        """Coefficients of `functions` (but the scatter) at survey latents u (float64), and ∂/∂u."""
+        bent, by_u = self._labels(u)
+        features, slope = _features(bent, self.config.gap_degree)
+        narrow = u.to(decoder.branch.skip.dtype)
+        value = torch.cat([torch.ones_like(u[:, :1]), decoder.branch(narrow).to(u.dtype), features], dim=1)
+        jacobian = torch.cat(
+            [torch.zeros_like(u)[:, None], decoder.branch.jacobian(narrow).to(u.dtype), slope @ by_u], dim=1
+        )
+        return Coefficients(value, jacobian)
+
+    def _labels(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised (5040 K / Teff, log g, [Fe/H]) read linearly from u, bent at ±BEND; and ∂/∂u."""
+        bent = BEND * torch.tanh(u @ self.readout.T / BEND)
+        return bent, (1.0 - (bent / BEND).square())[..., None] * self.readout
+
+    def morph_jacobian(self, u: Tensor) -> Tensor:
+        """∂T/∂u by forward differences in float64, shape (B, D, D)."""
+        batch, dim = u.shape
+        shifted = u[:, None, :] + JACOBIAN_STEP * torch.eye(dim, dtype=u.dtype)
+        moved = self.morph(shifted.reshape(-1, dim))[0].view(batch, dim, dim)
+        return ((moved - self.morph(u)[0][:, None]) / JACOBIAN_STEP).mT
+
+
+def _features(values: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+    """Polynomial features of three values, shape (B, F), and their Jacobian (B, F, 3)."""
+    count, size = values.shape
+    eye = torch.eye(size, dtype=values.dtype)
+    parts, slopes = [torch.ones_like(values[:, :1])], [values.new_zeros(count, 1, size)]
+    if degree >= 1:
+        parts.append(values)
+        slopes.append(eye.expand(count, -1, -1))
+    if degree >= 2:
+        rows, columns = torch.triu_indices(size, size).unbind()
+        parts.append(values[:, rows] * values[:, columns])
+        slopes.append(eye[rows] * values[:, columns, None] + eye[columns] * values[:, rows, None])
+    return torch.cat(parts, dim=1), torch.cat(slopes, dim=1)
+
+
+def names_of(surveys: nn.ModuleDict) -> Sequence[str]:
+    """Survey names in order."""
+    return tuple(surveys.keys())

@@ -1,0 +1,77 @@
+"""The table that a terminal shows when a run has ended."""
+
+from typing import TYPE_CHECKING, Any
+
+from synth2obs.reports.checks import check_metrics
+from synth2obs.reports.content import DASH, fixed, percent
+from synth2obs.reports.results import LABELS, METHODS, Metrics, measured
+from synth2obs.reports.tables import smallest
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+def baseline_table(metrics: Metrics) -> "Table":
+    """Anchored rms and label recovery of every method on every survey; the best of each column is bold.
+
+    Args:
+        metrics: Contents of ``metrics.json``.
+
+    Returns:
+        A `rich.table.Table`: one row per survey and method, rms in % of the continuum, labels as
+        bias ± scatter against the literature.
+
+    Raises:
+        DataError: If the metrics are malformed.
+    """
+    from rich.table import Table
+
+    check_metrics(metrics)
+    caption = "rms at literature labels; labels: bias ± scatter against the literature, held-out stars"
+    table = Table(title="theory against observation", caption=caption)
+    table.add_column("survey", style="cyan")
+    table.add_column("method")
+    for title in ("rms (%)", "change", *(f"{name} ({unit})" for name, unit, _ in LABELS.values())):
+        table.add_column(title, justify="right", no_wrap=True)
+    for survey, row in metrics["surveys"].items():
+        _add_survey(table, survey, row)
+        table.add_section()
+    return table
+
+
+def _add_survey(table: "Table", survey: str, row: Any) -> None:
+    from rich.text import Text
+
+    rms = {method: measured(row, "anchored_rms", method) for method in METHODS}
+    best = {"rms": smallest(rms)} | {label: smallest(_biases(row, label)) for label in LABELS}
+    for position, method in enumerate(METHODS):
+        cells = [Text(survey if position == 0 else ""), Text(METHODS[method])]
+        cells.append(_bold(percent(rms[method]), method in best["rms"]))
+        cells.append(Text(_change(rms["theory"], rms[method]) if method != "theory" else ""))
+        cells += [_bold(_recovery(row, method, label), method in best[label]) for label in LABELS]
+        table.add_row(*cells)
+
+
+def _biases(row: Any, label: str) -> dict[str, float | None]:
+    return {method: measured(row, "label_recovery", method, label, "bias") for method in METHODS}
+
+
+def _recovery(row: Any, method: str, label: str) -> str:
+    digits = LABELS[label][2]
+    bias, scatter = (measured(row, "label_recovery", method, label, name) for name in ("bias", "scatter"))
+    if bias is None:
+        return DASH
+    return f"{fixed(bias, digits, sign=True)} ± {fixed(scatter, digits)}"
+
+
+def _change(before: float | None, after: float | None) -> str:
+    if before is None or after is None or before <= 0:
+        return DASH
+    return f"{percent(after / before - 1.0, 0, sign=True)} %"
+
+
+def _bold(text: str, best: bool) -> "Text":
+    from rich.text import Text
+
+    return Text(text, style="bold" if best else "")

@@ -1,0 +1,197 @@
+"""The verdict in plain language, made from the numbers: what improved, what did not, what cannot be known."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from synth2obs.reports.content import DASH, fixed, percent
+from synth2obs.reports.results import LABELS, Metrics, lookup, measured
+
+SAME = 0.01
+"""Relative difference below which two rms values are called equal."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the verdict: before, after, and whether that is good."""
+
+    title: str
+    before: str
+    after: str
+    unit: str
+    better: bool | None
+
+
+def tiles(metrics: Metrics, survey: str) -> list[Tile]:
+    """The numbers at the top of the page: residual, chi2, and the bias of every label."""
+    row = lookup(metrics, "surveys", survey)
+    rms = [measured(row, "anchored_rms", m) for m in ("theory", "morph")]
+    chi2 = [measured(row, "anchored_chi2", m) for m in ("theory", "morph")]
+    shown = [
+        Tile("anchored residual", percent(rms[0]), percent(rms[1]), "% of continuum", _better(*rms)),
+        Tile("χ² per pixel", fixed(chi2[0]), fixed(chi2[1]), "1 is ideal", _closer_to_one(*chi2)),
+    ]
+    for label, (name, unit, digits) in LABELS.items():
+        bias = [measured(row, "label_recovery", m, label, "bias") for m in ("theory", "morph")]
+        texts = [fixed(b, digits, sign=True) for b in bias]
+        shown.append(Tile(f"{name} bias", texts[0], texts[1], unit, _better(*bias)))
+    return shown
+
+
+def headline(metrics: Metrics, survey: str) -> str:
+    """One paragraph on one survey; every sentence rests on numbers in ``metrics``."""
+    row = lookup(metrics, "surveys", survey)
+    parts = [_residual(row), _against_linear(row), _labels(row), _placebo(metrics, row)]
+    return " ".join(part for part in parts if part)
+
+
+def identifiability(metrics: Metrics) -> str:
+    """What a reader must not conclude, given the anchors of the run."""
+    anchors = anchor_count(lookup(metrics, "run", "config"))
+    if anchors:
+        return (
+            f"{anchors} anchor stars tie this survey's labels to an outside scale. Directions of the latent "
+            "space that they do not span stay as unconstrained as without anchors."
+        )
+    used = "No anchor stars were used" if anchors == 0 else "The run does not record any anchor stars"
+    return (
+        f"{used}, so one thing is not identified: a shift of the labels of all stars of the survey together "
+        "that has the spectrum of a gap. Such a shift could sit in the labels, in the morph, or in both, "
+        "and these data cannot tell. Differences between stars, and lines that no label imitates, do not "
+        "suffer from it."
+    )
+
+
+def anchor_count(config: Any) -> int | None:
+    """Anchors named anywhere in a nested configuration (a number or a list), or None if none is recorded."""
+    if not isinstance(config, Mapping):
+        return None
+    found = [_size(value) for key, value in config.items() if key in ("anchors", "anchor_stars", "n_anchors")]
+    found += [anchor_count(value) for value in config.values()]
+    known = [number for number in found if number is not None]
+    return sum(known) if known else None
+
+
+def warnings(metrics: Metrics, survey: str) -> Iterator[str]:
+    """Reasons for doubt: a gap that is hidden in the labels, or no larger than the placebo's."""
+    row = lookup(metrics, "surveys", survey)
+    rms = [measured(row, "anchored_rms", m) for m in ("theory", "morph")]
+    moved = [name for label, (name, _, _) in LABELS.items() if _worse(_biases(row, label))]
+    if moved and _better(*rms):
+        yield (
+            f"The residual falls but the bias of {_list(moved)} grows: part of the gap may be hidden in the "
+            "labels, not closed."
+        )
+    free = [measured(row, "free_rms", m) for m in ("theory", "morph")]
+    if _better(*free) and _better(*rms) is False:
+        yield "The residual falls only when labels are free: the labels moved to absorb the gap."
+    gap, placebo = measured(row, "gap", "rms"), measured(metrics, "placebo", "gap_rms")
+    if gap is not None and placebo is not None and gap < 2.0 * placebo:
+        yield (
+            f"The gap ({percent(gap)} %) is less than twice the placebo's ({percent(placebo)} %): it may be "
+            "an artefact."
+        )
+    if lookup(metrics, "run", "dirty"):
+        yield "The code had uncommitted changes, so this run cannot be repeated from its commit alone."
+
+
+def _residual(row: Any) -> str:
+    before, after = (measured(row, "anchored_rms", m) for m in ("theory", "morph"))
+    tested = measured(row, "n_test")
+    stars = "" if tested is None else f" over {int(tested)} held-out stars"
+    if before is None or after is None:
+        return (
+            "The residual at literature labels was not measured, so it cannot be said whether the morph "
+            "helps."
+        )
+    change = 1.0 - after / before if before > 0 else 0.0
+    if abs(change) < SAME:
+        verb = f"stays at {percent(after)} % of the continuum with the morph: nothing is gained"
+    else:
+        verb = (
+            f"{'falls' if change > 0 else 'rises'} from {percent(before)} % to {percent(after)} % of the "
+            "continuum"
+        )
+        verb += f" with the morph, {abs(100 * change):.0f} % {'less' if change > 0 else 'more'}"
+    chi2 = [measured(row, "anchored_chi2", m) for m in ("theory", "morph")]
+    tail = f" (χ² per pixel {fixed(chi2[0])} → {fixed(chi2[1])})" if None not in chi2 else ""
+    return (
+        f"With labels held at their literature values, the residual between theory and observation{stars} "
+        f"{verb}{tail}."
+    )
+
+
+def _against_linear(row: Any) -> str:
+    linear, morph = (measured(row, "anchored_rms", m) for m in ("linear_residual", "morph"))
+    if morph is None:
+        return ""
+    if linear is None or linear <= 0:
+        return "It was not compared with a residual linear in labels, the baseline that a morph must beat."
+    change = 1.0 - morph / linear
+    if abs(change) < SAME:
+        return (
+            f"A residual linear in labels, the baseline to beat, reaches {percent(linear)} %: the morph "
+            f"matches it within {100 * SAME:.0f} % and so does not beat it."
+        )
+    verdict = "beats" if change > 0 else "does not beat"
+    side = "below" if change > 0 else "above"
+    return (
+        f"The morph {verdict} a residual linear in labels, the baseline to beat ({percent(linear)} %): its "
+        f"residual is {abs(100 * change):.0f} % {side}."
+    )
+
+
+def _labels(row: Any) -> str:
+    phrases = []
+    for label, (name, unit, digits) in LABELS.items():
+        before, after = _biases(row, label)
+        if before is not None and after is not None:
+            phrases.append(
+                f"{fixed(before, digits, sign=True)} → {fixed(after, digits, sign=True)} {unit} in {name}"
+            )
+    return (
+        f"The bias of fitted labels against the literature goes from theory to morph as {_list(phrases)}."
+        if phrases
+        else ""
+    )
+
+
+def _placebo(metrics: Metrics, row: Any) -> str:
+    gap, placebo = measured(row, "gap", "rms"), measured(metrics, "placebo", "gap_rms")
+    if gap is None or placebo is None:
+        return ""
+    ratio = f", {gap / placebo:.0f} times less" if placebo > 0 and gap / placebo >= 2 else ""
+    return (
+        f"The gap itself has an rms of {percent(gap)} %; on placebo, where there is none, the method finds "
+        f"{percent(placebo, 3)} %{ratio}."
+    )
+
+
+def _biases(row: Any, label: str) -> tuple[float | None, float | None]:
+    return (
+        measured(row, "label_recovery", "theory", label, "bias"),
+        measured(row, "label_recovery", "morph", label, "bias"),
+    )
+
+
+def _better(before: float | None, after: float | None) -> bool | None:
+    return None if before is None or after is None else abs(after) < abs(before)
+
+
+def _closer_to_one(before: float | None, after: float | None) -> bool | None:
+    return _better(None if before is None else before - 1.0, None if after is None else after - 1.0)
+
+
+def _worse(biases: tuple[float | None, float | None]) -> bool:
+    before, after = biases
+    return before is not None and after is not None and abs(after) > 1.2 * abs(before)
+
+
+def _size(value: Any) -> int | None:
+    if isinstance(value, list):
+        return len(value)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else DASH

@@ -1,0 +1,258 @@
+"""The sections of a survey's report, in order: what each shows, and what a reader should look for in it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synth2obs.reports import tables
+from synth2obs.reports.checks import Arrays
+from synth2obs.reports.content import Block, Note, Paragraph, Picture, Section, Slot, fixed, percent
+from synth2obs.reports.figures import has_examples
+from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
+from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a section may draw on.
+
+    Args:
+        metrics: Contents of ``metrics.json``.
+        row: The survey's part of it.
+        arrays: Contents of ``evaluation/<survey>.npz``.
+        pictures: ``data:`` URIs of the drawn figures, by name.
+        survey: Name of the survey.
+    """
+
+    metrics: Metrics
+    row: Mapping[str, Any]
+    arrays: Arrays
+    pictures: Mapping[str, str]
+    survey: str
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why a measurement is missing, by its key, where the evaluation says so."""
+        found = lookup(self.metrics, "run", "reasons", self.survey)
+        return {str(k): str(v) for k, v in found.items()} if isinstance(found, Mapping) else {}
+
+    def picture(self, name: str, title: str, caption: str) -> Block:
+        """The figure of that name, or a note that it could not be drawn."""
+        if name in self.pictures:
+            return Picture(self.pictures[name], caption, title)
+        return self.missing(name, title)
+
+    def missing(self, key: str, title: str, reason: str = "the evaluation holds no numbers for it") -> Note:
+        """A note in place of something that was not measured."""
+        return Note(f"{title}: not measured ({self.reasons.get(key, reason)}).")
+
+
+def sections(material: Material) -> list[Section]:
+    """Every section of the page below the headline."""
+    return [Section(anchor, title, build(material)) for anchor, title, build in SECTIONS]
+
+
+def _baselines(m: Material) -> list[Block]:
+    lead = (
+        "A morph earns its place only if it beats simpler corrections measured on the same held-out stars. "
+        "Theory is the grid through the instrument's model, with no correction; a constant residual is one "
+        "spectrum added to every star; a residual linear in labels is the one that a morph has to beat; "
+        "marginal alignment matches distributions without regard to labels."
+    )
+    caption = (
+        "Residual at literature labels, per method. Look for the distance between blue (morph) and green "
+        "(linear)."
+    )
+    picture = m.picture("baselines", "Anchored rms per method", caption)
+    return [Paragraph(lead), picture, tables.methods_table(m.row, m.reasons)]
+
+
+def _spectra(m: Material) -> list[Block]:
+    if not has_examples(m.arrays):
+        return [m.missing("examples", "Example stars", "the evaluation kept no spectra of examples")]
+    stars = min(EXAMPLES_DRAWN, len(m.arrays["example_id"]))
+    blocks: list[Block] = [
+        Paragraph(
+            "Held-out stars, in the rest frame and divided by the fitted continuum. Theory and morph have "
+            "the same labels, taken from the literature; neither has seen the star."
+        )
+    ]
+    blocks += [
+        m.picture(f"spectrum_{k + 1}", _star(m.arrays, k), _star_caption(m.arrays, k)) for k in range(stars)
+    ]
+    close = (
+        f"{_star(m.arrays, 0)} in its strong lines; dotted lines mark their vacuum wavelengths. Look at the "
+        "depth and the wings: a morph that only scales the continuum would leave the orange shape in place."
+    )
+    slot = "Drag to zoom, double-click to reset; the menu changes the star, the legend hides curves."
+    return [*blocks, m.picture("strong_lines", "Strong lines", close), Slot(slot)]
+
+
+def _star(arrays: Arrays, star: int) -> str:
+    return str(arrays["example_id"][star])
+
+
+def _star_caption(arrays: Arrays, star: int) -> str:
+    labels = ""
+    if has(arrays, "example_labels"):
+        pairs = zip(LABELS.values(), arrays["example_labels"][star], strict=True)
+        shown = [f"{name} {_value(value, unit, digits)}" for (name, unit, digits), value in pairs]
+        labels = f"{', '.join(shown)} (literature). "
+    rms = [
+        _rms(arrays["example_observed"][star] - arrays[f"example_{model}"][star])
+        for model in ("theory", "morph")
+    ]
+    return (
+        f"{labels}Residual rms {percent(rms[0])} % with theory, {percent(rms[1])} % with the morph. Top: "
+        "observed (black), theory (orange), morph (blue). Bottom: observed minus model; the grey band is ±1 "
+        "σ of the noise. Look for orange features that repeat from star to star and are absent in blue."
+    )
+
+
+def _value(value: float, unit: str, digits: int) -> str:
+    return f"{fixed(float(value) if np.isfinite(value) else None, digits)} {unit}"
+
+
+def _rms(residual: Any) -> float | None:
+    finite = residual[np.isfinite(residual)]
+    return float(np.sqrt(np.mean(finite**2))) if finite.size else None
+
+
+def _by_wavelength(m: Material) -> list[Block]:
+    residual = (
+        "Anchored residual over all test stars. Bold curves are medians in 90 bins, thin ones single "
+        "pixels; the dashed line at χ² = 1 is what noise alone would give. Look for wavelengths where blue "
+        "does not leave orange: there the morph has learnt nothing."
+    )
+    stars = (
+        "χ² per pixel of each test star. Left: a star below the diagonal is fitted better after the morph. "
+        "Right: χ² that grows with signal to noise betrays an error of the model, not of the noise."
+    )
+    return [
+        m.picture("by_wavelength", "Residual by wavelength", residual),
+        m.picture("chi2_of_stars", "χ² of the test stars", stars),
+    ]
+
+
+def _gap(m: Material) -> list[Block]:
+    rms, error = measured(m.row, "gap", "rms"), measured(m.row, "gap", "rms_error")
+    size = (
+        f" Its rms is {percent(rms)}{'' if error is None else f' ± {percent(error)}'} %."
+        if rms is not None
+        else ""
+    )
+    lead = (
+        "The gap is what the survey's stars show and the theory, even morphed, cannot say: missing or wrong "
+        f"lines, broad features, artefacts of the pipeline.{size}"
+    )
+    caption = (
+        "Gap at the survey's median star (blue) with its ±2 σ posterior band. Negative: the stars are "
+        "darker than theory. Letters name the element that best explains a line; ? is a line that no "
+        "element explains. Look for narrow features well outside the band: these are lines; broad waves are "
+        "continuum."
+    )
+    slopes = (
+        "How the gap changes along each quantity it depends on. Look for lines that occur in one panel only."
+    )
+    blocks: list[Block] = [Paragraph(lead), m.picture("gap", "The gap", caption)]
+    if "gap_slopes" in m.pictures:
+        blocks.append(m.picture("gap_slopes", "Slopes of the gap", slopes))
+    return [*blocks, _lines(m)]
+
+
+def _lines(m: Material) -> Block:
+    if lookup(m.row, "gap", "lines") == []:
+        return Note("No line of the gap is significant.")
+    return tables.lines_table(m.row) or m.missing("gap.lines", "Lines of the gap")
+
+
+def _latents(m: Material) -> list[Block]:
+    caption = (
+        "First two principal components of the stars' latents, coloured by literature label (hollow: "
+        "unknown), over the theoretical grid in grey. Look for smooth colour gradients, which mean that the "
+        "latents carry labels, and for stars off the grey cloud, which lie where theory has no spectrum."
+    )
+    shift, jacobian = measured(m.row, "morph", "latent_shift_rms"), measured(m.row, "morph", "jacobian_rms")
+    text = (
+        f"The morph moves latents by {fixed(shift, 3)} rms in units of the grid's own spread and departs "
+        f"from the identity by {fixed(jacobian, 3)} rms in its Jacobian; both are 0 for a morph that does "
+        "nothing."
+    )
+    known = shift is not None or jacobian is not None
+    return [Paragraph(text)] * known + [m.picture("latents", "Latents", caption)]
+
+
+def _labels(m: Material) -> list[Block]:
+    caption = (
+        "Labels fitted with theory (orange, open) and with the morph (blue) against the literature, on "
+        "held-out stars. The lower rows are differences; dashed lines are biases. Look for trends: a slope "
+        "in a lower row is a bias that depends on the star, which a single number hides. The literature's "
+        "own errors are part of every scatter."
+    )
+    return [m.picture("label_recovery", "Labels before and after", caption)]
+
+
+def _instrument(m: Material) -> list[Block]:
+    caption = (
+        "Extra scatter: what the quoted errors do not explain, fitted per pixel. Line spread: its width, "
+        "fitted (solid, ±1 σ) and as catalogued (dashed). Fitted velocities: those of the test stars. Look "
+        "for scatter that rises in strong lines (theory), at the ends (flux calibration) or in telluric "
+        "bands. A panel without numbers is left out."
+    )
+    return [m.picture("instrument", "Noise and line spread", caption), tables.instrument_table(m.row)]
+
+
+def _same_star(m: Material) -> list[Block]:
+    other = lookup(m.row, "same_star", "with")
+    if not measured(m.row, "same_star", "n"):
+        return [
+            m.missing(
+                "same_star", "Same star in two telescopes", "no star was observed by two of the surveys"
+            )
+        ]
+    text = (
+        f"Stars observed by both {m.survey} and {other or 'another survey'}: the spectrum of one, carried "
+        "through the shared latent into the other's pixels, against what the other observed. If the "
+        "telescope is truly taken out, only noise remains and both give the same labels."
+    )
+    return [Paragraph(text), tables.same_star_table(m.row)]
+
+
+def _placebo(m: Material) -> list[Block]:
+    if lookup(m.metrics, "placebo") is None:
+        return [m.missing("placebo", "Placebo")]
+    n = measured(m.metrics, "placebo", "n")
+    count = "Grid spectra" if n is None else f"{int(n)} grid spectra"
+    text = (
+        f"{count} with this kind of noise and another distribution of labels, treated as if they were a "
+        "survey. There is no gap to find; what is found nevertheless is the method's own error, and a real "
+        "result must exceed it."
+    )
+    return [Paragraph(text), tables.placebo_table(m.metrics, m.row)]
+
+
+def _decoder(m: Material) -> list[Block]:
+    if lookup(m.metrics, "decoder") is None:
+        return [m.missing("decoder", "Decoder")]
+    text = (
+        "How closely the shared decoder reproduces theoretical spectra that it was not trained on. A gap "
+        "smaller than this cannot be claimed."
+    )
+    return [Paragraph(text), tables.decoder_table(m.metrics)]
+
+
+SECTIONS: list[tuple[str, str, Callable[[Material], list[Block]]]] = [
+    ("baselines", "Against the baselines", _baselines),
+    ("spectra", "Spectra of example stars", _spectra),
+    ("wavelength", "Residual and χ² by wavelength", _by_wavelength),
+    ("gap", "The gap", _gap),
+    ("latents", "Latent space", _latents),
+    ("labels", "Label recovery", _labels),
+    ("instrument", "Noise and line spread", _instrument),
+    ("same-star", "Same star in two telescopes", _same_star),
+    ("placebo", "Placebo", _placebo),
+    ("decoder", "Decoder", _decoder),
+]
+"""Anchor, title and content of every section, in order."""

@@ -1,0 +1,213 @@
+"""The tables of a survey's report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth2obs.reports.content import (
+    DASH,
+    Cell,
+    Table,
+    cell,
+    count,
+    fixed,
+    moment,
+    percent,
+    significant,
+    with_error,
+)
+from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured, strongest_lines
+from synth2obs.reports.style import COLOURS
+
+LINES_SHOWN = 20
+Row = Mapping[str, Any]
+
+
+def smallest(values: Mapping[str, float | None]) -> set[str]:
+    """Names of the smallest absolute value, ties to four digits included; none if only one is known."""
+    known = {name: float(f"{abs(value):.4g}") for name, value in values.items() if value is not None}
+    low = min(known.values(), default=None)
+    return {name for name, value in known.items() if value == low} if len(known) > 1 else set()
+
+
+def methods_table(row: Row, reasons: Mapping[str, str]) -> Table:
+    """Every method against every measure of quality; the best of each column is bold."""
+    columns = ["method"]
+    body: list[list[Cell]] = [[Cell(METHODS[m], colour=COLOURS[m])] for m in METHODS]
+    for title, key in (
+        ("anchored rms (%)", "anchored_rms"),
+        ("χ² per pixel", "anchored_chi2"),
+        ("free rms (%)", "free_rms"),
+    ):
+        values = {m: measured(row, key, m) for m in METHODS}
+        show = fixed if key == "anchored_chi2" else percent
+        _add(columns, body, title, values, {m: show(v) for m, v in values.items()}, reasons.get(key, ""))
+    for label, (name, unit, digits) in LABELS.items():
+        for measure in ("bias", "scatter"):
+            values = {m: measured(row, "label_recovery", m, label, measure) for m in METHODS}
+            texts = {m: fixed(v, digits, sign=measure == "bias") for m, v in values.items()}
+            _add(
+                columns, body, f"{name} {measure} ({unit})", values, texts, reasons.get("label_recovery", "")
+            )
+    return Table(columns, body, METHODS_CAPTION)
+
+
+METHODS_CAPTION = (
+    "Smaller is better everywhere; the best of a column is bold. Anchored: labels held at their literature "
+    "values, so labels cannot absorb the gap. Free: labels fitted. Bias is the median of fitted minus "
+    "literature, scatter is 1.4826 times the median absolute deviation. A dash means not measured."
+)
+
+
+def lines_table(row: Row) -> Table | None:
+    """The strongest lines of the gap, most significant first."""
+    lines = strongest_lines(row)[:LINES_SHOWN]
+    if not lines:
+        return None
+    columns = ["λ vacuum (Å)", "depth (% of continuum)", "equivalent width (mÅ)", "significance (σ)"]
+    columns += ["element", "probability (%)", "runner-up"]
+    caption = (
+        f"The {len(lines)} most significant lines of the gap, ± 1 σ. Positive depth: the stars absorb more "
+        "than the theory says; negative: less. Probability is that of the named element against the others, "
+        "from how the gap changes from star to star; take a low probability as no attribution."
+    )
+    return Table(columns, [_line(line) for line in lines], caption)
+
+
+def _line(line: Row) -> list[Cell]:
+    element = line.get("element")
+    named = str(element) if element not in (None, "none") else DASH
+    depth, error = measured(line, "depth"), measured(line, "depth_error")
+    return [
+        cell(fixed(measured(line, "wavelength"), 1)),
+        cell(with_error(_times(depth, 100), _times(error, 100), sign=True)),
+        cell(fixed(measured(line, "equivalent_width_mA"), 0)),
+        cell(fixed(measured(line, "significance"), 1)),
+        cell(named, "no element explains how it varies"),
+        cell(percent(measured(line, "probability"), 0)),
+        cell(str(line.get("runner_up") or DASH)),
+    ]
+
+
+def instrument_table(row: Row) -> Table:
+    """Line spread and noise as fitted."""
+    scale = with_error(measured(row, "lsf", "width_scale"), measured(row, "lsf", "width_scale_error"), 3)
+    rows = [
+        [
+            Cell("width of the line spread, fitted over catalogued"),
+            cell(scale),
+            Cell("1 if the survey's own value is right"),
+        ],
+        [
+            Cell("extra scatter, median over pixels (% of continuum)"),
+            cell(percent(measured(row, "noise", "scatter_median"))),
+            Cell("0 if the quoted errors were all"),
+        ],
+        [
+            Cell("χ² per pixel with it"),
+            cell(fixed(measured(row, "noise", "chi2_per_pixel"))),
+            Cell("1 if the noise is right"),
+        ],
+    ]
+    return Table(["quantity", "fitted", "expected"], rows)
+
+
+def same_star_table(row: Row) -> Table:
+    """The same stars in two surveys: spectra and labels."""
+    same = row["same_star"]
+    head = [Cell("stars"), cell(count(measured(same, "n"))), Cell("")]
+    rms = [Cell("rms of the difference (% of continuum)"), cell(percent(measured(same, "rms"))), Cell("")]
+    noise = [Cell("rms expected from noise (%)"), cell(percent(measured(same, "noise_rms"))), Cell("")]
+    chi2 = [
+        Cell("χ² per pixel of the difference"),
+        cell(fixed(measured(same, "chi2"))),
+        Cell("1: errors explain it"),
+    ]
+    rows = [head, rms, noise, chi2]
+    for label, (name, unit, digits) in LABELS.items():
+        difference = lookup(same, "label_difference", label)
+        text = with_error(measured(difference, "bias"), measured(difference, "scatter"), digits, sign=True)
+        rows.append([Cell(f"{name} difference ({unit}), median ± scatter"), cell(text), Cell("0")])
+    return Table(["quantity", "measured", "expected"], rows)
+
+
+def placebo_table(metrics: Metrics, row: Row) -> Table:
+    """The grid treated as if it were a survey: what the method finds where there is nothing."""
+    placebo = lookup(metrics, "placebo")
+    shift = with_error(measured(placebo, "morph_shift"), measured(placebo, "morph_shift_error"), 3)
+    real = measured(row, "morph", "latent_shift_rms")
+    rows = [
+        _placebo(
+            "gap, rms (% of continuum)",
+            percent(measured(placebo, "gap_rms"), 3),
+            "0",
+            percent(measured(row, "gap", "rms"), 3),
+        ),
+        _placebo("gap, χ² per pixel", fixed(measured(placebo, "gap_chi2")), "1", DASH),
+        _placebo("morph, rms latent shift", shift, "0", fixed(real, 3)),
+    ]
+    for label, (name, unit, digits) in LABELS.items():
+        bias = measured(placebo, "label_bias", label)
+        before = measured(row, "label_recovery", "morph", label, "bias")
+        texts = [fixed(value, digits + 1, sign=True) for value in (bias, before)]
+        rows.append(_placebo(f"{name} bias ({unit})", texts[0], "0", texts[1]))
+    return Table(["quantity", "placebo", "expected", "this survey"], rows)
+
+
+def decoder_table(metrics: Metrics) -> Table:
+    """How well theory itself is represented."""
+    decoder = lookup(metrics, "decoder")
+    names = {
+        "rms": "decoder, rms (% of continuum)",
+        "median": "decoder, median absolute error (%)",
+        "pca_rms": "principal components of the same dimension, rms (%)",
+        "emulator_rms": "labels to spectrum, rms (%)",
+    }
+    rows = [[Cell(text), cell(percent(measured(decoder, key), 3))] for key, text in names.items()]
+    return Table(["held-out grid spectra", "error"], rows)
+
+
+def mapping_table(values: Any, left: str, right: str) -> Table | None:
+    """Names and texts, e.g. digests or versions."""
+    if not isinstance(values, Mapping) or not values:
+        return None
+    return Table(
+        [left, right], [[Cell(str(key)), cell(DASH if v is None else str(v))] for key, v in values.items()]
+    )
+
+
+def run_table(run: Mapping[str, Any]) -> Table:
+    """When the run was, how long it took, and from which code."""
+    seconds = measured(run, "seconds")
+    dirty = {True: "yes", False: "no"}.get(run.get("dirty"), DASH)  # type: ignore[arg-type]
+    duration = DASH if seconds is None else f"{significant(seconds)} s ({fixed(seconds / 60, 1)} min)"
+    rows = [
+        [Cell("started"), cell(moment(run.get("started")) or DASH)],
+        [Cell("duration"), cell(duration)],
+        [Cell("git commit"), cell(str(run.get("git_commit") or DASH), "not run from a git checkout")],
+        [Cell("uncommitted changes"), cell(dirty, "not run from a git checkout")],
+    ]
+    return Table(["run", ""], rows)
+
+
+def _add(
+    columns: list[str],
+    body: list[list[Cell]],
+    title: str,
+    values: Mapping[str, float | None],
+    texts: Mapping[str, str],
+    reason: str,
+) -> None:
+    if all(value is None for value in values.values()):
+        return
+    columns.append(title)
+    best = smallest(values)
+    for cells, method in zip(body, METHODS, strict=True):
+        cells.append(cell(texts[method], reason, best=method in best))
+
+
+def _placebo(name: str, text: str, expected: str, real: str) -> list[Cell]:
+    return [Cell(name), cell(text), Cell(expected), cell(real)]
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value

@@ -1,0 +1,1 @@
+"""Floor 3: staged, resumable, tracked training."""

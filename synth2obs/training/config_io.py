@@ -1,0 +1,203 @@
+"""Configurations: TOML and ``key=value`` into a checked pydantic model, and back."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from synth2obs.core.errors import ConfigError
+
+Config = TypeVar("Config", bound=BaseModel)
+Setting = str | float
+
+
+def load_config(model: type[Config], path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """A configuration from a TOML file and overrides; later wins.
+
+    Args:
+        model: Pydantic model with ``extra="forbid"``, so that an unknown key is an error.
+        path: TOML file.
+        overrides: ``section.key=value``; the value is a TOML literal, or else a bare string. A number
+            in the key is a position in a list.
+
+    Raises:
+        ConfigError: For a file that is missing or not TOML, an unknown key (with the known ones and
+            the nearest), or a value of the wrong type or out of range.
+    """
+    tree = _read_toml(Path(path))
+    for override in overrides:
+        _apply(tree, override)
+    return parse_config(model, tree, source=str(path))
+
+
+def parse_config(model: type[Config], tree: Mapping[str, Any], *, source: str = "config") -> Config:
+    """A configuration from nested tables; errors begin with ``source``.
+
+    Raises:
+        ConfigError: As for `load_config`.
+    """
+    try:
+        return model.model_validate(dict(tree))
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise ConfigError(f"{source}: " + "\n".join(lines)) from None
+
+
+def resolved_json(config: BaseModel) -> str:
+    """Every value in force, defaults included, as JSON with sorted keys."""
+    return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def resolved_toml(config: BaseModel) -> str:
+    """Every value in force, defaults included, as TOML that `load_config` reads.
+
+    A value of None is left out, because TOML has no null.
+    """
+    return "\n".join(_toml_lines(config.model_dump(mode="json"), ())).strip() + "\n"
+
+
+def flatten(config: BaseModel) -> dict[str, Setting]:
+    """Dotted keys to numbers or text, e.g. ``{"decoder.rank": 24}``.
+
+    Numbers and booleans stay what they are; a list becomes its JSON, and None the text ``none``.
+    """
+    return dict(_leaves(config.model_dump(mode="json"), ""))
+
+
+def digest(settings: Mapping[str, Setting]) -> str:
+    """sha256 of flattened settings, whatever their order."""
+    return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: Mapping[str, Setting], new: Mapping[str, Setting]) -> list[str]:
+    """One line for each setting that differs, e.g. ``decoder.rank: 16 → 24``."""
+    keys = sorted(old.keys() | new.keys())
+    pairs = [(key, old.get(key, "(absent)"), new.get(key, "(absent)")) for key in keys]
+    return [f"{key}: {before} → {after}" for key, before, after in pairs if before != after]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}; correct that line") from None
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    *sections, last = (part.strip() for part in key.split("."))
+    if not equals or not all((*sections, last)):
+        raise ConfigError(f"override {override!r} is not key=value; write for example decoder.rank=24")
+    node: Any = tree
+    for section in sections:
+        node = _enter(node, section, override)
+    if isinstance(node, list):
+        node[_position(node, last, override)] = _literal(text)
+    else:
+        node[last] = _literal(text)
+
+
+def _enter(node: Any, section: str, override: str) -> Any:
+    inner = (
+        node[_position(node, section, override)] if isinstance(node, list) else node.setdefault(section, {})
+    )
+    if not isinstance(inner, (dict, list)):
+        raise ConfigError(f"override {override!r}: {section!r} is the value {inner!r}, not a section")
+    return inner
+
+
+def _position(items: list[Any], text: str, override: str) -> int:
+    if not (text.isdecimal() and int(text) < len(items)):
+        raise ConfigError(f"override {override!r}: {text!r} is no position in a list of {len(items)}")
+    return int(text)
+
+
+def _literal(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    *place, key = problem["loc"] or ("",)
+    where = ".".join(map(str, place))
+    if problem["type"] == "extra_forbidden":
+        return f"{where + ': ' if where else ''}unknown {key!r}; {_known(model, place, str(key))}"
+    full = ".".join(map(str, problem["loc"])) or model.__name__
+    if problem["type"] == "missing":
+        return f"{full}: missing; add it to the file or give {full}=value"
+    if problem["type"] == "value_error":
+        return f"{full}: {problem['ctx']['error']} (got {problem['input']!r})"
+    rule = problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{full}: {rule}, got {problem['input']!r}; change it in the file or give {full}=value"
+
+
+def _known(model: type[BaseModel], place: Sequence[Any], key: str) -> str:
+    section = _section(model, place)
+    if section is None:
+        return "remove it"
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"known: {', '.join(known)}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _section(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel] | None:
+    """The model of the section at ``place``; positions and names in containers lead to their items."""
+    here: type[BaseModel] | None = model
+    for key in place:
+        if here is not None and key in here.model_fields:
+            here = next(_models(here.model_fields[key].annotation), None)
+    return here
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Setting]]:
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(node, (str, int, float)):
+        yield prefix, node
+    else:
+        yield prefix, "none" if node is None else json.dumps(node, sort_keys=True)
+
+
+def _toml_lines(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[str]:
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    if place:
+        yield f"\n[{'.'.join(map(_toml_key, place))}]"
+    for key, value in table.items():
+        if key not in inner and value is not None:
+            yield f"{_toml_key(key)} = {_toml(value)}"
+    for key, value in inner.items():
+        yield from _toml_lines(value, (*place, key))
+
+
+def _toml_key(key: str) -> str:
+    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if bare else json.dumps(key, ensure_ascii=False)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{_toml_key(key)} = {_toml(item)}" for key, item in value.items() if item is not None)
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, (bool, str)):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)

@@ -1,0 +1,175 @@
+"""The gap: its limits, its calibration on placebo and on signal, and its module."""
+
+import numpy as np
+import pytest
+import torch
+
+from synth2obs.models.gap import Gap, GapPrior, fit_gap, polynomial_features
+
+STARS, CELLS = 120, 600
+FIXED = {"learn_scale": False, "learn_scatter": False, "iterations": 0}
+
+
+def simulate(scale=0.0, scatter=0.0, seed=0, masked=0.2):
+    """Residuals of a gap drawn from the prior, with noise of known ivar and masked pixels."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    features = polynomial_features(normal(STARS, 2))
+    ivar = 1e4 * (1 + 3 * torch.rand(STARS, CELLS, generator=generator, dtype=torch.float64))
+    truth = scale * normal(3, CELLS)
+    noise = (1 / ivar + scatter**2).sqrt() * normal(STARS, CELLS)
+    ivar[torch.rand(STARS, CELLS, generator=generator) < masked] = 0.0
+    return features @ truth + noise, ivar, features, truth
+
+
+def errors(fit):
+    return fit.covariance.diagonal(dim1=1, dim2=2).T.sqrt()
+
+
+class TestFit:
+    @pytest.mark.parametrize("scatter", [0.0, 0.02])
+    def test_covers_the_truth(self, scatter):
+        residual, ivar, features, truth = simulate(scale=0.01, scatter=scatter)
+        fit = fit_gap(residual, ivar, features)
+        z = ((fit.mean - truth) / errors(fit)).abs()
+        for limit, expected in ((1.0, 0.6827), (1.96, 0.95)):
+            binomial = (expected * (1 - expected) / z.numel()) ** 0.5
+            assert abs((z < limit).double().mean() - expected) < 4 * binomial + 0.01
+        assert abs(fit.prior_variance.mean().sqrt() / 0.01 - 1) < 0.1
+        assert (fit.log_evidence - fit.log_evidence_null).mean() > 10
+
+    def test_placebo_is_consistent_with_zero(self):
+        residual, ivar, features, _ = simulate()
+        fit = fit_gap(residual, ivar, features)
+        free = fit_gap(residual, ivar, features, GapPrior(scale=1e3, **FIXED))
+        assert (fit.mean / errors(fit)).square().mean() < 0.5
+        assert fit.mean.square().mean() < 0.1 * free.mean.square().mean()
+        assert (fit.log_evidence - fit.log_evidence_null).mean() < 0.1
+
+    def test_placebo_without_learning_has_chi2_of_its_degrees_of_freedom(self):
+        residual, ivar, features, _ = simulate()
+        fit = fit_gap(residual, ivar, features, GapPrior(scale=1e3, **FIXED))
+        chi2 = torch.einsum("fl,lfg,gl->l", fit.mean, torch.linalg.inv(fit.covariance), fit.mean)
+        assert abs(chi2.mean() - 3) < 4 * (2 * 3 / CELLS) ** 0.5
+
+    def test_scatter_is_found_and_not_invented(self):
+        for scatter in (0.0, 0.02):
+            residual, ivar, features, _ = simulate(scale=0.01, scatter=scatter)
+            found = fit_gap(residual, ivar, features).scatter
+            # Variances are at least 0, so noise of 1e-4 to 2.5e-5 leaves a small positive mean.
+            assert abs(found.mean() - scatter**2) < 0.03 * scatter**2 + 2e-6
+
+    def test_strong_prior_gives_zero(self):
+        residual, ivar, features, _ = simulate(scale=0.05)
+        fit = fit_gap(residual, ivar, features, GapPrior(scale=0.0, **FIXED))
+        assert (fit.mean == 0).all() and (fit.covariance == 0).all()
+        torch.testing.assert_close(fit.log_evidence, fit.log_evidence_null)
+
+    def test_weak_prior_gives_weighted_least_squares(self):
+        residual, ivar, features, _ = simulate(scale=0.05)
+        fit = fit_gap(residual, ivar, features, GapPrior(scale=1e4, **FIXED))
+        for cell in (0, 17, CELLS - 1):
+            root = ivar[:, cell].sqrt()
+            expected = np.linalg.lstsq(
+                (root[:, None] * features).numpy(), (root * residual[:, cell]).numpy(), rcond=None
+            )[0]
+            np.testing.assert_allclose(fit.mean[:, cell], expected, rtol=1e-6)
+
+    def test_evidence_is_that_of_the_marginal_normal(self):
+        residual, ivar, features, _ = simulate(scale=0.01, masked=0.0)
+        fit = fit_gap(residual, ivar, features, GapPrior(scale=0.02, scatter=0.01, **FIXED))
+        covariance = 0.02**2 * features @ features.T + torch.diag(1 / ivar[:, 5] + 0.01**2)
+        marginal = torch.distributions.MultivariateNormal(torch.zeros_like(residual[:, 5]), covariance)
+        torch.testing.assert_close(fit.log_evidence[5], marginal.log_prob(residual[:, 5]))
+
+    @pytest.mark.parametrize("value", [1e9, float("nan")])
+    def test_masked_pixels_do_not_count(self, value):
+        residual, ivar, features, _ = simulate(scale=0.01)
+        changed = torch.where(ivar > 0, residual, value)
+        for one, two in zip(fit_gap(residual, ivar, features), fit_gap(changed, ivar, features), strict=True):
+            assert torch.equal(one, two)
+
+    def test_cell_that_nobody_sees_keeps_the_prior(self):
+        residual, ivar, features, _ = simulate(scale=0.01)
+        ivar[:, 7] = 0.0
+        fit = fit_gap(residual, ivar, features)
+        assert (fit.mean[:, 7] == 0).all() and fit.log_evidence[7] == 0
+        torch.testing.assert_close(fit.covariance[7], torch.diag(fit.prior_variance[:, 7]))
+        everything = fit_gap(residual, torch.zeros_like(ivar), features)
+        assert (everything.mean == 0).all() and torch.isfinite(everything.covariance).all()
+
+    def test_order_of_stars_and_size_of_blocks_do_not_matter(self, monkeypatch):
+        residual, ivar, features, _ = simulate(scale=0.01)
+        whole = fit_gap(residual, ivar, features)
+        order = torch.randperm(STARS, generator=torch.Generator().manual_seed(0))
+        monkeypatch.setattr("synth2obs.models.gap.BLOCK", 37 * STARS)
+        parts = fit_gap(residual[order], ivar[order], features[order])
+        torch.testing.assert_close(whole.mean, parts.mean)
+        torch.testing.assert_close(whole.log_evidence, parts.log_evidence)
+
+    def test_quiet_stretch_is_shrunk_and_loud_one_is_not(self):
+        residual, ivar, features, truth = simulate(scale=0.02)
+        quiet = torch.arange(CELLS) < CELLS // 2
+        residual = residual - features @ (truth * quiet)
+        fit = fit_gap(residual, ivar, features, GapPrior(window=50))
+        inner, outer = fit.prior_variance[:, 30:270].sqrt(), fit.prior_variance[:, 330:].sqrt()
+        assert inner.mean() < 5e-4 and abs(outer.mean() / 0.02 - 1) < 0.1
+
+    def test_bad_input_names_itself(self):
+        residual, ivar, features, _ = simulate()
+        with pytest.raises(ValueError, match="ivar must be finite and >= 0"):
+            fit_gap(residual, -ivar, features)
+        with pytest.raises(ValueError, match=r"need residual \(N, L\)"):
+            fit_gap(residual, ivar, features[1:])
+        with pytest.raises(ValueError, match="features must be finite"):
+            fit_gap(residual, ivar, features / 0)
+        with pytest.raises(ValueError, match="window"):
+            GapPrior(window=0)
+
+
+class TestGap:
+    def test_starts_at_zero_with_the_prior(self):
+        gap, features = Gap(3, 10, scale=0.1), torch.tensor([[1.0, 2.0, 2.0]])
+        assert (gap(features) == 0).all()
+        torch.testing.assert_close(gap.variance(features), torch.full((1, 10), 0.01 * 9))
+
+    def test_takes_over_a_fit(self):
+        residual, ivar, features, _ = simulate(scale=0.01)
+        fit, gap = fit_gap(residual, ivar, features), Gap(3, CELLS).double()
+        gap.update(fit)
+        torch.testing.assert_close(gap(features), features @ fit.mean)
+        expected = torch.einsum("bf,lfg,bg->bl", features, fit.covariance, features)
+        torch.testing.assert_close(gap.variance(features), expected)
+        torch.testing.assert_close(gap.scatter, fit.scatter)
+
+    def test_draws_have_the_posterior_moments(self):
+        residual, ivar, features, _ = simulate(scale=0.01)
+        gap = Gap(3, CELLS).double()
+        gap.update(fit_gap(residual, ivar, features))
+        generator = torch.Generator().manual_seed(0)
+        draws = torch.stack([gap.sample(features[:2], generator) for _ in range(300)])
+        z = (draws - gap(features[:2])) / gap.variance(features[:2]).sqrt()
+        assert z.mean().abs() < 0.01 and abs(z.var() - 1) < 0.02
+
+    def test_state_survives_a_round_trip(self):
+        one, two = Gap(2, 4), Gap(2, 4)
+        one.mean += 1.0
+        two.load_state_dict(one.state_dict())
+        assert torch.equal(one.mean, two.mean)
+
+    def test_refuses_a_fit_of_other_cells(self):
+        residual, ivar, features, _ = simulate()
+        with pytest.raises(ValueError, match="build the gap"):
+            Gap(3, 5).update(fit_gap(residual, ivar, features, GapPrior(**FIXED)))
+
+
+def test_polynomial_features():
+    y = torch.tensor([[2.0, 3.0]])
+    assert polynomial_features(y, 0).tolist() == [[1.0]]
+    assert polynomial_features(y).tolist() == [[1.0, 2.0, 3.0]]
+    assert polynomial_features(y, 2).tolist() == [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
+    with pytest.raises(ValueError, match="degree"):
+        polynomial_features(y, 3)

@@ -1,0 +1,136 @@
+"""The floors of the package and the places of its heavy libraries, read from the imports themselves."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "synth2obs"
+FLOORS = {
+    "core": 0,
+    "data": 0,
+    "io": 1,
+    "physics": 1,
+    "models": 2,
+    "training": 3,
+    "analysis": 4,
+    "reports": 5,
+    "cli": 6,
+}
+FORBIDDEN = {("analysis", "training")}
+HOMES = {
+    "h5py": ("io/", "reports/"),
+    "hdf5plugin": ("io/",),
+    "astropy": ("io/", "reports/"),
+    "nflows": ("models/flow.py",),
+    "mlflow": ("training/tracking.py", "training/registry.py", "training/pyfunc_model.py"),
+}
+FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
+
+
+def imported(text: str, path: str) -> Iterator[str]:
+    """Every module that a file may import, absolute, wherever in the file the import stands.
+
+    `from a import b` counts as `a` and as `a.b`, since b may be a module.
+    """
+    parts = [PACKAGE, *Path(path).with_suffix("").parts]
+    package = parts[:-1]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.args[0].value
+
+
+def part_of(module: str) -> str | None:
+    """The part of the package that a module belongs to, or None if it is not ours or is the root."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == PACKAGE and len(parts) > 1 and parts[1] in FLOORS else None
+
+
+def violations(text: str, path: str) -> set[str]:
+    """What a file, given by its path inside the package, imports but may not."""
+    here = Path(path).with_suffix("").parts[0]
+    found = set()
+    for module in imported(text, path):
+        there = part_of(module)
+        if here in FLOORS and there and there != here and not allowed(here, there):
+            found.add(f"{path}: {here} may not import {there}")
+        if here in FLOORS and here != "cli" and module == PACKAGE:
+            found.add(f"{path}: import the part, not the whole package")
+        library = module.split(".")[0]
+        if library in HOMES and not path.startswith(HOMES[library]):
+            found.add(f"{path}: {library} belongs in {' and '.join(HOMES[library])}")
+    return found
+
+
+def allowed(here: str, there: str) -> bool:
+    return FLOORS[there] < FLOORS[here] and (here, there) not in FORBIDDEN
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_go_down(file):
+    path = file.relative_to(ROOT / PACKAGE).as_posix()
+    assert not violations(file.read_text(encoding="utf-8"), path)
+
+
+def test_every_part_has_a_floor():
+    parts = {path.stem for path in (ROOT / PACKAGE).iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert parts - {"__init__", "__pycache__", "__main__"} <= FLOORS.keys()
+    assert len(FILES) > 10
+
+
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("core/a.py", "import synth2obs.io.shard"),
+        ("core/a.py", "from synth2obs import models"),
+        ("core/a.py", "from ..physics import lsf"),
+        ("core/a.py", "from .. import physics"),
+        ("io/surveys/a.py", "from ...models.flow import Flow"),
+        ("io/a.py", "from synth2obs.physics.lsf import blur"),
+        ("physics/a.py", "import synth2obs.io as io"),
+        ("models/a.py", "def f():\n    from synth2obs.training import loop"),
+        ("models/a.py", "if TYPE_CHECKING:\n    import synth2obs.training.loop"),
+        ("models/a.py", "import importlib\nimportlib.import_module('synth2obs.training.loop')"),
+        ("analysis/a.py", "from synth2obs.training.loop import run_stages"),
+        ("analysis/a.py", "from synth2obs.reports import survey"),
+        ("reports/a.py", "import numpy, synth2obs.cli"),
+        ("models/a.py", "import synth2obs"),
+        ("models/a.py", "from synth2obs import load_bridge"),
+        ("models/a.py", "import h5py"),
+        ("analysis/a.py", "from astropy.table import Table"),
+        ("models/flows.py", "import nflows.transforms"),
+        ("training/loop.py", "def f():\n    import mlflow"),
+        ("__init__.py", "from mlflow import MlflowClient"),
+    ],
+)
+def test_the_checker_sees_what_is_forbidden(path, text):
+    assert violations(text, path)
+
+
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("core/a.py", "import numpy\nfrom synth2obs.core.errors import DataError\nfrom . import labels"),
+        ("io/a.py", "import h5py\nfrom astropy.io import fits\nfrom ..core import errors"),
+        ("io/surveys/a.py", "from ..shard import write\nfrom . import apogee"),
+        ("models/flow.py", "from nflows.flows import Flow"),
+        ("training/tracking.py", "def f():\n    import mlflow.pyfunc"),
+        ("analysis/a.py", "from synth2obs.models import bridge\nimport synth2obs.physics.lsf"),
+        ("reports/a.py", "from synth2obs.training import config_io\nfrom astropy.table import Table"),
+        ("cli.py", "def f():\n    from synth2obs.reports import survey\n    import synth2obs"),
+        ("__init__.py", "from synth2obs.analysis.morph import morph"),
+    ],
+)
+def test_the_checker_lets_pass_what_is_allowed(path, text):
+    assert not violations(text, path)
