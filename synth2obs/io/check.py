@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 
 from synth2obs.core.errors import DataError
+from synth2obs.io.contents import header_problems
 from synth2obs.io.layout import CHUNK_ROWS, open_shard
-from synth2obs.io.rules import Problem, fields, guarded, header_problems, row_problems
+from synth2obs.io.rules import Problem, fields, guarded, row_problems
 
 __all__ = ["Problem", "check_shard", "digest", "refuse", "require_valid"]
 

@@ -134,13 +134,11 @@ def broaden_grid(raw: RawGrid, *, start: float, stop: float, resolving_power: fl
 def broadening_matrix(raw: Array, wavelength: Array, resolving_power: float, step: float) -> csr_array:
     r"""Weights that broaden raw samples and integrate them over pixels, shape (P, L), rows sum to one.
 
-    Raw samples are constant between their edges in :math:`x = \ln λ`. The mean over output pixel
-    :math:`[a, b]` of their convolution with a Gaussian of width s is exact,
+    Raw samples are values at points in :math:`x = \ln λ`, dense against the line spread. The mean over output
+    pixel :math:`[a, b]` of their convolution with a Gaussian of width s is
 
-    .. math:: W_{ij} = \frac{s}{b - a} \left[ Ψ\!\left(\tfrac{b - e_j}{s}\right)
-              - Ψ\!\left(\tfrac{a - e_j}{s}\right) - Ψ\!\left(\tfrac{b - e_{j+1}}{s}\right)
-              + Ψ\!\left(\tfrac{a - e_{j+1}}{s}\right) \right],
-              \quad Ψ(z) = z\,Φ(z) + φ(z).
+    .. math:: W_{ij} = \frac{Δx_j}{b - a} \left[ Φ\!\left(\tfrac{b - x_j}{s}\right)
+              - Φ\!\left(\tfrac{a - x_j}{s}\right) \right].
 
     The pixel's own variance, step²/12, counts towards the resolving power.
 
@@ -155,33 +153,26 @@ def broadening_matrix(raw: Array, wavelength: Array, resolving_power: float, ste
     """
     width = np.sqrt((1.0 / resolving_power / FWHM_PER_SIGMA) ** 2 - step**2 / 12.0)
     x, centre = np.log(raw), np.log(wavelength)
-    edges = np.concatenate([[1.5 * x[0] - 0.5 * x[1]], 0.5 * (x[1:] + x[:-1]), [1.5 * x[-1] - 0.5 * x[-2]]])
     reach = REACH * width + 0.5 * step
-    if centre[0] - reach < edges[0] or centre[-1] + reach > edges[-1]:
-        low, high = np.exp(edges[0] + reach), np.exp(edges[-1] - reach)
+    if centre[0] - reach < x[0] or centre[-1] + reach > x[-1]:
         raise DataError(
             f"range {wavelength[0]:.2f} to {wavelength[-1]:.2f} Å needs spectra beyond its ends",
             field="wavelength",
-            remedy=f"stay within {low:.2f} to {high:.2f} Å (vacuum)",
+            remedy=f"stay within {np.exp(x[0] + reach):.2f} to {np.exp(x[-1] - reach):.2f} Å (vacuum)",
         )
-    first = np.searchsorted(edges, centre - reach) - 1
-    last = np.searchsorted(edges, centre + reach)
-    rows = [_weights(edges[i : j + 1] - c, width, step) for i, j, c in zip(first, last, centre, strict=True)]
-    columns = np.concatenate([np.arange(i, j) for i, j in zip(first, last, strict=True)])
+    first, last = np.searchsorted(x, centre - reach), np.searchsorted(x, centre + reach)
+    spans = [slice(i, j) for i, j in zip(first, last, strict=True)]
+    spacing = np.gradient(x)
+    rows = [_weights(x[s] - c, spacing[s], width, step) for s, c in zip(spans, centre, strict=True)]
+    columns = np.concatenate([np.arange(s.start, s.stop) for s in spans])
     pointer = np.concatenate([[0], np.cumsum(last - first)])
     return csr_array((np.concatenate(rows), columns, pointer), shape=(len(wavelength), len(raw)))
 
 
-def _weights(edges: Array, width: float, step: float) -> Array:
-    """Weight of each raw sample, given their edges relative to the pixel's centre in ln λ."""
-    upper = _integrated_cdf((0.5 * step - edges) / width)
-    lower = _integrated_cdf((-0.5 * step - edges) / width)
-    weights = -np.diff(upper - lower)
+def _weights(offset: Array, spacing: Array, width: float, step: float) -> Array:
+    """Weight of each raw sample, given its distance from the pixel's centre in ln λ."""
+    weights = spacing * (ndtr((0.5 * step - offset) / width) - ndtr((-0.5 * step - offset) / width))
     return weights / weights.sum()
-
-
-def _integrated_cdf(z: Array) -> Array:
-    return z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
 
 
 def _vacuum(wavelength: Array, medium: str | None, path: Path) -> Array:

@@ -12,11 +12,16 @@ from synth2obs.core.errors import DataError
 CHUNK_ROWS = 64
 """Rows per chunk of flux and ivar, and per block that the streaming reader reads at once."""
 
+COLUMN_ROWS = 16_384
+"""Rows per chunk of everything that has one number a spectrum."""
+
 KINDS = ("grid", "survey")
 FRAMES = ("rest", "barycentric")
 FLUX_KINDS = ("normalized", "relative", "absolute")
 ATTRIBUTES = ("format", "domain", "kind", "medium", "frame", "flux_kind")
 COLUMNS = ("rv", "rv_error", "snr")
+ERROR_SUFFIX = "_error"
+"""Ending of the name of a label's error."""
 COMPRESSION = hdf5plugin.Blosc2(cname="zstd", clevel=9, filters=hdf5plugin.Blosc2.BITSHUFFLE)
 
 _INGEST = "make it again with `synth2obs ingest`"

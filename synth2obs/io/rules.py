@@ -1,22 +1,13 @@
-"""The rules of the shard format, each as a function that names what breaks it."""
+"""What a broken rule of the shard format is, and the rules about rows of flux."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.constants import C_KMS, SHARD_FORMAT
-from synth2obs.core.labels import unit_of
-from synth2obs.io.layout import ATTRIBUTES, CHUNK_ROWS, COLUMNS, FLUX_KINDS, FRAMES, KINDS, reason
-
-SHORTEST, LONGEST = 2000.0, 1e6
-"""Wavelengths in Å that the format holds."""
-
-CHOICES = {"kind": KINDS, "frame": FRAMES, "flux_kind": FLUX_KINDS}
+from synth2obs.io.layout import reason
 
 
 @dataclass(frozen=True)
@@ -36,17 +27,6 @@ class Problem:
     def __str__(self) -> str:
         """Field, message and remedy in one line."""
         return f"{self.field}: {self.message}; {self.remedy}"
-
-
-def header_problems(file: h5py.File) -> list[Problem]:
-    """Everything wrong that shows without reading the flux."""
-    problems = [*_attributes(file), *_missing(file)]
-    if "flux" not in fields(problems):
-        problems += _shapes(file)
-    for rule, needs in RULES.items():
-        if not fields(problems) & set(needs):
-            problems += guarded(rule(file), needs[0])
-    return problems
 
 
 def fields(problems: Iterable[Problem]) -> set[str]:
@@ -96,199 +76,3 @@ def _at(field: str, what: str, fine: NDArray[np.bool_], first: int, remedy: str)
     row, pixel = (int(i) for i in np.argwhere(~fine)[0])
     count = int((~fine).sum())
     return Problem(field, f"{what} (row {first + row}, pixel {pixel}; {count} such in these rows)", remedy)
-
-
-def _attributes(file: h5py.File) -> Iterator[Problem]:
-    for name in ATTRIBUTES:
-        if name not in file.attrs:
-            yield Problem(name, "is missing among the attributes", "write the file with io.shard.write_shard")
-    version = file.attrs.get("format", SHARD_FORMAT)
-    if version != SHARD_FORMAT:
-        yield Problem(
-            "format", f"is {version!r}, this version reads {SHARD_FORMAT!r}", "convert or ingest again"
-        )
-    for name, allowed in CHOICES.items():
-        value = file.attrs.get(name, allowed[0])
-        if value not in allowed:
-            yield Problem(name, f"is {value!r}", f"use one of {', '.join(allowed)}")
-    medium = file.attrs.get("medium", "vacuum")
-    if medium != "vacuum":
-        yield Problem("medium", f"is {medium!r}", "convert the wavelengths with io.air.air_to_vacuum")
-
-
-def _missing(file: h5py.File) -> Iterator[Problem]:
-    kind = file.attrs.get("kind")
-    needed = ["wavelength", "segment", "flux", "id", *COLUMNS, "lsf/sigma", "lsf/group", "provenance"]
-    for name in [*needed, *(["ivar"] if kind == "survey" else [])]:
-        if not isinstance(file.get(name), h5py.Dataset):
-            yield Problem(name, "is missing", "write the file with io.shard.write_shard")
-    if kind == "grid" and "ivar" in file:
-        yield Problem("ivar", "a grid has no inverse variance", "remove it, or use kind survey")
-
-
-def _shapes(file: h5py.File) -> Iterator[Problem]:
-    shape = file["flux"].shape
-    if len(shape) != 2 or 0 in shape:
-        yield Problem("flux", f"has shape {shape}", "it must be (stars, pixels), neither 0")
-        return
-    stars, pixels = shape
-    for name, allowed in _expected_shapes(file, stars, pixels).items():
-        if name in file and file[name].shape not in allowed:
-            wanted = " or ".join(str(one) for one in allowed)
-            yield Problem(name, f"has shape {file[name].shape}", f"with flux {shape} it must be {wanted}")
-    yield from _types(file, ["flux", "ivar", "wavelength", "lsf/sigma", *COLUMNS], "f", "floating point")
-    yield from _types(file, ["segment", "lsf/group", "flags"], "iu", "integers")
-    yield from _types(file, ["id"], "SO", "text")
-
-
-def _types(file: h5py.File, names: list[str], kinds: str, words: str) -> Iterator[Problem]:
-    for name in names:
-        if name in file and file[name].dtype.kind not in kinds:
-            yield Problem(name, f"has type {file[name].dtype}", f"it must be {words}")
-
-
-def _expected_shapes(file: h5py.File, stars: int, pixels: int) -> dict[str, list[tuple[int, ...]]]:
-    sigma = file.get("lsf/sigma")
-    groups = sigma.shape[0] if isinstance(sigma, h5py.Dataset) and sigma.shape else 1
-    columns = ["id", *COLUMNS, "lsf/group"]
-    if isinstance(file.get("labels"), h5py.Group):
-        columns += [f"labels/{name}" for name in file["labels"]]
-    return {
-        "wavelength": [(pixels,), (stars, pixels)],
-        "segment": [(pixels,)],
-        "ivar": [(stars, pixels)],
-        "flags": [(stars, pixels)],
-        "lsf/sigma": [(groups, pixels)],
-        **{name: [(stars,)] for name in columns},
-    }
-
-
-def _wavelength(file: h5py.File) -> Iterator[Problem]:
-    dataset, segment = file["wavelength"], file["segment"][:]
-    if dataset.ndim == 1:
-        yield from _wavelength_rows(dataset[:][None], segment)
-    for first in range(0, len(dataset) if dataset.ndim > 1 else 0, CHUNK_ROWS):
-        found = list(_wavelength_rows(dataset[first : first + CHUNK_ROWS], segment))
-        yield from found
-        if found:
-            break
-    changes = int((np.diff(segment) != 0).sum()) + 1
-    if changes != len(np.unique(segment)):
-        yield Problem("segment", "a segment is not contiguous", "keep the pixels of one detector together")
-
-
-def _wavelength_rows(wavelength: NDArray[Any], segment: NDArray[Any]) -> Iterator[Problem]:
-    if not np.isfinite(wavelength).all():
-        yield Problem("wavelength", "NaN or infinite", "every pixel needs a wavelength, bad ones too")
-        return
-    low, high = float(wavelength.min()), float(wavelength.max())
-    if not SHORTEST <= low <= high <= LONGEST:
-        yield Problem("wavelength", f"runs from {low:g} to {high:g}, not in Å", _unit_remedy(low, high))
-    backwards = (np.diff(wavelength, axis=-1) <= 0).any(axis=0) & (np.diff(segment) == 0)
-    if backwards.any():
-        pixel = int(np.argmax(backwards))
-        where = f"does not increase at pixel {pixel + 1} of segment {segment[pixel]}"
-        yield Problem("wavelength", where, "sort the pixels")
-
-
-def _unit_remedy(low: float, high: float) -> str:
-    if high < 4.0:
-        return "it looks like µm (multiply by 10000) or log10 of Å"
-    if high < 15.0:
-        return "it looks like ln λ (use exp) or µm (multiply by 10000)"
-    if low > 0 and high < 10 * SHORTEST:
-        return "it looks like nm: multiply by 10"
-    return f"give vacuum wavelengths between {SHORTEST:g} and {LONGEST:g} Å"
-
-
-def _identity(file: h5py.File) -> Iterator[Problem]:
-    names, counts = np.unique(file["id"].asstr("utf-8")[:].astype(str), return_counts=True)
-    if (counts > 1).any():
-        name = str(names[counts > 1][0])
-        yield Problem("id", f"{name!r} occurs {counts.max()} times", "give every spectrum its own name")
-    if len(names) and not names[0]:
-        yield Problem("id", "is empty for a star", "give every spectrum a name")
-
-
-def _columns(file: h5py.File) -> Iterator[Problem]:
-    for name in COLUMNS:
-        values = file[name][:]
-        if np.isinf(values).any():
-            yield Problem(name, "is infinite for a star", "use NaN for unknown")
-    if (np.abs(file["rv"][:]) >= C_KMS).any():
-        yield Problem("rv", "is faster than light", "give km/s")
-    for name in ("rv_error", "snr"):
-        if (file[name][:] < 0).any():
-            yield Problem(name, "is negative for a star", "use NaN for unknown")
-
-
-def _lsf(file: h5py.File) -> Iterator[Problem]:
-    sigma, group = file["lsf/sigma"][:], file["lsf/group"][:]
-    if not (np.isfinite(sigma) & (sigma > 0)).all():
-        yield Problem("lsf/sigma", "must be finite and > 0 Å everywhere", "give sigma = FWHM / 2.3548 in Å")
-    if group.min() < 0 or group.max() >= len(sigma):
-        yield Problem(
-            "lsf/group",
-            f"runs from {group.min()} to {group.max()}",
-            f"it must be within 0 to {len(sigma) - 1}",
-        )
-
-
-def _labels(file: h5py.File) -> Iterator[Problem]:
-    is_grid = file.attrs.get("kind") == "grid"
-    group = file.get("labels", {})
-    if isinstance(group, h5py.Dataset):
-        yield Problem("labels", "is a dataset", "make it a group with one dataset a label")
-        return
-    for name in group:
-        yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
-
-
-def _label(column: h5py.Dataset, name: str, is_grid: bool) -> Iterator[Problem]:
-    values, unit = column[:], column.attrs.get("unit")
-    wanted = unit_of(name.removesuffix("_error"))
-    if unit != wanted:
-        yield Problem(f"labels/{name}", f"has unit {unit!r}", f"convert it to {wanted} and say so in `unit`")
-    if np.isinf(values).any():
-        yield Problem(f"labels/{name}", "is infinite for a star", "use NaN for unknown")
-    if is_grid and np.isnan(values).any():
-        yield Problem(f"labels/{name}", "is unknown for a spectrum of a grid", "drop the spectrum")
-
-
-def _gradients(file: h5py.File) -> Iterator[Problem]:
-    group = file.get("gradients", {})
-    stars, pixels = file["flux"].shape
-    if "index" in group:
-        index = group["index"][:]
-        if index.dtype.kind not in "iu" or index.size and not 0 <= index.min() <= index.max() < stars:
-            yield Problem(
-                "gradients/index", "names spectra that are not there", f"it must be within 0 to {stars - 1}"
-            )
-    elif len(group):
-        yield Problem("gradients/index", "is missing", "say which spectrum each gradient belongs to")
-    for name in group:
-        if name != "index" and "index" in group and group[name].shape != (len(group["index"]), pixels):
-            yield Problem(
-                f"gradients/{name}", f"has shape {group[name].shape}", "it must be (gradients, pixels)"
-            )
-
-
-def _provenance(file: h5py.File) -> Iterator[Problem]:
-    try:
-        fine = isinstance(json.loads(file["provenance"][()]), dict)
-    except (ValueError, TypeError):
-        fine = False
-    if not fine:
-        yield Problem("provenance", "is not a JSON object", "write sources, licence and citation as JSON")
-
-
-RULES: dict[Callable[[h5py.File], Iterator[Problem]], tuple[str, ...]] = {
-    _wavelength: ("wavelength", "segment"),
-    _identity: ("id",),
-    _columns: COLUMNS,
-    _lsf: ("lsf/sigma", "lsf/group"),
-    _labels: ("labels", "flux"),
-    _gradients: ("gradients", "flux"),
-    _provenance: ("provenance",),
-}
-"""Every rule about content, and the datasets that must be there, with the right shape, to ask it."""

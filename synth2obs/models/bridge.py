@@ -16,6 +16,7 @@ from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.models.checkpoint import load_tensors, save_tensors
 from synth2obs.models.decoder import Decoder
+from synth2obs.models.flow import Density, FlowConfig
 from synth2obs.models.emulator import KernelEmulator, LabelScale
 from synth2obs.models.label_prior import LabelPrior
 from synth2obs.models.population import Population
@@ -25,6 +26,7 @@ from synth2obs.physics.instrument import Instrument
 
 WEIGHTS = "bridge.safetensors"
 FINGERPRINT_TOLERANCE = 1e-4
+BATCH = 64
 
 
 class Bridge(nn.Module):
@@ -54,6 +56,7 @@ class Bridge(nn.Module):
         self.labels, self.decoder, self.emulator, self.scale = labels, decoder, emulator, scale
         self.models = nn.ModuleDict(dict(surveys))
         self.population = population
+        self.density = Density(decoder.latent, config=FlowConfig(layers=2, hidden=24)).double()
         self.card = dict(card or {})
 
     @property
@@ -97,7 +100,7 @@ class Bridge(nn.Module):
         )
 
     def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
-        """Coefficients of `SurveyModel.functions` at scaled labels x, and ∂/∂x.
+        """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.
 
         Args:
             survey: Whose morph and gap.
@@ -112,22 +115,21 @@ class Bridge(nn.Module):
         return Coefficients(moved.value, moved.jacobian @ (model.morph_jacobian(latent) @ by_x))
 
     @torch.no_grad()
-    def rest_flux(self, labels: NDArray[np.float64], survey: str | None = None) -> Tensor:
-        """Rest-frame flux of labels in their units, (N, K) → (N, L): theory, or what a survey sees of it."""
-        x = self.scale(torch.as_tensor(labels, dtype=torch.float64))
-        if survey is None:
-            return self.decoder(self.emulator(x).float())
-        coefficients = self.from_labels(survey, x).value.float()
-        return coefficients @ self.survey(survey).functions(self.decoder)[:, :-1].T
+    def rest_flux(self, labels: ArrayLike) -> Tensor:
+        """Theory in the rest frame at the grid's resolution: labels in their units (N, K) → (N, L)."""
+        return self.decoder(self.emulator(self.scale(torch.as_tensor(self._checked(labels)))).float())
 
     @torch.no_grad()
-    def predict(self, labels: ArrayLike, survey: str, rv: ArrayLike = 0.0) -> NDArray[np.float32]:
+    def predict(
+        self, labels: ArrayLike, survey: str, rv: ArrayLike = 0.0, *, morphed: bool = True
+    ) -> NDArray[np.float32]:
         """Morphed, shifted, broadened, pixel-integrated spectra on the survey's usual pixels.
 
         Args:
             labels: In the grid's units and order, shape (N, K).
             survey: One of `surveys`.
             rv: km/s, positive receding, scalar or shape (N,).
+            morphed: False gives theory as the survey's instrument would see it.
 
         Returns:
             Normalised flux, shape (N, P), NaN where the grid does not reach.
@@ -139,7 +141,8 @@ class Bridge(nn.Module):
         velocity = torch.as_tensor(np.broadcast_to(np.asarray(rv, float), len(table)).copy())
         if not bool(torch.isfinite(velocity).all()):
             raise ModelError("rv in km/s must be finite; use 0 for the rest frame")
-        return self._project(self.rest_flux(table, survey), survey, velocity)
+        coefficients = self.from_labels(survey, self.scale(torch.as_tensor(table)), morphed=morphed).value
+        return self.observe(coefficients, survey, velocity)
 
     def _checked(self, labels: ArrayLike) -> NDArray[np.float64]:
         table = np.atleast_2d(np.asarray(labels, dtype=float))
@@ -153,11 +156,25 @@ class Bridge(nn.Module):
             raise ModelError(f"label {name!r} must be finite; drop the star or give a value")
         return table
 
-    def _project(self, flux: Tensor, survey: str, rv: Tensor) -> NDArray[np.float32]:
-        model, instrument = self.survey(survey), self.instrument(survey)
-        native = instrument(flux, rv, float(model.width_scale))
-        covered = instrument.valid(rv, float(model.width_scale))
-        return native.masked_fill(~covered, torch.nan).numpy()
+    @torch.no_grad()
+    def observe(
+        self, coefficients: Tensor, survey: str, rv: Tensor, instrument: Instrument | None = None
+    ) -> NDArray[np.float32]:
+        """Native pixels of coefficients (N, M) of `from_labels` or `SurveyModel.coefficients`.
+
+        Returns:
+            Shape (N, P), NaN where the grid does not reach.
+        """
+        model = self.survey(survey)
+        instrument = instrument or self.instrument(survey)
+        parts = []
+        for rows in torch.arange(len(rv)).split(BATCH):
+            own = rows if len(instrument.nearest) > 1 else None
+            projected = model.project(self.decoder, instrument, rv[rows], own)[..., :-1]
+            flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
+            covered = instrument.valid(rv[rows], float(model.width_scale), own)
+            parts.append(flux.masked_fill(~covered, torch.nan))
+        return torch.cat(parts).numpy()
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle: weights, config, label ranges, card and fingerprint. Atomic; no pickle."""

@@ -305,6 +305,12 @@ class Density(nn.Module):
         )
         self.flow = Flow(_chain(dim, self.config, context), base)
 
+    def set_affine(self, matrix: Tensor, shift: Tensor) -> None:
+        """Make the part of u → noise that is affine ``matrix·u + shift``; see :meth:`Morph.set_affine`."""
+        if not self.config.linear:
+            raise ValueError("this density has no affine part; build it with FlowConfig(linear=True)")
+        self.flow._transform._transforms[0].set(matrix, shift)
+
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         """``ln p(u|context)``, shape (B,), for latents of shape (B, D) and contexts of shape (B, C)."""
         self._check(context)
@@ -342,3 +348,25 @@ class Density(nn.Module):
         columns = 0 if context is None else context.shape[-1]
         if columns != self.context:
             raise ValueError(f"context must have {self.context} columns, got {columns}")
+
+
+class MarginalAlignment(nn.Module):
+    r"""The map that carries one density onto another, :math:`f_b^{-1} \circ f_a`, whatever the labels.
+
+    It is what AlignFlow (Grover et al. 2020, arXiv:1905.12892) does with one base: exact for the marginals, and
+    therefore biased by the difference of the two populations. A baseline, not a method.
+
+    Args:
+        source: Density of the grid's latents.
+        target: Density of the survey's.
+    """
+
+    def __init__(self, source: Density, target: Density) -> None:
+        super().__init__()
+        self.source, self.target = source, target
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Grid to survey, shape (B, D), and ln|det|, shape (B,)."""
+        noise, outward = self.source.flow._transform(u)
+        mapped, back = self.target.flow._transform.inverse(noise)
+        return mapped, outward + back

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.decoder import Decoder
 from synth2obs.models.solve import Coefficients, Prior, Problem, Solution, evaluate, origin_prior, solve
 from synth2obs.models.survey import SurveyModel
 from synth2obs.physics.continuum import chebyshev_basis
@@ -39,6 +40,7 @@ class Observation:
         log_wave: ln λ of the pixels, (P,) or (N, P).
         continuum: Chebyshev functions, (P, C) or (N, P, C).
         rv: Velocities to start from in km/s, shape (N,).
+        stars: Row of each star in the instrument, shape (N,); None for the same order.
     """
 
     survey: str
@@ -48,9 +50,20 @@ class Observation:
     log_wave: Tensor
     continuum: Tensor
     rv: Tensor
+    stars: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.flux)
+
+    def take(self, rows: Tensor) -> "Observation":
+        """Some of the stars; their pixels stay those of the same instrument."""
+        origin = torch.arange(len(self)) if self.stars is None else self.stars
+        own = {name: self.rows(name, rows) for name in ("flux", "ivar", "log_wave", "continuum")}
+        return replace(self, **own, rv=self.rv[rows], stars=origin[rows])
+
+    def instrument_rows(self, rows: Tensor) -> Tensor:
+        """Rows of the instrument that belong to some of the stars."""
+        return rows if self.stars is None else self.stars[rows]
 
     def batches(self) -> Iterator[Tensor]:
         """Row indices, a batch at a time."""
@@ -166,7 +179,7 @@ def encode(bridge: Bridge, seen: Observation, options: Options | None = None) ->
         return model.coefficients(bridge.decoder, u)
 
     start = torch.zeros(len(seen), bridge.decoder.latent, dtype=torch.float64)
-    task = _Task(seen, model, model.functions(bridge.decoder), coefficients, origin_prior, choice)
+    task = _Task(seen, model, bridge.decoder, coefficients, origin_prior, choice)
     return task.run(start, seen.rv)
 
 
@@ -218,8 +231,7 @@ def _label_fit(bridge: Bridge, seen: Observation, choice: Options, start: Tensor
         return Prior(value, gradient * free, curvature * free * free[:, None] + held)
 
     model = bridge.survey(seen.survey)
-    functions = model.functions(bridge.decoder)
-    task = _Task(seen, model, functions, coefficients, held_prior, choice, _bounds(bridge, free))
+    task = _Task(seen, model, bridge.decoder, coefficients, held_prior, choice, _bounds(bridge, free))
     return task.run(start, rv)
 
 
@@ -237,7 +249,7 @@ class _Task:
 
     seen: Observation
     model: SurveyModel
-    functions: Tensor
+    decoder: Decoder
     coefficients: Callable[[Tensor], Coefficients]
     prior: Callable[[Tensor], Prior]
     options: Options
@@ -259,8 +271,9 @@ class _Task:
         """Project at the velocities reached so far, and weight with noise and scatter."""
         width = float(self.model.width_scale)
         instrument = self.seen.instrument
-        projected = instrument.project(self.functions, rv, width, rows)
-        ivar = self.seen.ivar[rows] * instrument.valid(rv, width, rows)
+        stars = self.seen.instrument_rows(rows)
+        projected = self.model.project(self.decoder, instrument, rv, stars)
+        ivar = self.seen.ivar[rows] * instrument.valid(rv, width, stars)
         bare = Problem(
             functions=projected[..., :-1],
             log_wave=self.seen.rows("log_wave", rows),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from synth2obs.core.constants import C_KMS
 
-RIDGE = 1e-8
+RIDGE = 1e-5
 """Relative ridge on the continuum's normal matrix; keeps a star without good pixels solvable."""
 
 

@@ -1,6 +1,5 @@
 """What a bridge knows of one survey: morph, gap, density, noise and the survey's own width of lines."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,7 @@ from synth2obs.models.decoder import Decoder
 from synth2obs.models.flow import Density, FlowConfig, Morph
 from synth2obs.models.gap import Gap
 from synth2obs.models.solve import Coefficients
+from synth2obs.physics.instrument import Instrument
 
 BEND = 2.5
 """Labels in the gap's features level off at this many grid standard deviations, so that it never runs away."""
@@ -81,24 +81,31 @@ class SurveyModel(nn.Module):
         ).double()
         self.gap = Gap(config.features, config.samples)
 
-    def functions(self, decoder: Decoder) -> Tensor:
-        """All that is projected, on the rest grid: mean, trunk, gap, scatter; shape (L, 1 + K + F + 1)."""
-        return torch.cat(
-            [
-                decoder.mean[:, None],
-                decoder.trunk.table(),
-                self.gap.mean.T,
-                self.gap.scatter.sqrt()[:, None],
-            ],
-            dim=1,
-        )
+    def sharp(self, decoder: Decoder) -> Tensor:
+        """Functions that the line spread acts on: mean and trunk on the rest grid, shape (L, 1 + K)."""
+        return torch.cat([decoder.mean[:, None], decoder.trunk.table()], dim=1)
+
+    def seen(self) -> Tensor:
+        """Functions that are already as the survey sees them: gap and scatter, shape (L, F + 1)."""
+        return torch.cat([self.gap.mean.T, self.gap.scatter.sqrt()[:, None]], dim=1)
+
+    def project(
+        self, decoder: Decoder, instrument: Instrument, rv: Tensor, stars: Tensor | None = None
+    ) -> Tensor:
+        """All functions in native pixels, shape (B, P, 1 + K + F + 1): mean, trunk, gap, scatter.
+
+        Theory passes the whole instrument. Gap and scatter were measured in the survey's own spectra, so only
+        the shift and the pixels act on them: they are at the survey's resolution, not at the grid's.
+        """
+        sharp = instrument.project(self.sharp(decoder), rv, float(self.width_scale), stars)
+        return torch.cat([sharp, instrument.project(self.seen(), rv, 0.0, stars)], dim=-1)
 
     def features(self, u: Tensor) -> Tensor:
         """The gap's features at survey latents u, shape (B, F)."""
         return _features(self._labels(u)[0], self.config.gap_degree)[0]
 
     def coefficients(self, decoder: Decoder, u: Tensor) -> Coefficients:
-        """Coefficients of `functions` (but the scatter) at survey latents u (float64), and ∂/∂u."""
+        """Coefficients of what `project` gives, but the scatter, at survey latents u (float64), and ∂/∂u."""
         bent, by_u = self._labels(u)
         features, slope = _features(bent, self.config.gap_degree)
         narrow = u.to(decoder.branch.skip.dtype)
@@ -135,7 +142,3 @@ def _features(values: Tensor, degree: int) -> tuple[Tensor, Tensor]:
         slopes.append(eye[rows] * values[:, columns, None] + eye[columns] * values[:, rows, None])
     return torch.cat(parts, dim=1), torch.cat(slopes, dim=1)
 
-
-def names_of(surveys: nn.ModuleDict) -> Sequence[str]:
-    """Survey names in order."""
-    return tuple(surveys.keys())

@@ -73,15 +73,16 @@ def centre(wavelength, flux, line):
     return (wavelength[near] * depth).sum() / depth.sum() if depth.any() else np.nan
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
-def test_h_alpha_is_at_its_vacuum_wavelength(name, tables):
+@pytest.mark.parametrize(("name", "limit"), [("optical_grid", 2), ("miles", 6), ("stelib", 20)])
+def test_h_alpha_is_at_its_vacuum_wavelength(name, limit, tables):
+    """In air it would be 82 km/s away; STELIB's own scale is 13 km/s off there."""
     spectra = tables[name]
     teff = spectra.labels["teff"]
     warm = np.nonzero((teff > 5500) & (teff < 7000))[0]
     pixels = [spectra.wavelength if spectra.shared_wavelength else spectra.wavelength[row] for row in warm]
     found = [centre(w, spectra.flux[row], 6564.61) for w, row in zip(pixels, warm, strict=True)]
     assert np.isfinite(found).sum() > 20
-    assert abs(np.nanmedian(found) / 6564.61 - 1) * C_KMS < 12
+    assert abs(np.nanmedian(found) / 6564.61 - 1) * C_KMS < limit
 
 
 def test_resolve():

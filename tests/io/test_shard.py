@@ -148,7 +148,7 @@ class TestStream:
         assert all(sum(size < 32 for size in sizes) <= 1 for sizes in counts.values())
 
     def test_reads_blocks_and_not_the_whole(self, shard, monkeypatch):
-        from synth2obs.io import shard as module
+        from synth2obs.io import rows as module
 
         sizes = []
         read = module._gather

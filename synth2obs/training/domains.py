@@ -1,0 +1,139 @@
+"""The domains of a training: the grid and the surveys, cut to one range and split by star."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth2obs.core.errors import ConfigError, DataError
+from synth2obs.core.labels import LabelSpace
+from synth2obs.core.spectra import Spectra
+from synth2obs.io.embedded import resolve, same_stars
+from synth2obs.io.reduce import cut_wavelengths
+from synth2obs.io.shard import read_shard
+from synth2obs.io.surveys.matches import read_matches
+from synth2obs.training.config import DataConfig
+
+FIRST = ("teff", "logg", "fe_h", "vmic")
+MARGIN = 20.0
+"""Å of theory kept beyond the surveys' range: velocity and line spread need it."""
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Theory. ``values`` are labels (N, K) in the order of ``labels``; ``held_out`` marks its test spectra."""
+
+    spectra: Spectra
+    labels: LabelSpace
+    values: NDArray[np.float64]
+    held_out: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey's stars; ``part`` is train, validation or test; ``star`` is the same in every survey."""
+
+    spectra: Spectra
+    part: NDArray[np.str_]
+    star: NDArray[np.str_]
+
+    def rows(self, part: str) -> NDArray[np.intp]:
+        """Row numbers of one part."""
+        return np.nonzero(self.part == part)[0]
+
+
+@dataclass(frozen=True)
+class Domains:
+    """All that a training reads."""
+
+    grid: Grid
+    surveys: Mapping[str, Survey]
+
+
+def load_domains(config: DataConfig, seed: int) -> Domains:
+    """Read, cut and split everything.
+
+    Raises:
+        DataError: If a shard is refused, is of the wrong kind, or has no star left.
+        ConfigError: If no survey is named, or train and validation leave nothing to test.
+    """
+    if not config.surveys:
+        raise ConfigError("data.surveys is empty; name at least one survey and its shard")
+    if config.train + config.validation >= 1:
+        raise ConfigError(
+            f"data.train + data.validation = {config.train + config.validation} leaves no star to test; "
+            "lower one of them"
+        )
+    twins = _twins(config)
+    surveys = {
+        name: _survey(name, path, config, seed, twins.get(name, {})) for name, path in config.surveys.items()
+    }
+    return Domains(_grid(config, seed), surveys)
+
+
+def _twins(config: DataConfig) -> dict[str, dict[str, str]]:
+    """For every survey, id → common name of stars that others have too."""
+    if not config.same_stars:
+        return {}
+    embedded = config.same_stars == "embedded:same_stars"
+    pairs = same_stars() if embedded else read_matches(resolve(config.same_stars))
+    return {"stelib": {other: own for own, other in pairs.items()}}
+
+
+def _grid(config: DataConfig, seed: int) -> Grid:
+    spectra = _read(config.grid, "grid", config)
+    if not spectra.labels:
+        raise DataError("a grid needs labels", path=config.grid, field="labels", remedy="build it again")
+    names = tuple(name for name in FIRST if name in spectra.labels)
+    names += tuple(sorted(set(spectra.labels) - set(names)))
+    values = np.stack([np.asarray(spectra.labels[name], float) for name in names], axis=1)
+    chance = np.array([_chance(seed, f"grid/{name}") for name in spectra.id])
+    held_out = chance < config.held_out_grid
+    return Grid(spectra, LabelSpace.from_values(names, values), values, held_out)
+
+
+def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[str, str]) -> Survey:
+    spectra = _read(path, "survey", config)
+    assert spectra.ivar is not None
+    spectra = spectra.take((spectra.ivar > 0).mean(axis=1) >= config.good_pixels)
+    if config.max_stars:
+        spectra = spectra.take(_spread(spectra, seed, config.max_stars, twins))
+    if len(spectra) < 8:
+        raise DataError(
+            f"only {len(spectra)} stars of {name} have {config.good_pixels:.0%} good pixels in "
+            f"{config.start:.0f}–{config.stop:.0f} Å",
+            path=path,
+            remedy="lower data.good_pixels or widen data.start and data.stop",
+        )
+    star = np.array([twins.get(str(own), str(own)) for own in spectra.id])
+    chance = np.array([_chance(seed, own) for own in star])
+    part = np.select([chance < config.train, chance < config.train + config.validation], PARTS[:2], PARTS[2])
+    return Survey(spectra, part, star)
+
+
+def _spread(spectra: Spectra, seed: int, count: int, twins: Mapping[str, str]) -> NDArray[np.intp]:
+    """Rows of a random subset that is the same in every run."""
+    chance = [_chance(seed, f"kept/{twins.get(str(own), str(own))}") for own in spectra.id]
+    return np.sort(np.argsort(chance)[:count])
+
+
+def _read(path: str, kind: str, config: DataConfig) -> Spectra:
+    file = resolve(path)
+    spectra = read_shard(file)
+    if spectra.kind != kind:
+        raise DataError(
+            f"is a {spectra.kind}, not a {kind}", path=file, field="kind", remedy=f"give a {kind}'s shard"
+        )
+    margin = MARGIN if kind == "grid" else 0.0
+    spectra = cut_wavelengths(spectra, config.start - margin, config.stop + margin)
+    return replace(spectra, flags=None)
+
+
+def _chance(seed: int, star: str) -> float:
+    """A number in [0, 1) that depends on the star alone, so that adding stars moves none."""
+    digest = hashlib.sha256(f"{seed}/{star}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

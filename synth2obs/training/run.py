@@ -1,0 +1,135 @@
+"""A whole training: data in, trained and tracked bridge out. Evaluation and reports are floors above."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synth2obs.core.files import write_json_atomic
+from synth2obs.io.check import digest
+from synth2obs.io.embedded import resolve
+from synth2obs.training.config import TrainConfig
+from synth2obs.training.config_io import flatten, load_config, resolved_toml
+from synth2obs.training.domains import load_domains
+from synth2obs.training.loop import run_stages
+from synth2obs.training.provenance import git_state, package_versions
+from synth2obs.training.stages.base import StageBase
+from synth2obs.training.stages.critic import CriticStage
+from synth2obs.training.stages.gap import GapStage
+from synth2obs.training.stages.labels import LabelsStage
+from synth2obs.training.stages.latent import LatentStage
+from synth2obs.training.stages.morph import MorphStage
+from synth2obs.training.stages.theory import TheoryStage
+from synth2obs.training.state import State
+from synth2obs.training.tracking import Tracker
+
+STAGES: tuple[Callable[[State], StageBase], ...] = (
+    TheoryStage,
+    LatentStage,
+    LabelsStage,
+    MorphStage,
+    GapStage,
+    CriticStage,
+)
+"""In the order A to E; every stage starts from what the one before left in the state."""
+
+MAY_CHANGE = ("threads", "checkpoint_every", "evaluation", "model_name")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training leaves.
+
+    Args:
+        state: Bridge, data and splits in memory.
+        bundle: Folder of the saved bridge.
+        tracker: Open tracker; close it when everything is logged.
+        card: What the run was: config, digests, versions, times.
+    """
+
+    state: State
+    bundle: Path
+    tracker: Tracker
+    card: dict[str, Any]
+
+
+def quickstart_config() -> Path:
+    """Configuration of the quick start, part of the package."""
+    return Path(str(resources.files("synth2obs") / "data" / "quickstart.toml"))
+
+
+def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """A configuration from TOML and ``key=value`` overrides; the quick start's if no file is given.
+
+    Raises:
+        ConfigError: For an unknown key or a value out of range.
+    """
+    return load_config(TrainConfig, path or quickstart_config(), overrides)
+
+
+def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Outcome:
+    """Run stages A to E, or go on where an earlier call stopped.
+
+    Args:
+        config: Settings.
+        out: Folder for checkpoints, the bundle and the MLflow store.
+        progress: Show progress bars.
+
+    Raises:
+        DataError, ConfigError, OutputError, Interrupted: As the parts do.
+    """
+    began, folder = time.time(), Path(out)
+    torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True)
+    state = State(config, load_domains(config.data, config.seed))
+    settings = flatten(config)
+    tracker = run_stages(
+        [lambda make=make: make(state) for make in STAGES],
+        folder,
+        lambda: _tracker(config, folder, settings),
+        checkpoint_every=config.checkpoint_every,
+        settings=settings,
+        may_change=MAY_CHANGE,
+        progress=progress,
+    )
+    assert isinstance(tracker, Tracker)
+    card = run_card(config, began)
+    state.bridge.card = card
+    state.bridge.eval()
+    bundle = state.bridge.save(folder / "bridge")
+    write_json_atomic(folder / "card.json", card)
+    return Outcome(state, bundle, tracker, card)
+
+
+def _tracker(config: TrainConfig, folder: Path, settings: dict[str, Any]) -> Tracker:
+    files = {"grid": resolve(config.data.grid)}
+    files |= {name: resolve(path) for name, path in config.data.surveys.items()}
+    return Tracker.open(
+        folder,
+        grid=files["grid"].stem,
+        surveys=sorted(config.data.surveys),
+        settings=settings,
+        config_text=resolved_toml(config),
+        datasets=files,
+    )
+
+
+def run_card(config: TrainConfig, began: float) -> dict[str, Any]:
+    """What the run was, for the report and for whoever opens the bundle."""
+    git = git_state(__file__)
+    files = {"grid": config.data.grid, **config.data.surveys}
+    return {
+        "config": config.model_dump(mode="json"),
+        "digests": {name: digest(resolve(path)) for name, path in files.items()},
+        "versions": package_versions(),
+        "git_commit": git.get("git.commit"),
+        "dirty": git["git.dirty"] == "true" if "git.dirty" in git else None,
+        "started": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - began, 1),
+        "licence": "BSD-3-Clause (code); data: see synth2obs/data/README.md",
+    }

@@ -1,0 +1,160 @@
+"""Stage E: a small critic refines the gap, where whitened residuals of stars and of the model can be told apart."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from synth2obs.models.critic import Critic, critic_losses, r1_penalty
+from synth2obs.models.inference import Observation, Options, fit_labels
+from synth2obs.training.stages.base import StageBase
+from synth2obs.training.state import State
+
+SMOOTH_PER_CORRELATION = 0.28
+"""σ of the smoothing that gives white noise an integrated autocorrelation of 1: 1 / (2 √π)."""
+
+TOLERANCE = 1e-3
+"""Largest relative rise of χ² on validation stars with which a refinement is still kept."""
+
+
+class CriticStage(StageBase):
+    """Adversarial refinement.
+
+    Real: residuals of stars. Fake: the model's own, i.e. a correction of the gap at the labels of the survey's own
+    stars, plus correlated intrinsic scatter and fresh noise under a real star's mask and ivar. Labels, velocities
+    and the morph are held: the critic may shape the gap, never what a label means. The correction is refused if it
+    raises χ² of the validation stars.
+    """
+
+    name = "critic"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.config = state.config.critic
+        self.steps = self.config.steps
+        self.critics = torch.nn.ModuleDict({name: Critic() for name in state.bridge.surveys})
+        self.change = torch.nn.ParameterDict(
+            {name: torch.zeros_like(state.bridge.survey(name).gap.mean) for name in state.bridge.surveys}
+        )
+        self.residuals: dict[str, dict[str, Tensor]] = {}
+        rates = [
+            {"params": self.critics.parameters(), "lr": self.config.learning_rate},
+            {"params": self.change.parameters(), "lr": self.config.strength},
+        ]
+        self.optimizer = torch.optim.Adam(rates, betas=(0.5, 0.99))
+
+    def extra(self) -> dict[str, Tensor]:
+        """Critics, the correction so far, and the residuals that they see."""
+        flat = {f"critics/{key}": value for key, value in self.critics.state_dict().items()}
+        flat |= {f"change/{key}": value.detach() for key, value in self.change.items()}
+        for name, fields in self.residuals.items():
+            flat |= {f"residuals/{name}/{key}": value for key, value in fields.items()}
+        return flat
+
+    def load_extra(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put them back."""
+        cut = len("critics/")
+        self.critics.load_state_dict({k[cut:]: v for k, v in tensors.items() if k.startswith("critics/")})
+        for key, value in tensors.items():
+            parts = key.split("/")
+            if parts[0] == "change":
+                self.change[parts[1]].data.copy_(value)
+            elif parts[0] == "residuals":
+                self.residuals.setdefault(parts[1], {})[parts[2]] = value
+
+    def step(self, index: int) -> dict[str, float]:
+        """One critic step and one gap step on one survey."""
+        names = self.state.bridge.surveys
+        name = names[index % len(names)]
+        if name not in self.residuals:
+            self.residuals[name] = self._fit(name)
+        random, critic = self.generator(index), self.critics[name]
+        real, fake = self._real(name, random), self._fake(name, random)
+        critic_loss, _ = critic_losses(critic, real, fake.detach())
+        self._descend(critic_loss + self.config.penalty * r1_penalty(critic, real))
+        _, gap_loss = critic_losses(critic, real, fake)
+        self._descend(gap_loss, critic)
+        return {f"{name}/critic_loss": critic_loss.item(), f"{name}/gap_loss": gap_loss.item()}
+
+    def _descend(self, loss: Tensor, held: torch.nn.Module | None = None) -> None:
+        assert self.optimizer is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for parameter in held.parameters() if held is not None else ():
+            parameter.grad = None
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def _fit(self, name: str) -> dict[str, Tensor]:
+        bridge, stars = self.state.bridge, self.state.stars[name]
+        fit = fit_labels(bridge, self.state.seen[name], Options(steps=4, refresh=1), stars.x, stars.rv)
+        model = bridge.survey(name)
+        scale = (fit.ivar.sqrt() * fit.continuum.abs()).float()
+        features = model.features(model.morph(bridge.emulator(fit.theta))[0]).float()
+        noise = (self.state.seen[name].ivar.clamp(min=1e-20).rsqrt() * fit.ivar.sqrt()).float() * (fit.ivar > 0)
+        return {
+            "real": (fit.residual * scale).float(),
+            "scale": scale,
+            "noise": noise,
+            "features": features,
+            "rv": fit.rv,
+        }
+
+    def _batch(self, name: str, random: torch.Generator) -> Tensor:
+        count = len(self.residuals[name]["rv"])
+        return torch.randint(count, (min(self.config.batch, count),), generator=random)
+
+    def _real(self, name: str, random: torch.Generator) -> Tensor:
+        rows, fields = self._batch(name, random), self.residuals[name]
+        return torch.stack([fields["real"][rows], (fields["scale"][rows] > 0).float()], dim=1)
+
+    def _fake(self, name: str, random: torch.Generator) -> Tensor:
+        """Whitened residuals that the model itself would leave, at labels of the survey's own population."""
+        rows, labels, fields = self._batch(name, random), self._batch(name, random), self.residuals[name]
+        seen, model = self.state.seen[name], self.state.bridge.survey(name)
+        change = fields["features"][labels] @ self.change[name]
+        native = seen.instrument(change, fields["rv"][rows], 0.0, seen.instrument_rows(rows))
+        scale, own = fields["scale"][rows], fields["noise"][rows]
+        smooth = _smooth_noise(scale.shape, float(model.correlation), random)
+        scatter = (1.0 - own.square()).clamp(min=0.0).sqrt() * smooth
+        white = own * torch.randn(scale.shape, generator=random)
+        mask = (scale > 0).float()
+        return torch.stack([(native * scale + scatter + white) * mask, mask], dim=1)
+
+    @torch.no_grad()
+    def finish(self) -> dict[str, float]:
+        """Keep each survey's correction only if validation stars do not object."""
+        metrics: dict[str, float] = {}
+        for name in self.state.bridge.surveys:
+            seen = self.state.observe(name, "validation")
+            gap = self.state.bridge.survey(name).gap
+            before = self._chi2(seen)
+            gap.mean.add_(self.change[name])
+            after = self._chi2(seen)
+            kept = after <= before * (1 + TOLERANCE)
+            if not kept:
+                gap.mean.sub_(self.change[name])
+            size = self.change[name].square().mean().sqrt().item()
+            metrics |= {
+                f"{name}/validation_chi2_before": before,
+                f"{name}/validation_chi2_after": after,
+                f"{name}/kept": float(kept),
+                f"{name}/change_rms": size,
+            }
+        return metrics
+
+    def _chi2(self, seen: Observation) -> float:
+        if len(seen) == 0:
+            return 0.0
+        fit = fit_labels(self.state.bridge, seen, Options(steps=5, refresh=1))
+        return float((fit.chi2 / fit.pixels.clamp(min=1)).median())
+
+
+def _smooth_noise(shape: torch.Size, correlation: float, random: torch.Generator) -> Tensor:
+    """Unit normal noise whose integrated autocorrelation is that of the residuals."""
+    sigma = max(SMOOTH_PER_CORRELATION * correlation, 0.3)
+    reach = int(4 * sigma) + 1
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma).square())
+    kernel = (kernel / kernel.square().sum().sqrt())[None, None]
+    white = torch.randn((shape[0], 1, shape[1] + 2 * reach), generator=random)
+    return torch.nn.functional.conv1d(white, kernel)[:, 0]

@@ -1,0 +1,41 @@
+"""Stage C, first half: labels of the training stars by plain theory, and the noise that theory leaves."""
+
+from synth2obs.models.inference import Fit, Options, fit_labels
+from synth2obs.models.refine import rms, update_correlation, update_scatter
+from synth2obs.training.stages.base import StageBase
+from synth2obs.training.state import State, Stars
+
+
+class LabelsStage(StageBase):
+    """Alternate fits of labels by theory with the scatter that they leave; one survey a step."""
+
+    name = "labels"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.steps = (1 + state.config.labels.iterations) * len(state.bridge.surveys)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One fit of one survey: from two starts at first, from the last labels afterwards."""
+        bridge = self.state.bridge
+        round_, place = divmod(index, len(bridge.surveys))
+        name = bridge.surveys[place]
+        seen, stars = self.state.seen[name], self.state.stars[name]
+        if round_ == 0:
+            fit = fit_labels(bridge, seen, Options(steps=8, refresh=1, scatter=False, morphed=False))
+        else:
+            fit = fit_labels(bridge, seen, Options(steps=6, refresh=1, morphed=False), stars.x, stars.rv)
+        update_scatter(bridge.survey(name), seen, fit, bridge.decoder.rest_wavelength)
+        correlation = update_correlation(bridge.survey(name), fit)
+        return {f"{name}/correlation": correlation} | remember(self.state, name, fit)
+
+
+def remember(state: State, name: str, fit: Fit) -> dict[str, float]:
+    """Keep a survey's labels and velocities; metrics of the fit."""
+    chi2 = fit.chi2 / fit.pixels.clamp(min=1)
+    state.stars[name] = Stars(fit.theta, fit.rv, chi2)
+    return {
+        f"{name}/free_rms": rms(fit).median().item(),
+        f"{name}/chi2_per_pixel": chi2.median().item(),
+        f"{name}/rv_median": fit.rv.median().item(),
+    }

@@ -1,0 +1,115 @@
+"""Stage B: one latent for all domains, and the width of every survey's lines."""
+
+import torch
+from torch import Tensor
+
+from synth2obs.models.inference import Observation, Options, encode
+from synth2obs.training.stages.base import StageBase
+from synth2obs.training.stages.theory import encode_reduced, grid_latents, latent_weight
+from synth2obs.training.state import State
+
+FLOOR = 5e-3
+"""Noise added while widths are compared, in units of the continuum: theory is not better than that."""
+
+
+class LatentStage(StageBase):
+    """Refine the branch on grid spectra that pass every survey's instrument, mask and noise.
+
+    The decoder sees theory only: were it trained on stars, it would learn the gap that is to be measured.
+    """
+
+    name = "latent"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.config = state.config.latent
+        self.steps = self.config.steps
+        self.rows = state.kept.nonzero()[:, 0]
+        self.optimise(state.bridge.decoder.branch.parameters(), self.config.learning_rate)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One Adam step through one survey, the surveys in turn."""
+        assert self.optimizer is not None
+        self.cosine(index, self.config.learning_rate)
+        names = self.state.bridge.surveys
+        normal, moment, power = self._observed(names[index % len(names)], index)
+        branch = self.state.bridge.decoder.branch
+        u = encode_reduced(branch, normal, moment, "gauss-newton")
+        g = branch(u)
+        misfit = power - 2.0 * (moment * g).sum(1) + (g[:, None] @ normal @ g[..., None])[:, 0, 0]
+        loss = (0.5 * misfit + 0.5 * u.square().sum(1)).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.item() / len(g[0])}
+
+    @torch.no_grad()
+    def _observed(self, name: str, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """BᵀWB, BᵀWr and rᵀWr per pixel scale of grid spectra as real stars of a survey would show them."""
+        random = self.generator(index)
+        seen, bridge = self.state.seen[name], self.state.bridge
+        rows = self.rows[torch.randint(len(self.rows), (self.config.batch,), generator=random)]
+        stars = torch.randint(len(seen), (self.config.batch,), generator=random)
+        rv = 20.0 * torch.randn(self.config.batch, generator=random, dtype=torch.float64)
+        width = float(bridge.survey(name).width_scale)
+        basis = seen.instrument.project(bridge.decoder.trunk.table(), rv, width, stars)
+        clean = seen.instrument(self.state.flux[rows] - bridge.decoder.mean, rv, width, stars)
+        ivar = seen.ivar[stars] * seen.flux[stars].square() * seen.instrument.valid(rv, width, stars)
+        noise = torch.randn(clean.shape, generator=random) * ivar.clamp(min=1e-20).rsqrt() * (ivar > 0)
+        residual = clean + noise
+        weighted = basis * ivar[..., None]
+        moment = (weighted.mT @ residual[..., None])[..., 0]
+        return weighted.mT @ basis, moment, (ivar * residual.square()).sum(1)
+
+    @torch.no_grad()
+    def finish(self) -> dict[str, float]:
+        """Refit h(y) to the final latents, then profile the width of each survey's lines."""
+        state = self.state
+        latents = grid_latents(state)[state.kept].double()
+        state.bridge.emulator.fit(state.x[state.kept], latents, latent_weight(state, latents.float()))
+        metrics: dict[str, float] = {}
+        for name in state.bridge.surveys:
+            model = state.bridge.survey(name)
+            scale, error = self._profile(name)
+            model.width_scale.fill_(scale)
+            model.width_scale_error.fill_(error)
+            metrics |= {f"{name}/width_scale": scale, f"{name}/width_scale_error": error}
+        return metrics
+
+    def _profile(self, name: str) -> tuple[float, float]:
+        """Width with the lowest χ² over a few stars, and the scatter of the stars' own minima."""
+        seen = _few(self.state.seen[name], self.config.width_stars, self.generator(-1))
+        model = self.state.bridge.survey(name)
+        model.gap.scatter.fill_(FLOOR**2)
+        widths = torch.tensor(self.config.widths, dtype=torch.float64)
+        rows = []
+        for width in widths:
+            model.width_scale.fill_(float(width))
+            rows.append(encode(self.state.bridge, seen, Options(steps=3, refresh=2)).chi2)
+        model.gap.scatter.fill_(0.0)
+        return _lowest(widths, torch.stack(rows, dim=1))
+
+
+def _few(seen: Observation, count: int, random: torch.Generator) -> Observation:
+    rows = torch.randperm(len(seen), generator=random)[:count].sort().values
+    return seen.take(rows)
+
+
+def _lowest(widths: Tensor, chi2: Tensor) -> tuple[float, float]:
+    """Minimum of a parabola through the mean of normalised χ² curves, and its error from halves of the stars."""
+    curves = chi2 / chi2.amin(1, keepdim=True)
+    order = torch.arange(len(curves)) % 8
+    best = [_vertex(widths, curves[order != part].median(0).values) for part in range(8)]
+    values = torch.tensor(best, dtype=torch.float64)
+    jackknife = ((values - values.mean()).square().sum() * 7.0 / 8.0).sqrt()
+    return _vertex(widths, curves.median(0).values), float(jackknife)
+
+
+def _vertex(x: Tensor, y: Tensor) -> float:
+    """Lowest point of a parabola through the three samples around the smallest one, kept within the samples."""
+    middle = int(y.argmin().clamp(1, len(x) - 2))
+    a, b, c = (float(value) for value in y[middle - 1 : middle + 2])
+    step = float(x[middle] - x[middle - 1])
+    bend = a - 2.0 * b + c
+    shift = 0.5 * (a - c) / bend if bend > 0 else (-1.0 if a < c else 1.0)
+    return float(x[middle]) + step * max(-1.0, min(1.0, shift))

@@ -1,0 +1,148 @@
+"""Stage A: the decoder learns the grid through Gauss–Newton encodings, then labels are mapped to its latents."""
+
+import torch
+from torch import Tensor
+
+from synth2obs.models.emulator import cross_validate
+from synth2obs.training.stages.base import StageBase
+from synth2obs.training.state import State
+
+FOLDS = 5
+QUIET = 1e-3
+"""Noise in normalised flux with which the grid itself is encoded: about that of its own arithmetic."""
+
+
+class TheoryStage(StageBase):
+    """Decoder from the SVD of the grid, refined on masked and noisy grid spectra; then h(y)."""
+
+    name = "theory"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.config = state.config.theory
+        self.steps = self.config.steps
+        self.rows = state.kept.nonzero()[:, 0]
+        state.bridge.decoder.start_from(state.flux[self.rows])
+        decoder = state.bridge.decoder
+        self.optimise([*decoder.trunk.parameters(), *decoder.branch.parameters()], self.config.learning_rate)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One Adam step on a batch of grid spectra with random masks and noise."""
+        assert self.optimizer is not None
+        self.cosine(index, self.config.learning_rate)
+        decoder, random = self.state.bridge.decoder, self.generator(index)
+        rows = self.rows[torch.randint(len(self.rows), (self.config.batch,), generator=random)]
+        pixels = torch.randperm(len(decoder.mean), generator=random)[: self.config.pixels]
+        clean = (self.state.flux[rows] - decoder.mean)[:, pixels]
+        ivar, noise = _random_noise(clean.shape, random)
+        basis = decoder.trunk.table()[pixels]
+        u = encode_linear(decoder.branch, basis, clean + noise, ivar, self.config.gradient)
+        misfit = decoder.branch(u) @ basis.T - clean
+        loss = misfit.square().mean() / QUIET**2 * 1e-2 + 1e-3 * u.square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.item(), "rms": misfit.detach().square().mean().sqrt().item()}
+
+    @torch.no_grad()
+    def finish(self) -> dict[str, float]:
+        """Encode the grid, fit h(y), and measure both on spectra that took no part."""
+        bridge, kept = self.state.bridge, self.state.kept
+        latents = grid_latents(self.state)
+        weight = latent_weight(self.state, latents[kept])
+        x = self.state.x
+        folds = torch.arange(int(kept.sum())).chunk(FOLDS)
+        predicted = cross_validate(bridge.emulator, x[kept], latents[kept].double(), weight, folds)
+        bridge.emulator.fit(x[kept], latents[kept].double(), weight)
+        for name in bridge.surveys:
+            bridge.survey(name).readout.copy_(_readout(latents[kept].double(), x[kept][:, :3]))
+        held = ~kept
+        flux = self.state.flux
+        decoded = bridge.decoder(latents[held]) - flux[held]
+        emulated = bridge.decoder(bridge.emulator(x[held]).float()) - flux[held]
+        crossed = bridge.decoder(predicted.float()) - flux[kept]
+        return {
+            "decoder/rms": _rms(decoded),
+            "decoder/median": decoded.abs().median().item(),
+            "decoder/pca_rms": _rms(pca_residual(flux[kept], flux[held], bridge.decoder.latent)),
+            "decoder/emulator_rms": _rms(emulated),
+            "decoder/emulator_cross_validated_rms": _rms(crossed),
+        }
+
+
+def encode_linear(branch, basis: Tensor, residual: Tensor, ivar: Tensor, gradient: str) -> Tensor:  # type: ignore[no-untyped-def]
+    """Latents of residuals about the mean spectrum from the origin, differentiable in branch and basis.
+
+    Args:
+        branch: `models.decoder.Branch`.
+        basis: Trunk at the chosen pixels, shape (P, K).
+        residual, ivar: Shape (B, P).
+        gradient: ``gauss-newton``: (JᵀWJ + I)⁻¹JᵀWr, two steps. ``published``: z = −∇L of the summed squared error,
+            as in Gradient Origin Networks (Bond-Taylor & Willcocks 2021), kept for comparison.
+    """
+    normal = torch.einsum("pk,bp,pl->bkl", basis, ivar, basis)
+    moment = (residual * ivar) @ basis
+    return encode_reduced(branch, normal, moment, gradient)
+
+
+def encode_reduced(branch, normal: Tensor, moment: Tensor, gradient: str) -> Tensor:  # type: ignore[no-untyped-def]
+    """As `encode_linear`, from BᵀWB (B, K, K) and BᵀWr (B, K)."""
+    u = normal.new_zeros(len(moment), branch.skip.shape[1])
+    if gradient == "published":
+        return ((moment / normal.diagonal(dim1=1, dim2=2).sum(1, keepdim=True))[:, None] @ branch.jacobian(u))[:, 0]
+    eye = torch.eye(u.shape[1])
+    for _ in range(2):
+        jacobian = branch.jacobian(u)
+        misfit = moment - torch.einsum("bkl,bl->bk", normal, branch(u))
+        right = torch.einsum("bkd,bk->bd", jacobian, misfit) - u
+        left = jacobian.mT @ normal @ jacobian + eye
+        u = u + torch.cholesky_solve(right[..., None], torch.linalg.cholesky(left))[..., 0]
+    return u
+
+
+@torch.no_grad()
+def grid_latents(state: State) -> Tensor:
+    """Latents of all grid spectra, shape (N, D)."""
+    decoder = state.bridge.decoder
+    basis = decoder.trunk.table()
+    parts = [
+        encode_linear(
+            decoder.branch, basis, part - decoder.mean, torch.full_like(part, QUIET**-2), "gauss-newton"
+        )
+        for part in state.flux.split(64)
+    ]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def latent_weight(state: State, latents: Tensor) -> Tensor:
+    """Root mean square flux per unit of each latent, shape (D,)."""
+    decoder = state.bridge.decoder
+    slope = decoder.branch.jacobian(latents.mean(0, keepdim=True))[0]
+    return (decoder.trunk.table() @ slope).square().mean(0).sqrt()
+
+
+def _random_noise(shape: torch.Size, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Inverse variances for S/N 20–500 with 0–70 % of pixels missing, and noise to match."""
+    snr = 20.0 * 25.0 ** torch.rand(shape[0], 1, generator=random)
+    missing = 0.7 * torch.rand(shape[0], 1, generator=random)
+    mask = torch.rand(shape, generator=random) >= missing
+    return mask * snr.square(), torch.randn(shape, generator=random) / snr
+
+
+def _readout(latents: Tensor, stellar: Tensor) -> Tensor:
+    """Linear map from latent to scaled (Teff, log g, [Fe/H]), shape (3, D)."""
+    normal = latents.T @ latents + 1e-2 * torch.eye(latents.shape[1], dtype=torch.float64)
+    return torch.cholesky_solve(latents.T @ stellar, torch.linalg.cholesky(normal)).T
+
+
+def pca_residual(train: Tensor, test: Tensor, count: int) -> Tensor:
+    """What principal components of ``train`` leave of ``test``."""
+    mean = train.mean(0)
+    _, _, vectors = torch.linalg.svd(train - mean, full_matrices=False)
+    offset = test - mean
+    return offset - offset @ vectors[:count].T @ vectors[:count]
+
+
+def _rms(values: Tensor) -> float:
+    return values.double().square().mean().sqrt().item()
