@@ -1,1 +1,43 @@
-"""Measure and close the gap between theoretical stellar spectra and what telescopes see."""
+"""Measure and close the gap between theoretical stellar spectra and what telescopes see.
+
+Light to import: torch, astropy and mlflow are loaded by the functions that need them.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_HOMES = {
+    "load_bridge": "synth2obs.api",
+    "morph": "synth2obs.api",
+    "encode": "synth2obs.api",
+    "fit_labels": "synth2obs.api",
+    "measure_gap": "synth2obs.api",
+    "calibration_report": "synth2obs.api",
+}
+"""Public function → the module that has it."""
+
+__all__ = [
+    "__version__",
+    "calibration_report",
+    "encode",
+    "fit_labels",
+    "load_bridge",
+    "measure_gap",
+    "morph",
+]
+
+try:
+    __version__ = version("synth2obs")
+except PackageNotFoundError:
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synth2obs' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,9 @@ FLOORS = {
     "training": 3,
     "analysis": 4,
     "reports": 5,
-    "cli": 6,
+    "api": 6,
+    "workflow": 6,
+    "cli": 7,
 }
 FORBIDDEN = {("analysis", "training")}
 HOMES = {

@@ -135,9 +135,12 @@ class Bridge(nn.Module):
             Normalised flux, shape (N, P), NaN where the grid does not reach.
 
         Raises:
-            ModelError: For an unknown survey, a wrong number of labels or a value that is not finite.
+            ModelError: For an unknown survey, a wrong number of labels or velocities, or a value that is not
+                finite.
         """
         table = self._checked(labels)
+        if np.shape(rv) not in ((), (1,), (len(table),)):
+            raise ModelError(f"rv must be one value or have shape ({len(table)},), got {np.shape(rv)}")
         velocity = torch.as_tensor(np.broadcast_to(np.asarray(rv, float), len(table)).copy())
         if not bool(torch.isfinite(velocity).all()):
             raise ModelError("rv in km/s must be finite; use 0 for the rest frame")
@@ -169,17 +172,15 @@ class Bridge(nn.Module):
         instrument = instrument or self.instrument(survey)
         parts = []
         for rows in torch.arange(len(rv)).split(BATCH):
-            own = rows if len(instrument.nearest) > 1 else None
-            projected = model.project(self.decoder, instrument, rv[rows], own)[..., :-1]
+            projected = model.project(self.decoder, instrument, rv[rows], rows)[..., :-1]
             flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
-            covered = instrument.valid(rv[rows], float(model.width_scale), own)
+            covered = instrument.valid(rv[rows], float(model.width_scale), rows)
             parts.append(flux.masked_fill(~covered, torch.nan))
         return torch.cat(parts).numpy()
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle: weights, config, label ranges, card and fingerprint. Atomic; no pickle."""
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         meta = {
             "format": BUNDLE_FORMAT,
             "labels": {
@@ -195,6 +196,7 @@ class Bridge(nn.Module):
             },
             "emulator": {"length": self.emulator.length},
             "surveys": {name: asdict(self.survey(name).config) for name in self.surveys},
+            "population": self.population is not None,
             "card": self.card,
             "fingerprint": self._fingerprint(),
         }
@@ -223,12 +225,19 @@ class Bridge(nn.Module):
         tensors, meta = load_tensors(path)
         if meta.get("format") != BUNDLE_FORMAT:
             raise ModelError(
-                f"{path}: format {meta.get('format')!r}, expected {BUNDLE_FORMAT!r}; train or convert it again"
+                f"{path}: format {meta.get('format')!r}, expected {BUNDLE_FORMAT!r}; "
+                "train or convert it again"
             )
-        bridge = cls._empty(tensors, meta)
-        bridge.load_state_dict(tensors, strict=False)
-        bridge.eval()
-        bridge._check_fingerprint(path, meta["fingerprint"])
+        try:
+            bridge = cls._empty(tensors, meta)
+            missing, unexpected = bridge.load_state_dict(tensors, strict=False)
+            lost = [name for name in missing if not name.startswith("population.")]
+            if lost or unexpected:
+                raise KeyError(*lost, *unexpected)
+            bridge.eval()
+            bridge._check_fingerprint(path, meta["fingerprint"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{path}: incomplete bundle ({error!r}); save or train it again") from error
         return bridge
 
     @classmethod
@@ -246,7 +255,8 @@ class Bridge(nn.Module):
         for name, sizes in meta["surveys"].items():
             pixels = (tensors[f"models.{name}.{key}"] for key in ("wavelength", "segment", "lsf_sigma"))
             surveys[name] = SurveyModel(SurveyConfig(**sizes), *pixels)
-        return cls(space, decoder, emulator, LabelScale(space), surveys, Population.load(), meta["card"])
+        population = Population.load() if meta["population"] else None
+        return cls(space, decoder, emulator, LabelScale(space), surveys, population, meta["card"])
 
     def _check_fingerprint(self, path: Path, expected: Mapping[str, list[float]]) -> None:
         for name, values in self._fingerprint().items():

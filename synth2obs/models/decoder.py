@@ -56,7 +56,9 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         if rank < latent:
-            raise ValueError(f"rank must be at least the latent's length {latent}, got {rank}; raise decoder.rank")
+            raise ValueError(
+                f"rank must be at least the latent's length {latent}, got {rank}; raise decoder.rank"
+            )
         self.register_buffer("rest_wavelength", rest_wavelength.double())
         self.register_buffer("rest_sigma", rest_sigma.double())
         self.register_buffer("mean", torch.ones(len(rest_wavelength)))

@@ -28,7 +28,8 @@ class LabelScale(nn.Module):
         if values is not None:
             inverse = self._inverse_teff(torch.as_tensor(values, dtype=torch.float64))
             self.centre.copy_(inverse.mean(0))
-            self.width.copy_(inverse.std(0))
+            spread = inverse.std(0)
+            self.width.copy_(spread.where(spread > 0, 1.0))
 
     def _inverse_teff(self, labels: Tensor) -> Tensor:
         theta = labels.clone()
@@ -54,7 +55,8 @@ class LabelScale(nn.Module):
 class KernelEmulator(nn.Module):
     r"""Kernel ridge regression of latents on sensitivity-scaled labels.
 
-    .. math:: h(x) = \sum_n \alpha_n \left(1 + \tfrac{|Mx - Mx_n|^2}{2\ell^2}\right)^{-1} + (Mx)^T \beta + \gamma
+    .. math::
+        h(x) = \sum_n \alpha_n \left(1 + \tfrac{|Mx - Mx_n|^2}{2\ell^2}\right)^{-1} + (Mx)^T \beta + \gamma
 
     M scales each label by the linear response of the spectrum to it, which matters more than the
     regressor: it halves the error at equal cost. ``docs/decoder.md`` has the comparison with networks.
@@ -139,7 +141,9 @@ def cross_validate(
 
     Args:
         emulator: Gives the kernel's length.
-        x, latent, weight: As for `KernelEmulator.fit`.
+        x: Scaled labels, shape (N, K), float64.
+        latent: Latents of the same spectra, shape (N, D).
+        weight: As for `KernelEmulator.fit`, shape (D,).
         folds: Disjoint index tensors that cover all spectra.
     """
     predicted = torch.empty_like(latent, dtype=torch.float64)

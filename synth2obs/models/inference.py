@@ -1,4 +1,4 @@
-"""From spectra to latents and labels: projection, start values and the Gauss–Newton solver, batched over stars."""
+"""From spectra to latents and labels: projection, starts and the Gauss–Newton solver, batched over stars."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -41,6 +42,7 @@ class Observation:
         continuum: Chebyshev functions, (P, C) or (N, P, C).
         rv: Velocities to start from in km/s, shape (N,).
         stars: Row of each star in the instrument, shape (N,); None for the same order.
+        inner: Whether both neighbours of a pixel are on its detector, shape (P,); None: all but the ends.
     """
 
     survey: str
@@ -51,6 +53,7 @@ class Observation:
     continuum: Tensor
     rv: Tensor
     stars: Tensor | None = None
+    inner: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.flux)
@@ -58,8 +61,15 @@ class Observation:
     def take(self, rows: Tensor) -> "Observation":
         """Some of the stars; their pixels stay those of the same instrument."""
         origin = torch.arange(len(self)) if self.stars is None else self.stars
-        own = {name: self.rows(name, rows) for name in ("flux", "ivar", "log_wave", "continuum")}
-        return replace(self, **own, rv=self.rv[rows], stars=origin[rows])
+        return replace(
+            self,
+            flux=self.flux[rows],
+            ivar=self.ivar[rows],
+            log_wave=self.rows("log_wave", rows),
+            continuum=self.rows("continuum", rows),
+            rv=self.rv[rows],
+            stars=origin[rows],
+        )
 
     def instrument_rows(self, rows: Tensor) -> Tensor:
         """Rows of the instrument that belong to some of the stars."""
@@ -80,10 +90,17 @@ def observe(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     """Put spectra of a survey into the form that fits need.
 
     Raises:
-        ValueError: If the spectra have no ivar.
+        ValueError: If the spectra have no ivar, or flux or ivar is not finite in a pixel that is not masked.
     """
     if spectra.ivar is None:
         raise ValueError("ivar is needed to fit spectra; a grid has none")
+    bad = ~(np.isfinite(spectra.ivar) & (np.isfinite(spectra.flux) | (np.asarray(spectra.ivar) <= 0)))
+    if bad.any():
+        star, pixel = (int(place) for place in np.argwhere(bad)[0])
+        raise ValueError(
+            f"flux and ivar must be finite, got {spectra.flux[star, pixel]} and {spectra.ivar[star, pixel]} "
+            f"in pixel {pixel} of {spectra.id[star]}; set the ivar of bad pixels to 0"
+        )
     wavelength = torch.as_tensor(spectra.wavelength, dtype=torch.float64)
     segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))
     instrument = bridge.instrument(
@@ -93,7 +110,7 @@ def observe(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
     good = ivar > 0
     level = flux.where(good, torch.nan).nanmedian(1, keepdim=True).values.nan_to_num(1.0).abs()
-    level = level.clamp(min=torch.finfo(torch.float32).tiny)
+    level = level.where(level > 0, 1.0)
     known = torch.as_tensor(np.nan_to_num(spectra.rv), dtype=torch.float64)
     return Observation(
         survey,
@@ -103,7 +120,13 @@ def observe(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
         wavelength.log(),
         chebyshev_basis(wavelength, segment, order).float(),
         known if spectra.frame != "rest" else torch.zeros(len(spectra), dtype=torch.float64),
+        inner=_between(segment[1:] == segment[:-1]),
     )
+
+
+def _between(joined: Tensor) -> Tensor:
+    """Whether a pixel is joined to both neighbours: (..., P - 1) → (..., P)."""
+    return pad(joined, (1, 0)) & pad(joined, (0, 1))
 
 
 @dataclass(frozen=True)
@@ -112,7 +135,7 @@ class Fit:
 
     Args:
         theta: Latents, or scaled labels, shape (N, Q).
-        covariance: Shape (N, Q, Q), with the pixels' correlation taken into account.
+        covariance: Shape (N, Q, Q), with the pixels' correlation taken into account; 0 for fixed labels.
         rv, rv_error: km/s, shape (N,).
         chi2: Of the good pixels, without prior, shape (N,).
         pixels: Number of good pixels, shape (N,).
@@ -152,7 +175,7 @@ class Options:
 
     Args:
         steps: Gauss–Newton steps after each projection.
-        refresh: Projections: the velocity found by one is the start of the next.
+        refresh: Projections, at least 1: the velocity found by one is the start of the next.
         rv_sigma: Prior width in km/s of each velocity correction; 0 holds the velocity.
         scatter: Use the survey's intrinsic scatter as extra variance.
         morphed: False fits plain theory.
@@ -184,6 +207,29 @@ def encode(bridge: Bridge, seen: Observation, options: Options | None = None) ->
 
 
 @torch.no_grad()
+def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options | None = None) -> Fit:
+    """Given latents against spectra: only velocity and continuum are fitted.
+
+    Args:
+        bridge: Trained.
+        seen: The spectra.
+        u: Latents of the same stars in this survey, shape (N, D), float64.
+        options: How to fit.
+    """
+    model = bridge.survey(seen.survey)
+
+    def coefficients(theta: Tensor) -> Coefficients:
+        value, jacobian = model.coefficients(bridge.decoder, theta)
+        return Coefficients(value, torch.zeros_like(jacobian))
+
+    def held(theta: Tensor) -> Prior:
+        return origin_prior(theta)._replace(value=theta.new_zeros(len(theta)), gradient=torch.zeros_like(theta))
+
+    task = _Task(seen, model, bridge.decoder, coefficients, held, options or Options(steps=4))
+    return task.run(u, seen.rv)
+
+
+@torch.no_grad()
 def fit_labels(
     bridge: Bridge,
     seen: Observation,
@@ -204,15 +250,18 @@ def fit_labels(
     rv = seen.rv if rv is None else rv
     if start is not None:
         return _label_fit(bridge, seen, choice, start, rv)
-    first = [_label_fit(bridge, seen, choice, _start(bridge, len(seen), labels), rv) for labels in STARTS]
-    return first[0].better(first[1])
+    short = replace(choice, steps=(choice.steps + 1) // 2, refresh=1)
+    giant, dwarf = (_label_fit(bridge, seen, short, _start(bridge, len(seen), y), rv) for y in STARTS)
+    best = giant.better(dwarf)
+    return _label_fit(bridge, seen, replace(choice, refresh=max(1, choice.refresh - 1)), best.theta, best.rv)
 
 
 def _start(bridge: Bridge, count: int, stellar: tuple[float, float, float]) -> Tensor:
     space = bridge.labels
     table = space.default.copy()
     for name, value in zip(("teff", "logg", "fe_h"), stellar, strict=True):
-        table[space.index(name)] = np.clip(value, space.lower[space.index(name)], space.upper[space.index(name)])
+        column = space.index(name)
+        table[column] = np.clip(value, space.lower[column], space.upper[column])
     return bridge.scale(torch.as_tensor(table)).expand(count, -1).clone()
 
 
@@ -232,12 +281,14 @@ def _label_fit(bridge: Bridge, seen: Observation, choice: Options, start: Tensor
 
     model = bridge.survey(seen.survey)
     task = _Task(seen, model, bridge.decoder, coefficients, held_prior, choice, _bounds(bridge, free))
-    return task.run(start, rv)
+    fit = task.run(start, rv)
+    return replace(fit, covariance=fit.covariance * free * free[:, None])
 
 
 def _bounds(bridge: Bridge, free: Tensor) -> tuple[Tensor, Tensor]:
     """The grid's range of every free label and a little more, in scaled labels."""
-    ends = torch.stack([bridge.scale(torch.as_tensor(end)) for end in (bridge.labels.lower, bridge.labels.upper)])
+    space = bridge.labels
+    ends = bridge.scale(torch.as_tensor(np.stack([space.lower, space.upper])))
     low, high = ends.amin(0), ends.amax(0)
     margin = torch.where(free > 0, EDGE * (high - low), torch.inf)
     return low - margin, high + margin
@@ -273,7 +324,9 @@ class _Task:
         instrument = self.seen.instrument
         stars = self.seen.instrument_rows(rows)
         projected = self.model.project(self.decoder, instrument, rv, stars)
-        ivar = self.seen.ivar[rows] * instrument.valid(rv, width, stars)
+        valid = instrument.valid(rv, width, stars)
+        ivar = self.seen.ivar[rows] * valid
+        inner = _between(valid[:, 1:] & valid[:, :-1])
         bare = Problem(
             functions=projected[..., :-1],
             log_wave=self.seen.rows("log_wave", rows),
@@ -286,6 +339,7 @@ class _Task:
             lower=None if self.bounds is None else self.bounds[0],
             upper=None if self.bounds is None else self.bounds[1],
             max_step=STEP_LIMIT if self.bounds is not None else torch.inf,
+            inner=inner if self.seen.inner is None else inner & self.seen.inner,
         )
         if not self.options.scatter:
             return bare

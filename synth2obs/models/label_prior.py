@@ -1,4 +1,4 @@
-"""What is known of a star's labels before its spectrum: stellar evolution, and that abundances vary little."""
+"""What is known of a star's labels before its spectrum: stellar evolution, and small abundance ratios."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ SPREAD = {"c_fe": 0.2, "n_fe": 0.3}
 """Prior σ in dex of elements that stars themselves change by dredge-up."""
 
 SINGLE, COMMON, VMIC = 0.08, 0.2, 0.25
-"""Prior σ of one element alone (dex), of the α elements' common part (dex), of vmic about its relation (km/s)."""
+"""Prior σ of one element alone (dex), of the α elements together (dex), of vmic about its relation (km/s)."""
 
 STELLAR = ("teff", "logg", "fe_h")
 
@@ -23,9 +23,9 @@ STELLAR = ("teff", "logg", "fe_h")
 class LabelPrior(nn.Module):
     r"""Prior over scaled labels: population over (Teff, log g, [Fe/H]), normal over the rest.
 
-    Microturbulence follows 1.05 + 3·10⁻⁴ (Teff − 5500 K) − 0.35 (log g − 4) km/s within 0.6–2.6 km/s, a linear
-    summary of the Gaia-ESO calibration (Smiljanic et al. 2014, A&A 570, A122, section 6), with σ = 0.25 km/s.
-    No label of an observed star enters.
+    Microturbulence follows 1.05 + 3·10⁻⁴ (Teff − 5500 K) − 0.35 (log g − 4) km/s within 0.6–2.6 km/s, a
+    linear summary of the Gaia-ESO calibration (Smiljanic et al. 2014, A&A 570, A122, section 6), with
+    σ = 0.25 km/s. No label of an observed star enters.
 
     Args:
         space: The grid's labels.
@@ -60,7 +60,7 @@ class LabelPrior(nn.Module):
         return Prior(value, gradient, curvature)
 
     def _centre(self, x: Tensor) -> Tensor:
-        """Expected scaled labels: solar ratios and the vmic relation (its slope is left out of the gradient)."""
+        """Expected scaled labels: solar ratios and the vmic relation, whose slope the gradient leaves out."""
         labels = torch.zeros_like(x)
         labels[:, self.scale.teff] = 5040.0
         if self.vmic is not None:

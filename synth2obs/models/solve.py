@@ -1,4 +1,4 @@
-r"""Gauss–Newton encoding: the step from the origin that replaces the gradient step of Gradient Origin Networks.
+r"""Gauss–Newton encoding, which replaces the gradient step from the origin of Gradient Origin Networks.
 
 For every star the model in native pixels is a continuum times a linear combination of projected functions,
 
@@ -8,22 +8,29 @@ and θ (a latent, or labels), the velocity and the continuum are found together 
 
 .. math:: (J^T W J + \Lambda)\, \delta = J^T W r - \nabla\text{prior} ,
 
-with the continuum eliminated exactly (variable projection by a Schur complement), Levenberg–Marquardt damping
-wherever a step would raise χ² (Bond-Taylor & Willcocks 2021, arXiv:2007.02798, for the origin; Levenberg 1944,
-Marquardt 1963 for the damping). A pixel with ivar = 0 is an exact no-op.
+with the continuum eliminated exactly (variable projection by a Schur complement), Levenberg–Marquardt
+damping wherever a step would raise χ² (Bond-Taylor & Willcocks 2021, arXiv:2007.02798, for the origin;
+Levenberg 1944, Marquardt 1963 for the damping). A pixel with ivar = 0 is an exact no-op.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from synth2obs.core.constants import C_KMS
 
-RIDGE = 1e-5
-"""Relative ridge on the continuum's normal matrix; keeps a star without good pixels solvable."""
+RIDGE = 1e-6
+"""Relative ridge on the continuum's normal matrix: above single precision, below anything that shows."""
+
+RANK = 1e-8
+"""Continuum functions whose relative variance over the good pixels is less are left out."""
+
+FEW = 8
+"""Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
 
 
 class Prior(NamedTuple):
@@ -47,7 +54,7 @@ class Problem:
 
     Args:
         functions: Projected functions A of each star, shape (B, P, M), float32.
-        slope: ln λ of the pixels, shape (B, P) or (P,): for the velocity's derivative.
+        log_wave: ln λ of the pixels, shape (B, P) or (P,): for the velocity's derivative.
         flux: Shape (B, P); any finite value where ivar = 0.
         ivar: Shape (B, P), everything that is not model included (noise, intrinsic scatter).
         continuum: Continuum functions Φ, shape (P, C) or (B, P, C).
@@ -56,6 +63,8 @@ class Problem:
         rv_sigma: Prior width of the velocity *correction* in km/s; 0 holds the velocity.
         lower, upper: Bounds of θ, shape (Q,).
         max_step: Largest change of a parameter in one step.
+        inner: Whether both neighbours of a pixel exist, on its detector and within the grid, shape (B, P) or
+            (P,); the velocity's derivative is 0 elsewhere. None: all but the first and the last pixel.
     """
 
     functions: Tensor
@@ -69,6 +78,7 @@ class Problem:
     lower: Tensor | None = None
     upper: Tensor | None = None
     max_step: float = 1.0
+    inner: Tensor | None = None
 
 
 class State(NamedTuple):
@@ -77,6 +87,7 @@ class State(NamedTuple):
     theta: Tensor  # (B, Q) float64
     rv: Tensor  # (B,) km/s, relative to the velocity of the projected functions
     spectrum: Tensor  # (B, P) without continuum
+    by_rv: Tensor  # (B, P) ∂spectrum/∂rv per km/s
     continuum: Tensor  # (B, P)
     objective: Tensor  # (B,) χ² + 2 prior
     chi2: Tensor  # (B,)
@@ -99,7 +110,8 @@ def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3)
         steps: Steps; a step that raises the objective of a star is undone and damped for that star alone.
         damping: First Levenberg–Marquardt damping.
     """
-    state = evaluate(problem, theta, torch.zeros(len(theta), dtype=torch.float64))
+    problem = _well_conditioned(problem)
+    state = _evaluate(problem, theta, torch.zeros(len(theta), dtype=torch.float64))
     damp = torch.full((len(theta),), damping, dtype=torch.float64)
     for _ in range(steps):
         normal, gradient = _normal_equations(problem, state)
@@ -113,33 +125,72 @@ def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3)
 
 def evaluate(problem: Problem, theta: Tensor, rv: Tensor) -> State:
     """The model and its objective at given parameters, the continuum at its best."""
+    return _evaluate(_well_conditioned(problem), theta, rv)
+
+
+def _evaluate(problem: Problem, theta: Tensor, rv: Tensor) -> State:
     coefficients = problem.coefficients(theta).value.float()
     still = torch.einsum("bpm,bm->bp", problem.functions, coefficients)
-    moved = still - _by_log_wave(problem, still) * (rv / C_KMS).float()[:, None]
+    by_rv = _differences(still, _spacing(problem)) / -C_KMS
+    moved = still + by_rv * rv.float()[:, None]
     continuum = _continuum(problem, moved)
     residual = (problem.flux - continuum * moved) * (problem.ivar > 0)
     chi2 = (residual.double().square() * problem.ivar).sum(1)
     prior = problem.prior(theta).value * 2.0
     if problem.rv_sigma > 0:
         prior = prior + (rv / problem.rv_sigma).square()
-    return State(theta, rv, moved, continuum, chi2 + prior, chi2)
+    return State(theta, rv, moved, by_rv, continuum, chi2 + prior, chi2)
 
 
-def _by_log_wave(problem: Problem, spectrum: Tensor) -> Tensor:
-    """∂spectrum/∂ln λ by central differences on the native pixels."""
-    x = problem.log_wave.expand_as(spectrum)
-    slope = torch.zeros_like(spectrum)
-    slope[:, 1:-1] = (spectrum[:, 2:] - spectrum[:, :-2]) / (x[:, 2:] - x[:, :-2]).to(spectrum.dtype)
-    return slope
+def _spacing(problem: Problem) -> Tensor:
+    """1 / (ln λ of the next pixel − that of the previous), 0 where one of them is missing, shape (B, P)."""
+    x = problem.log_wave.expand_as(problem.flux)
+    inverse = pad(1.0 / (x[:, 2:] - x[:, :-2]), (1, 1)).float()
+    return inverse if problem.inner is None else inverse.where(problem.inner, 0.0)
+
+
+def _differences(values: Tensor, spacing: Tensor) -> Tensor:
+    """Central differences along the pixels times ``spacing``: ∂/∂ln λ of values (B, P) or (B, P, K)."""
+    slope = torch.zeros_like(values)
+    torch.sub(values[:, 2:], values[:, :-2], out=slope[:, 1:-1])
+    return slope * spacing
+
+
+def _few(problem: Problem) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of a few stars at a time, and their continuum functions, (P, C) or (b, P, C)."""
+    for start in range(0, max(len(problem.flux), 1), FEW):
+        rows = slice(start, start + FEW)
+        yield rows, problem.continuum[rows] if problem.continuum.dim() == 3 else problem.continuum
+
+
+def _well_conditioned(problem: Problem) -> Problem:
+    """The same problem with continuum functions that are orthonormal over each star's good pixels.
+
+    Polynomials on a detector that is masked in part are nearly dependent: their normal matrix is not positive
+    in single precision. Their span, which alone matters, is kept.
+    """
+    parts = []
+    for rows, own in _few(problem):
+        functions = own.double()
+        weighted = functions * problem.ivar[rows].double()[..., None]
+        values, vectors = torch.linalg.eigh(weighted.mT @ functions)
+        kept = values > RANK * values[:, -1:].clamp(min=1e-300)
+        scale = torch.where(kept, values.clamp(min=1e-300).rsqrt(), 0.0)
+        parts.append((functions @ (vectors * scale[:, None])).float())
+    return replace(problem, continuum=torch.cat(parts))
 
 
 def _continuum(problem: Problem, spectrum: Tensor) -> Tensor:
-    design = problem.continuum * spectrum[..., None]
-    weighted = design * problem.ivar[..., None].float()
-    normal = (weighted.mT @ design).double()
-    moment = (weighted.mT @ (problem.flux * (problem.ivar > 0))[..., None]).double()
-    values = torch.cholesky_solve(moment, _factor(normal)).float()
-    return (problem.continuum @ values)[..., 0]
+    weight = problem.ivar.float().sqrt()
+    target = (problem.flux * weight)[..., None]
+    scale = (spectrum * weight)[..., None]
+    parts = []
+    for rows, functions in _few(problem):
+        design = torch.cat([functions * scale[rows], target[rows]], dim=-1)
+        normal = (design.mT @ design).double()
+        values = torch.cholesky_solve(normal[:, :-1, -1:], _factor(normal[:, :-1, :-1]))
+        parts.append((functions @ values.float())[..., 0])
+    return torch.cat(parts)
 
 
 def _factor(normal: Tensor) -> Tensor:
@@ -150,26 +201,31 @@ def _factor(normal: Tensor) -> Tensor:
 
 def _normal_equations(problem: Problem, state: State) -> tuple[Tensor, Tensor]:
     """JᵀWJ and JᵀWr over (θ, velocity), continuum eliminated, prior not yet added."""
-    jacobian = problem.coefficients(state.theta).jacobian.float()
-    columns = [problem.functions @ jacobian]
+    full = _gram(problem, state, problem.coefficients(state.theta).jacobian.float())
+    count = state.theta.shape[1] + (problem.rv_sigma > 0)
+    last = slice(count, -1)
+    inner, moment = full[:, :count, :count], full[:, :, -1:]
+    cross = full[:, last, :count]
+    pulled = torch.cholesky_solve(cross, _factor(full[:, last, last]))
+    return inner - cross.mT @ pulled, (moment[:, :count] - pulled.mT @ moment[:, last])[..., 0]
+
+
+def _gram(problem: Problem, state: State, jacobian: Tensor) -> Tensor:
+    """Products over the pixels of all columns: θ, velocity, continuum, residual; float64."""
+    weight = problem.ivar.float().sqrt()
+    residual = ((problem.flux - state.continuum * state.spectrum) * weight)[..., None]
+    still, outer = (state.continuum * weight)[..., None], (state.spectrum * weight)[..., None]
+    moving = residual[..., :0]
     if problem.rv_sigma > 0:
-        slope = -_by_log_wave(problem, state.spectrum) / C_KMS * problem.rv_sigma
-        columns.append(slope[..., None])
-    inner = torch.cat(columns, dim=-1) * state.continuum[..., None]
-    outer = problem.continuum * state.spectrum[..., None]
-    design = torch.cat([inner, outer], dim=-1) * problem.ivar.float().sqrt()[..., None]
-    residual = (problem.flux - state.continuum * state.spectrum) * (problem.ivar > 0)
-    weighted = residual * problem.ivar.float().sqrt()
-    normal = (design.mT @ design).double()
-    moment = (design.mT @ weighted[..., None]).double()
-    count = inner.shape[-1]
-    factor = _factor(normal[:, count:, count:])
-    cross = normal[:, count:, :count]
-    pulled = torch.cholesky_solve(cross, factor)
-    return (
-        normal[:, :count, :count] - cross.mT @ pulled,
-        (moment[:, :count] - pulled.mT @ moment[:, count:])[..., 0],
-    )
+        moving = (state.by_rv * problem.rv_sigma)[..., None] * still
+    shift = (_spacing(problem) * (state.rv / -C_KMS).float()[:, None])[..., None]
+    parts = []
+    for rows, functions in _few(problem):
+        theta = problem.functions[rows] @ jacobian[rows]
+        theta = (theta + _differences(theta, shift[rows])) * still[rows]
+        columns = torch.cat([theta, moving[rows], functions * outer[rows], residual[rows]], dim=-1)
+        parts.append(columns.mT @ columns)
+    return torch.cat(parts).double()
 
 
 def _with_prior(problem: Problem, state: State, normal: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,7 +254,7 @@ def _advance(problem: Problem, state: State, normal: Tensor, moment: Tensor, dam
     rv = state.rv
     if problem.rv_sigma > 0:
         rv = rv + step[:, -1].clamp(-2.0, 2.0) * problem.rv_sigma
-    return evaluate(problem, theta, rv)
+    return _evaluate(problem, theta, rv)
 
 
 def _with_covariance(problem: Problem, state: State, normal: Tensor) -> Solution:

@@ -12,7 +12,7 @@ from synth2obs.models.solve import Coefficients
 from synth2obs.physics.instrument import Instrument
 
 BEND = 2.5
-"""Labels in the gap's features level off at this many grid standard deviations, so that it never runs away."""
+"""Labels in the gap's features level off at this many grid standard deviations: it never runs away."""
 
 JACOBIAN_STEP = 1e-5
 
@@ -141,4 +141,3 @@ def _features(values: Tensor, degree: int) -> tuple[Tensor, Tensor]:
         parts.append(values[:, rows] * values[:, columns])
         slopes.append(eye[rows] * values[:, columns, None] + eye[columns] * values[:, rows, None])
     return torch.cat(parts, dim=1), torch.cat(slopes, dim=1)
-

@@ -19,9 +19,7 @@ class Trunk(nn.Module):
         width: Channels of each coarse table, and hidden units per coarse table.
     """
 
-    def __init__(
-        self, samples: int, rank: int, strides: tuple[int, ...] = (16, 128), width: int = 8
-    ) -> None:
+    def __init__(self, samples: int, rank: int, strides: tuple[int, ...] = (16, 128), width: int = 8) -> None:
         super().__init__()
         self.samples, self.strides = samples, strides
         self.fine = nn.Parameter(torch.zeros(samples, rank))

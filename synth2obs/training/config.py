@@ -46,10 +46,11 @@ class ModelConfig(Section):
 class TheoryConfig(Section):
     """Stage A: decoder and label branch on the grid."""
 
-    steps: int = Field(default=120, ge=0)
+    steps: int = Field(default=100, ge=0)
     batch: int = Field(default=24, ge=1)
     pixels: int = Field(default=2400, ge=64, description="wavelengths per step")
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    trunk_rate: float = Field(default=0.02, ge=0, le=1, description="learning rate of the trunk, as a share")
     gradient: str = Field(default="gauss-newton", pattern="^(gauss-newton|published)$")
 
 
@@ -60,7 +61,9 @@ class LatentConfig(Section):
     batch: int = Field(default=12, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0)
     width_stars: int = Field(default=40, ge=4, description="stars used to fit each survey's line width")
-    widths: tuple[float, ...] = (0.85, 0.925, 1.0, 1.075, 1.15)
+    widths: tuple[float, ...] = Field(
+        default=(0.9, 1.0, 1.1), min_length=3, description="first widths to try, evenly spaced"
+    )
 
 
 class LabelsConfig(Section):
@@ -90,10 +93,10 @@ class GapConfig(Section):
 class CriticConfig(Section):
     """Stage E: adversarial refinement of gap and scatter."""
 
-    steps: int = Field(default=60, ge=0)
-    batch: int = Field(default=32, ge=2)
+    steps: int = Field(default=40, ge=0)
+    batch: int = Field(default=24, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
-    strength: float = Field(default=2e-4, ge=0, description="learning rate of the gap under the critic")
+    strength: float = Field(default=2e-5, ge=0, description="rms change of the gap in one step, in flux")
     penalty: float = Field(default=1.0, ge=0, description="weight of the R1 penalty")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from synth2obs.core.errors import OutputError
+from synth2obs.core.errors import ModelError, OutputError
 from synth2obs.core.files import write_json_atomic
 from synth2obs.training.config_io import Setting
 from synth2obs.training.provenance import file_sha256, git_state, package_versions
@@ -325,6 +325,11 @@ def experiment_url(experiment: str, port: int = 5000) -> str:
     return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
 
 
+def experiment_of(out: str | Path) -> str:
+    """Id of the experiment that a training's ``run.json`` names; 0, MLflow's own first, if it names none."""
+    return str(_read_record(Path(out) / "run.json").get("experiment", "0"))
+
+
 def _client(address: str) -> Any:
     """A client that neither calls home nor chatters."""
     os.environ.update({key: value for key, value in ENVIRONMENT.items() if key not in os.environ})
@@ -389,3 +394,33 @@ def _read_record(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: cannot be read ({error}); delete it to begin a new run") from None
+
+
+def fetch_bundle(uri: str, store: str | Path | None = None) -> Path:
+    """Folder of the bundle behind ``models:/name@alias``, ``models:/name/version`` or ``runs:/…``.
+
+    Args:
+        uri: Address in an MLflow store.
+        store: Folder of ``mlflow.db``; by default the environment's ``MLFLOW_TRACKING_URI``.
+
+    Raises:
+        ModelError: If there is no store, or nothing at the address.
+    """
+    address = store_address(store) if store else os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
+        raise ModelError(f"{uri}: no store; give store=DIR (the folder of mlflow.db) or set MLFLOW_TRACKING_URI")
+    if store and not (Path(store) / "mlflow.db").is_file():
+        raise ModelError(f"{uri}: no mlflow.db in {store}; give the folder that holds it, e.g. OUT/mlflow")
+    try:
+        from mlflow.artifacts import download_artifacts
+
+        _client(address)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = Path(download_artifacts(artifact_uri=uri, tracking_uri=address))
+    except Exception as error:
+        raise ModelError(f"{uri}: not found in {address}: {error}") from error
+    weights = sorted(found.rglob("bridge.safetensors"))
+    if not weights:
+        raise ModelError(f"{uri}: no bridge among its files; it was not registered by synth2obs")
+    return weights[0].parent

@@ -37,11 +37,8 @@ class CriticStage(StageBase):
             {name: torch.zeros_like(state.bridge.survey(name).gap.mean) for name in state.bridge.surveys}
         )
         self.residuals: dict[str, dict[str, Tensor]] = {}
-        rates = [
-            {"params": self.critics.parameters(), "lr": self.config.learning_rate},
-            {"params": self.change.parameters(), "lr": self.config.strength},
-        ]
-        self.optimizer = torch.optim.Adam(rates, betas=(0.5, 0.99))
+        rate = self.config.learning_rate
+        self.optimizer = torch.optim.Adam(self.critics.parameters(), lr=rate, betas=(0.5, 0.99))
 
     def extra(self) -> dict[str, Tensor]:
         """Critics, the correction so far, and the residuals that they see."""
@@ -68,21 +65,18 @@ class CriticStage(StageBase):
         name = names[index % len(names)]
         if name not in self.residuals:
             self.residuals[name] = self._fit(name)
+        assert self.optimizer is not None
         random, critic = self.generator(index), self.critics[name]
         real, fake = self._real(name, random), self._fake(name, random)
         critic_loss, _ = critic_losses(critic, real, fake.detach())
-        self._descend(critic_loss + self.config.penalty * r1_penalty(critic, real))
-        _, gap_loss = critic_losses(critic, real, fake)
-        self._descend(gap_loss, critic)
-        return {f"{name}/critic_loss": critic_loss.item(), f"{name}/gap_loss": gap_loss.item()}
-
-    def _descend(self, loss: Tensor, held: torch.nn.Module | None = None) -> None:
-        assert self.optimizer is not None
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for parameter in held.parameters() if held is not None else ():
-            parameter.grad = None
+        self.optimizer.zero_grad()
+        (critic_loss + self.config.penalty * r1_penalty(critic, real)).backward()
         self.optimizer.step()
+        _, gap_loss = critic_losses(critic, real, fake)
+        (slope,) = torch.autograd.grad(gap_loss, [self.change[name]])
+        with torch.no_grad():
+            self.change[name] -= self.config.strength * slope / slope.square().mean().sqrt().clamp(min=1e-20)
+        return {f"{name}/critic_loss": critic_loss.item(), f"{name}/gap_loss": gap_loss.item()}
 
     @torch.no_grad()
     def _fit(self, name: str) -> dict[str, Tensor]:

@@ -11,6 +11,9 @@ from synth2obs.training.state import State
 FLOOR = 5e-3
 """Noise added while widths are compared, in units of the continuum: theory is not better than that."""
 
+NARROWEST, WIDEST = 0.5, 2.5
+"""How far from the catalogued width a survey's own is looked for."""
+
 
 class LatentStage(StageBase):
     """Refine the branch on grid spectra that pass every survey's instrument, mask and noise.
@@ -81,13 +84,30 @@ class LatentStage(StageBase):
         seen = _few(self.state.seen[name], self.config.width_stars, self.generator(-1))
         model = self.state.bridge.survey(name)
         model.gap.scatter.fill_(FLOOR**2)
-        widths = torch.tensor(self.config.widths, dtype=torch.float64)
-        rows = []
-        for width in widths:
-            model.width_scale.fill_(float(width))
-            rows.append(encode(self.state.bridge, seen, Options(steps=3, refresh=2)).chi2)
+        curves: dict[float, Tensor] = {}
+        widths = list(self.config.widths)
+        while True:
+            for width in widths:
+                if width not in curves:
+                    model.width_scale.fill_(width)
+                    curves[width] = encode(self.state.bridge, seen, Options(steps=3, refresh=2)).chi2
+            further = _beyond(widths, [float(curves[width].median()) for width in widths])
+            if further is None:
+                break
+            widths = sorted([*widths, further])
         model.gap.scatter.fill_(0.0)
-        return _lowest(widths, torch.stack(rows, dim=1))
+        x = torch.tensor(widths, dtype=torch.float64)
+        return _lowest(x, torch.stack([curves[width] for width in widths], dim=1))
+
+
+def _beyond(widths: list[float], chi2: list[float]) -> float | None:
+    """The next width to try where the lowest χ² is the first or the last; None if it is inside, or too far out."""
+    best, step = chi2.index(min(chi2)), widths[1] - widths[0]
+    if best == 0 and widths[0] - step >= NARROWEST:
+        return round(widths[0] - step, 6)
+    if best == len(widths) - 1 and widths[-1] + step <= WIDEST:
+        return round(widths[-1] + step, 6)
+    return None
 
 
 def _few(seen: Observation, count: int, random: torch.Generator) -> Observation:

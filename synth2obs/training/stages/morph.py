@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from synth2obs.models.align import alignment, precision_of
 from synth2obs.models.flow import Density
 from synth2obs.models.inference import Options, encode
 from synth2obs.training.stages.base import StageBase
@@ -13,10 +14,6 @@ from synth2obs.training.state import State
 
 SHRINK = 0.1
 """Share of the identity in the covariance that starts a density: there are few stars per dimension."""
-
-FLOOR = 0.3
-"""Error in latent units added to each star's own: theory's latents are not better known than that."""
-
 
 class MorphStage(StageBase):
     r"""Learn p_d(u) and T_d from encoded stars.
@@ -74,15 +71,10 @@ class MorphStage(StageBase):
         u, precision = self.latents[name]
         source = self.state.bridge.emulator(self.state.stars[name].x).detach()
         probes = torch.randn((1, *source.shape), generator=random, dtype=source.dtype)
-        misfit = model.morph(source)[0] - u
-        mahalanobis = torch.einsum("bi,bij,bj->b", misfit, precision, misfit)
-        robust = torch.log1p(mahalanobis / u.shape[1]).mean()
-        change = model.morph.minimal_change(source, probes)
+        terms = alignment(model.morph, source, u, precision, probes)
         nll = -model.density.log_prob(u).mean() / u.shape[1]
-        penalty = (
-            self.config.displacement * change["displacement"] + self.config.jacobian * change["jacobian"]
-        ) / u.shape[1]
-        return {"misfit": robust, "nll": nll, **change, "total": robust + nll + penalty}
+        total = terms.total(self.config.displacement, self.config.jacobian, u.shape[1]) + nll
+        return {**terms._asdict(), "nll": nll, "total": total}
 
     @torch.no_grad()
     def _encode(self) -> None:
@@ -92,9 +84,7 @@ class MorphStage(StageBase):
         _start_density(bridge.density, latents)
         for name in bridge.surveys:
             fit = encode(bridge, self.state.seen[name], Options(steps=3, refresh=2))
-            eye = torch.eye(fit.theta.shape[1], dtype=torch.float64)
-            factor = torch.linalg.cholesky(fit.covariance + FLOOR**2 * eye)
-            self.latents[name] = (fit.theta, torch.cholesky_inverse(factor))
+            self.latents[name] = (fit.theta, precision_of(fit.covariance))
             _start_density(bridge.survey(name).density, fit.theta)
 
 

@@ -24,12 +24,17 @@ class TheoryStage(StageBase):
         self.rows = state.kept.nonzero()[:, 0]
         state.bridge.decoder.start_from(state.flux[self.rows])
         decoder = state.bridge.decoder
-        self.optimise([*decoder.trunk.parameters(), *decoder.branch.parameters()], self.config.learning_rate)
+        groups = [
+            {"params": list(decoder.branch.parameters())},
+            {"params": list(decoder.trunk.parameters())},
+        ]
+        self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate)
 
     def step(self, index: int) -> dict[str, float]:
         """One Adam step on a batch of grid spectra with random masks and noise."""
         assert self.optimizer is not None
         self.cosine(index, self.config.learning_rate)
+        self.optimizer.param_groups[1]["lr"] *= self.config.trunk_rate
         decoder, random = self.state.bridge.decoder, self.generator(index)
         rows = self.rows[torch.randint(len(self.rows), (self.config.batch,), generator=random)]
         pixels = torch.randperm(len(decoder.mean), generator=random)[: self.config.pixels]
@@ -123,8 +128,8 @@ def latent_weight(state: State, latents: Tensor) -> Tensor:
 
 
 def _random_noise(shape: torch.Size, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Inverse variances for S/N 20–500 with 0–70 % of pixels missing, and noise to match."""
-    snr = 20.0 * 25.0 ** torch.rand(shape[0], 1, generator=random)
+    """Inverse variances for S/N 50–5000 with 0–70 % of pixels missing, and noise to match."""
+    snr = 50.0 * 100.0 ** torch.rand(shape[0], 1, generator=random)
     missing = 0.7 * torch.rand(shape[0], 1, generator=random)
     mask = torch.rand(shape, generator=random) >= missing
     return mask * snr.square(), torch.randn(shape, generator=random) / snr

@@ -1,0 +1,111 @@
+"""Labels and latents of observed spectra, as tables."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synth2obs.core.spectra import Spectra
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.inference import Fit, Observation, Options, encode, fit_labels, observe
+
+FLAGS = {1: "label outside the grid", 2: "poor fit", 4: "few good pixels", 8: "no convergence"}
+"""Bits of ``flags``."""
+
+POOR, FEW, MOVED = 4.0, 0.5, 0.1
+"""χ² per pixel, share of good pixels, and change of a scaled label by further steps, at which a bit is set."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Latents of N stars.
+
+    Args:
+        id: Names.
+        mean: Shape (N, D); the grid is near N(0, I).
+        covariance: Shape (N, D, D).
+        rv, rv_error: km/s.
+        chi2, pixels: χ² of the good pixels, and their number.
+    """
+
+    id: NDArray[np.str_]
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    rv: NDArray[np.float64]
+    rv_error: NDArray[np.float64]
+    chi2: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of N stars by name, with errors, in the grid's units; ``flags`` as in `FLAGS`."""
+
+    id: NDArray[np.str_]
+    values: dict[str, NDArray[np.float64]]
+    errors: dict[str, NDArray[np.float64]]
+    rv: NDArray[np.float64]
+    rv_error: NDArray[np.float64]
+    chi2: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+    flags: NDArray[np.int64]
+
+
+@torch.no_grad()
+def latents_of(bridge: Bridge, spectra: Spectra, survey: str) -> Latents:
+    """Encode spectra of a survey: latent, covariance and velocity, from the origin."""
+    fit = encode(bridge, observe(bridge, survey, spectra), Options(steps=3, refresh=2))
+    return Latents(
+        spectra.id,
+        fit.theta.numpy(),
+        fit.covariance.numpy(),
+        fit.rv.numpy(),
+        fit.rv_error.numpy(),
+        fit.chi2.numpy(),
+        fit.pixels.numpy(),
+    )
+
+
+@torch.no_grad()
+def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool = True) -> Labels:
+    """Fit all labels of the grid through the survey's morph and gap.
+
+    Levenberg–Marquardt over labels, velocity and continuum; errors from the Laplace covariance with the survey's
+    noise, scatter and correlation.
+
+    Args:
+        bridge: Trained.
+        spectra: Observed.
+        survey: By which survey.
+        population: Use the stellar-evolution prior on (Teff, log g) at given [Fe/H].
+    """
+    seen = observe(bridge, survey, spectra)
+    first = fit_labels(bridge, seen, Options(population=population, steps=10))
+    fit = fit_labels(bridge, seen, Options(population=population, steps=4, refresh=1), first.theta, first.rv)
+    table = bridge.scale.inverse(fit.theta).numpy()
+    sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.theta).abs()).numpy()
+    names = bridge.labels.names
+    return Labels(
+        spectra.id,
+        {name: table[:, k] for k, name in enumerate(names)},
+        {name: sigma[:, k] for k, name in enumerate(names)},
+        fit.rv.numpy(),
+        fit.rv_error.numpy(),
+        fit.chi2.numpy(),
+        fit.pixels.numpy(),
+        _flags(bridge, seen, first, fit, table),
+    )
+
+
+def _flags(
+    bridge: Bridge, seen: Observation, first: Fit, fit: Fit, table: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    moved = (fit.theta - first.theta).abs().amax(1).numpy()
+    conditions = {
+        1: bridge.labels.outside(table).any(1),
+        2: (fit.chi2 / fit.pixels.clamp(min=1)).numpy() > POOR,
+        4: fit.pixels.numpy() < FEW * seen.flux.shape[1],
+        8: moved > MOVED,
+    }
+    return sum((np.where(found, bit, 0) for bit, found in conditions.items()), np.zeros(len(table), int))

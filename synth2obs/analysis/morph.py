@@ -1,0 +1,135 @@
+"""From theory to what a survey sees: from labels, or from a spectrum of another telescope."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from synth2obs.core.errors import DataError
+from synth2obs.core.spectra import Spectra
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.inference import Options, encode, observe
+from synth2obs.models.solve import Coefficients
+
+OUTSIDE = 1
+"""Flag bit: a label lies outside the grid, so theory is extrapolated."""
+
+
+@dataclass(frozen=True)
+class Morphed:
+    """Spectra on the native pixels of a survey. N stars, P pixels.
+
+    Args:
+        survey: Its name.
+        wavelength: Vacuum Å, shape (P,).
+        flux: What the survey sees, continuum-normalised, shape (N, P), NaN where the grid does not reach.
+        flux_theory: What theory predicts for the same star through the same instrument.
+        gap: ``flux − flux_theory``.
+        gap_error: Standard deviation of the gap's posterior, taken pixel by pixel (an upper limit where pixels
+            average over several cells).
+        latent: Theory's latents, shape (N, D).
+        flags: Bit 1: a label outside the grid.
+        outside: Names of the labels that lie outside, for every star.
+    """
+
+    survey: str
+    wavelength: NDArray[np.float64]
+    flux: NDArray[np.float32]
+    flux_theory: NDArray[np.float32]
+    gap: NDArray[np.float32]
+    gap_error: NDArray[np.float32]
+    latent: NDArray[np.float64]
+    flags: NDArray[np.int64]
+    outside: tuple[tuple[str, ...], ...]
+
+
+@torch.no_grad()
+def morph_labels(bridge: Bridge, labels: Mapping[str, ArrayLike], survey: str, rv: ArrayLike = 0.0) -> Morphed:
+    """Theory of some labels as a survey sees it; a label outside the grid is answered and flagged.
+
+    Args:
+        bridge: Trained.
+        labels: Name → value or values, in the grid's units; what is left out is solar or the grid's middle.
+        survey: One of the bridge's surveys.
+        rv: km/s, positive receding.
+
+    Raises:
+        DataError: For an unknown label or one that is not finite.
+        ModelError: For an unknown survey.
+    """
+    try:
+        table = bridge.labels.table(labels)
+    except (KeyError, ValueError) as error:
+        raise DataError(str(error).strip('"'), field="labels", remedy="give finite values by name") from error
+    bridge.survey(survey)
+    velocity = _velocity(rv, len(table))
+    latent = bridge.emulator(bridge.scale(torch.as_tensor(table)))
+    outside = bridge.labels.outside(table)
+    names = tuple(tuple(np.array(bridge.labels.names)[row]) for row in outside)
+    return _morphed(bridge, survey, latent, velocity, outside.any(1), names)
+
+
+@torch.no_grad()
+def morph_spectra(
+    bridge: Bridge, spectra: Spectra, source: str, survey: str, rv: ArrayLike | None = None
+) -> Morphed:
+    """Spectra of one survey as another sees the same stars.
+
+    The latent found in ``source`` goes back to theory's and on through the morph of ``survey``.
+
+    Args:
+        bridge: Trained.
+        spectra: Observed by ``source``.
+        source, survey: Surveys of the bridge; may be the same.
+        rv: Velocity in km/s of the result; that of each spectrum if None.
+    """
+    fit = encode(bridge, observe(bridge, source, spectra), Options(steps=3, refresh=2))
+    latent = bridge.survey(source).morph.inverse(fit.theta)[0]
+    velocity = fit.rv if rv is None else _velocity(rv, len(spectra))
+    inside = np.zeros(len(spectra), bool)
+    return _morphed(bridge, survey, latent, velocity, inside, tuple(() for _ in inside))
+
+
+def _velocity(rv: ArrayLike, count: int) -> Tensor:
+    values = np.broadcast_to(np.asarray(rv, float), count)
+    if not np.isfinite(values).all():
+        raise DataError(f"rv in km/s must be finite, got {rv}", field="rv", remedy="use 0 for the rest frame")
+    return torch.as_tensor(values.copy())
+
+
+def _morphed(
+    bridge: Bridge,
+    survey: str,
+    latent: Tensor,
+    rv: Tensor,
+    outside: NDArray[np.bool_],
+    names: tuple[tuple[str, ...], ...],
+) -> Morphed:
+    model = bridge.survey(survey)
+    moved = model.morph(latent)[0]
+    flux = bridge.observe(model.coefficients(bridge.decoder, moved).value, survey, rv)
+    theory = bridge.observe(_theory(bridge, survey, latent).value, survey, rv)
+    variance = model.gap.variance(model.features(moved).float())
+    error = bridge.instrument(survey)(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
+    return Morphed(
+        survey=survey,
+        wavelength=model.wavelength.numpy(),
+        flux=flux,
+        flux_theory=theory,
+        gap=flux - theory,
+        gap_error=np.where(np.isfinite(flux), error, np.nan),
+        latent=latent.numpy(),
+        flags=np.where(outside, OUTSIDE, 0),
+        outside=names,
+    )
+
+
+def _theory(bridge: Bridge, survey: str, latent: Tensor) -> Coefficients:
+    model = bridge.survey(survey)
+    found = model.coefficients(bridge.decoder, latent)
+    value = found.value.clone()
+    value[:, -model.config.features :] = 0.0
+    return Coefficients(value, found.jacobian)

@@ -1,0 +1,82 @@
+"""How well labels come back, and what is left when they are held at the literature's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synth2obs.analysis.variants import stellar_table
+from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.spectra import Spectra
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.inference import Fit, Observation, Options, fit_labels
+
+STELLAR = ("teff", "logg", "fe_h")
+
+
+@dataclass(frozen=True)
+class Literature:
+    """Labels of test stars from the literature: they evaluate, and nothing else.
+
+    Args:
+        table: Teff, log g, [Fe/H], shape (N, 3), NaN where unknown.
+        usable: Stars with all three, inside the grid, shape (N,).
+    """
+
+    table: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+
+
+def literature(bridge: Bridge, spectra: Spectra) -> Literature:
+    """What the shard's own labels say, and which stars the grid covers."""
+    missing = np.full(len(spectra), np.nan)
+    table = np.stack([np.asarray(spectra.labels.get(name, missing), float) for name in STELLAR], axis=1)
+    columns = [bridge.labels.index(name) for name in STELLAR]
+    low, high = bridge.labels.lower[columns], bridge.labels.upper[columns]
+    with np.errstate(invalid="ignore"):
+        usable = np.isfinite(table).all(1) & (table >= low).all(1) & (table <= high).all(1)
+    return Literature(table, usable)
+
+
+def recovery(fitted: NDArray[np.float64], known: Literature) -> dict[str, dict[str, float]]:
+    """Bias (median) and scatter (1.4826 MAD) of fitted minus literature, by label."""
+    difference = (fitted - known.table)[known.usable]
+    result = {}
+    for name, column in zip(STELLAR, difference.T, strict=True):
+        bias = float(np.median(column))
+        scatter = float(MAD_TO_SIGMA * np.median(np.abs(column - bias)))
+        result[name] = {"bias": bias, "scatter": scatter, "n": int(len(column))}
+    return result
+
+
+@torch.no_grad()
+def anchored(
+    bridge: Bridge, seen: Observation, known: Literature, rv: Tensor, *, morphed: bool = True
+) -> Fit:
+    """Fit of usable stars with Teff, log g, [Fe/H] held at the literature's; abundances, velocity and continuum free.
+
+    All methods get the same weights (the survey's noise alone) and the same freedom.
+    """
+    rows = torch.from_numpy(np.nonzero(known.usable)[0])
+    columns = [bridge.labels.index(name) for name in STELLAR]
+    table = np.tile(bridge.labels.default, (len(rows), 1))
+    table[:, columns] = known.table[known.usable]
+    options = Options(
+        steps=6, refresh=1, scatter=False, population=False, morphed=morphed, fixed=tuple(columns)
+    )
+    start = bridge.scale(torch.as_tensor(table))
+    return fit_labels(bridge, seen.take(rows), options, start, rv[rows])
+
+
+def fitted_labels(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
+    """Teff, log g, [Fe/H] of a fit in their units, shape (N, 3)."""
+    return stellar_table(bridge, fit.theta).numpy()
+
+
+def label_errors(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
+    """Their standard errors, shape (N, 3)."""
+    columns = [bridge.labels.index(name) for name in STELLAR]
+    sigma = fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.theta).abs()
+    return sigma[:, columns].numpy()

@@ -1,0 +1,77 @@
+"""One star in two telescopes: the spectrum of one predicted from the latent of the other."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synth2obs.analysis.recovery import STELLAR, fitted_labels
+from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.spectra import Spectra
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.inference import Options, encode, evaluate_at, fit_labels, observe
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The same stars, row by row, in two surveys."""
+
+    first: str
+    first_spectra: Spectra
+    second: str
+    second_spectra: Spectra
+
+
+@torch.no_grad()
+def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
+    """Predict the second survey's spectra from the first's latents; compare labels.
+
+    The latent goes back through the first survey's morph to theory's latent and on through the second's:
+    u₂ = T₂(T₁⁻¹(u₁)). Only velocity and continuum of the second spectrum are fitted.
+
+    Returns:
+        ``rms`` of the residual and ``noise_rms``, the rms expected from the noise of both telescopes (the second's
+        own, and the first's as its latent covariance carries it over), in units of the continuum; ``chi2`` per
+        pixel with the second survey's noise and scatter; label differences second minus first.
+    """
+    source, target = bridge.survey(pairs.first), bridge.survey(pairs.second)
+    one = observe(bridge, pairs.first, pairs.first_spectra)
+    two = observe(bridge, pairs.second, pairs.second_spectra)
+    latent = encode(bridge, one, Options(steps=3, refresh=2))
+    carried = target.morph(source.morph.inverse(latent.theta)[0])[0]
+    fit = evaluate_at(bridge, two, carried)
+    good = fit.ivar > 0
+    residual = float((fit.residual.square().sum() / good.sum()).sqrt())
+    own = (1.0 / (two.ivar * fit.continuum.square()).clamp(min=1e-12))[good].mean()
+    brought = _carried_variance(bridge, pairs.second, carried, latent.covariance)
+    labels = [
+        fitted_labels(bridge, fit_labels(bridge, seen, Options(refresh=2, steps=7))) for seen in (one, two)
+    ]
+    return {
+        "with": pairs.first,
+        "n": len(one),
+        "rms": residual,
+        "noise_rms": float((own + brought).sqrt()),
+        "chi2": float((fit.chi2 / fit.pixels.clamp(min=1)).median()),
+        "label_difference": _difference(labels[1] - labels[0]),
+    }
+
+
+def _carried_variance(bridge: Bridge, survey: str, u: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    """Mean variance of the predicted flux that the first latent's covariance implies."""
+    model = bridge.survey(survey)
+    slope = model.coefficients(bridge.decoder, u).jacobian[:, 1 : 1 + bridge.decoder.rank]
+    spread = slope @ covariance @ slope.mT
+    table = bridge.decoder.trunk.table().double()
+    gram = table.T @ table / len(table)
+    return (spread * gram).sum((1, 2)).mean()
+
+
+def _difference(difference: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    result = {}
+    for name, column in zip(STELLAR, difference.T, strict=True):
+        bias = float(np.median(column))
+        result[name] = {"bias": bias, "scatter": float(MAD_TO_SIGMA * np.median(np.abs(column - bias)))}
+    return result

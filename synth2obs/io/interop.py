@@ -1,0 +1,74 @@
+"""Spectra in and out of astropy's world."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from synth2obs.core.errors import DataError
+from synth2obs.core.spectra import Spectra
+from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
+
+MEDIA = ("vacuum", "air")
+
+
+def from_specutils(
+    spectra: Any, *, survey: str, medium: str, lsf_sigma: Any, rv: Any = np.nan, frame: str = "barycentric"
+) -> Spectra:
+    """One `specutils.Spectrum`, or several on the same number of pixels, as a table.
+
+    Args:
+        spectra: Spectrum or a sequence of them, with an uncertainty.
+        survey: Domain of the result.
+        medium: ``vacuum`` or ``air``: a Spectrum does not say.
+        lsf_sigma: Gaussian σ in Å at the pixels, scalar or shape (P,).
+        rv: Known velocity in km/s.
+        frame: ``rest`` or ``barycentric``.
+
+    Raises:
+        DataError: If the medium is not named, an uncertainty is missing, or shapes differ.
+    """
+    if medium not in MEDIA:
+        raise DataError(f"got {medium!r}", field="medium", remedy="say 'vacuum' or 'air': the spectrum does not")
+    many = list(spectra) if isinstance(spectra, Sequence) else [spectra]
+    rows = [_arrays(one) for one in many]
+    if len({len(row[0]) for row in rows}) != 1:
+        raise DataError("spectra have different numbers of pixels", field="spectral_axis", remedy="pass them singly")
+    wavelength, flux, ivar = (np.stack(column) for column in zip(*rows, strict=True))
+    if medium == "air":
+        wavelength = air_to_vacuum(wavelength)
+    good = (ivar > 0) & np.isfinite(flux) & np.isfinite(ivar)
+    flux, ivar = np.where(good, flux, 0.0), np.where(good, ivar, 0.0)
+    count = len(flux)
+    return Spectra(
+        domain=survey,
+        kind="survey",
+        wavelength=wavelength,
+        segment=np.zeros(wavelength.shape[1], np.int16),
+        flux=flux.astype(np.float32),
+        ivar=ivar.astype(np.float32),
+        id=np.array([f"{survey}_{row}" for row in range(count)]),
+        lsf_sigma=np.broadcast_to(np.asarray(lsf_sigma, float), (1, wavelength.shape[1])).copy(),
+        lsf_group=np.zeros(count, int),
+        rv=np.broadcast_to(np.asarray(rv, float), count).copy(),
+        rv_error=np.full(count, np.nan),
+        snr=np.median(flux * np.sqrt(ivar), axis=1),
+        frame=frame,
+        air_formula=AIR_FORMULA if medium == "air" else "",
+    )
+
+
+def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wavelength in Å, flux and ivar of one spectrum; masked pixels get ivar 0."""
+    from astropy.nddata import InverseVariance
+
+    if spectrum.uncertainty is None:
+        raise DataError("has no errors", field="uncertainty", remedy="give a StdDevUncertainty or InverseVariance")
+    wavelength = spectrum.spectral_axis.to_value("Angstrom")
+    flux = np.asarray(spectrum.flux.value, float)
+    ivar = np.array(spectrum.uncertainty.represent_as(InverseVariance).array, float)
+    if flux.ndim != 1:
+        raise DataError(f"flux has shape {flux.shape}", field="flux", remedy="pass one-dimensional spectra")
+    if spectrum.mask is not None:
+        ivar[np.asarray(spectrum.mask, bool)] = 0.0
+    return wavelength, flux, ivar

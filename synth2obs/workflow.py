@@ -1,0 +1,189 @@
+"""The whole way: train, evaluate on held-out stars, report, register. What ``quickstart`` and ``train`` run."""
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synth2obs.analysis.evaluate import Sample, evaluate
+from synth2obs.analysis.placebo import placebo
+from synth2obs.analysis.same_star import Pairs, same_star
+from synth2obs.analysis.variants import Stars
+from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.core.files import write_atomic, write_json_atomic
+from synth2obs.reports.figures import figures
+from synth2obs.reports.survey import rebuild
+from synth2obs.training.config import TrainConfig
+from synth2obs.training.domains import Domains, Survey
+from synth2obs.training.run import Outcome, train
+from synth2obs.training.stages.gap import rounds
+from synth2obs.training.stages.theory import grid_latents, pca_residual
+from synth2obs.training.state import State
+
+Say = Callable[[str], None]
+STAGE = "evaluation"
+
+
+def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say = print) -> dict[str, Any]:
+    """Train (or go on), evaluate, write ``metrics.json``, ``evaluation/``, ``report/`` and register the bridge.
+
+    Args:
+        config: Settings.
+        out: Folder; a second call with the same settings goes on where the first stopped.
+        progress: Show progress bars.
+        say: Told what is being done.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        Synth2ObsError: As the parts do.
+    """
+    folder, began = Path(out), time.time()
+    outcome = train(config, folder, progress=progress)
+    try:
+        outcome.tracker.start_stage(STAGE)
+        metrics, arrays = measure(outcome, say)
+        metrics["run"]["seconds"] = round(time.time() - began, 1)
+        _write(folder, metrics, arrays)
+        outcome.tracker.log(0, dict(_numbers(metrics)))
+        outcome.tracker.end_stage()
+        _track(outcome, folder, metrics, arrays, say)
+    except BaseException:
+        outcome.tracker.close("FAILED")
+        raise
+    outcome.tracker.close("FINISHED")
+    return metrics
+
+
+def measure(outcome: Outcome, say: Say) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    """Everything in ``metrics.json`` and the arrays of every survey."""
+    state, config = outcome.state, outcome.state.config
+    metrics: dict[str, Any] = {"format": METRICS_FORMAT, "surveys": {}, "run": outcome.card | {"reasons": {}}}
+    arrays = {}
+    for name, survey in state.domains.surveys.items():
+        metrics["surveys"][name], arrays[name] = evaluate(state.bridge, _sample(state, name, survey), say)
+    for name in state.domains.surveys:
+        say(f"{name}: same stars in two telescopes")
+        _add_same_star(state, metrics, name)
+    say("placebo: the grid against itself")
+    grid, first = state.domains.grid, state.bridge.surveys[0]
+    metrics["placebo"] = placebo(
+        state.bridge,
+        first,
+        state.flux[~state.kept],
+        grid.values[grid.held_out],
+        rounds(config.gap),
+        snr=config.evaluation.placebo_scale,
+        iterations=config.gap.iterations,
+        seed=config.seed,
+    )
+    metrics["decoder"] = _decoder(outcome)
+    return metrics, arrays
+
+
+def _sample(state: State, name: str, survey: Survey) -> Sample:
+    config, stars = state.config, state.stars[name]
+    return Sample(
+        name=name,
+        train=Stars(state.seen[name], stars.x, stars.rv),
+        test=survey.spectra.take(survey.rows("test")),
+        rounds=rounds(config.gap),
+        iterations=config.gap.iterations,
+        examples=config.evaluation.examples,
+        lines=config.evaluation.lines,
+    )
+
+
+def _add_same_star(state: State, metrics: dict[str, Any], name: str) -> None:
+    pairs = [p for other in state.domains.surveys if other != name for p in [_pairs(state.domains, other, name)]]
+    best = max(pairs, key=lambda pair: 0 if pair is None else len(pair.first_spectra), default=None)
+    if best is None:
+        metrics["surveys"][name]["same_star"] = None
+        metrics["run"]["reasons"][name] = {"same_star": "no test star is in another survey of this run"}
+        return
+    metrics["surveys"][name]["same_star"] = same_star(state.bridge, best)
+
+
+def _pairs(domains: Domains, first: str, second: str) -> Pairs | None:
+    """Test stars that both surveys have."""
+    one, two = domains.surveys[first], domains.surveys[second]
+    rows = {star: row for row, star in enumerate(one.star) if one.part[row] == "test"}
+    common = [(rows[star], row) for row, star in enumerate(two.star) if star in rows]
+    if not common:
+        return None
+    left, right = np.array(common).T
+    return Pairs(first, one.spectra.take(left), second, two.spectra.take(right))
+
+
+def _decoder(outcome: Outcome) -> dict[str, float]:
+    """Errors of decoder and emulator on grid spectra that took no part in training."""
+    state = outcome.state
+    flux, held = state.flux, ~state.kept
+    with torch.no_grad():
+        decoded = state.bridge.decoder(grid_latents(state)[held]) - flux[held]
+        emulated = state.bridge.decoder(state.bridge.emulator(state.x[held]).float()) - flux[held]
+        pca = pca_residual(flux[state.kept], flux[held], state.bridge.decoder.latent)
+    return {
+        "rms": _rms(decoded),
+        "median": float(decoded.abs().median()),
+        "emulator_rms": _rms(emulated),
+        "pca_rms": _rms(pca),
+    }
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    for name, columns in arrays.items():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **columns)
+        write_atomic(folder / "evaluation" / f"{name}.npz", buffer.getvalue())
+    write_json_atomic(folder / "metrics.json", _jsonable(metrics))
+
+
+def _track(
+    outcome: Outcome,
+    folder: Path,
+    metrics: dict[str, Any],
+    arrays: Mapping[str, dict[str, np.ndarray]],
+    say: Say,
+) -> None:
+    say("reports")
+    for page in rebuild(folder):
+        outcome.tracker.artifact(page)
+    outcome.tracker.artifact(folder / "metrics.json")
+    for name, columns in arrays.items():
+        for title, figure in figures(_jsonable(metrics), columns, name).items():
+            outcome.tracker.figure(figure, f"{name}/{title}.png")
+    say("registering the model")
+    bridge = outcome.state.bridge
+    example = dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True))
+    outcome.tracker.log_bridge(
+        outcome.bundle, example, name=outcome.state.config.model_name, survey=bridge.surveys[0], pixels=-1
+    )
+
+
+def _jsonable(value: Any) -> Any:
+    """The same with NaN and infinities as null, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _numbers(tree: Any, path: str = "") -> list[tuple[str, float]]:
+    """Flattened numbers of the metrics, without lists and without the card."""
+    if isinstance(tree, Mapping):
+        return [pair for key, item in tree.items() if key != "run" for pair in _numbers(item, f"{path}/{key}")]
+    number = isinstance(tree, int | float) and not isinstance(tree, bool)
+    return [(path.strip("/").removeprefix("surveys/"), float(tree))] if number else []

@@ -1,0 +1,293 @@
+"""The solver: what it eliminates, what it ignores, what it recovers, and how sure it says it is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from synth2obs.core.constants import C_KMS
+from synth2obs.models.solve import Coefficients, Prior, Problem, evaluate, origin_prior, solve
+from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
+
+SNR = 100.0
+
+
+def zeros(count):
+    return torch.zeros(count, dtype=torch.float64)
+
+
+def flat_prior(theta):
+    count, size = theta.shape
+    return Prior(theta.new_zeros(count), torch.zeros_like(theta), theta.new_zeros(count, size, size))
+
+
+def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, **changes):
+    """Stars of known latents and small velocities, as the solver's own model has them; and their continuum."""
+    model, count = bridge.survey("toy"), len(theta)
+    generator = torch.Generator().manual_seed(seed)
+    wavelength = model.wavelength
+    segment = model.segment
+    basis = chebyshev_basis(wavelength, segment, order).float()
+    functions = model.project(bridge.decoder, instrument, zeros(count))[..., :-1]
+    problem = Problem(
+        functions=functions,
+        log_wave=wavelength.log(),
+        flux=torch.ones(count, instrument.pixels),
+        ivar=torch.full((count, instrument.pixels), SNR**2),
+        continuum=basis,
+        coefficients=lambda u: model.coefficients(bridge.decoder, u),
+        **{"prior": origin_prior, **changes},
+    )
+    truth = 0.1 * torch.randn(count, 2, order + 1, generator=generator) / (1 + torch.arange(order + 1)) ** 2
+    truth[..., 0] += 1.0
+    continuum = (basis @ truth.flatten(1)[..., None])[..., 0]
+    clean = continuum * evaluate(problem, theta, rv).spectrum
+    noisy = clean + noise * torch.randn(clean.shape, generator=generator) / SNR
+    return replace(problem, flux=noisy), continuum
+
+
+def truths(count, seed=0, latent=6, rv=10.0):
+    generator = torch.Generator().manual_seed(seed)
+    theta = torch.randn(count, latent, generator=generator, dtype=torch.float64)
+    return theta, rv * torch.randn(count, generator=generator, dtype=torch.float64)
+
+
+def assert_same(one, two, stars=slice(None)):
+    """Equal θ to a hundredth of its error: single precision knows the objective to 1e-4."""
+    error = one.covariance.diagonal(dim1=1, dim2=2).sqrt()
+    assert ((one.state.theta - two.state.theta[stars]).abs() < 0.01 * error).all()
+
+
+@pytest.fixture
+def theta_rv():
+    return truths(6)
+
+
+class TestRecovery:
+    def test_truth_from_noise_free_spectra(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, continuum = make_problem(bridge, instrument, theta, rv, prior=flat_prior)
+        state = solve(problem, torch.zeros_like(theta), steps=12).state
+        torch.testing.assert_close(state.theta, theta, rtol=0, atol=3e-3)
+        torch.testing.assert_close(state.rv, rv, rtol=0, atol=0.3)
+        torch.testing.assert_close(state.continuum, continuum, rtol=0, atol=1e-3)
+        assert (state.chi2 < 0.5).all()
+
+    def test_objective_never_rises(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, 2 * theta, 5 * rv, noise=1.0)
+        start = torch.full_like(theta, 2.0)
+        path = torch.stack([solve(problem, start, steps=k).state.objective for k in range(9)])
+        assert (path[1:] <= path[:-1]).all() and (path[-1] < 0.1 * path[0]).all()
+
+    def test_ends_at_a_stationary_point(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        state = solve(problem, torch.zeros_like(theta), steps=15).state
+        for k in range(theta.shape[1]):
+            for step in (-0.02, 0.02):
+                moved = state.theta.clone()
+                moved[:, k] += step
+                assert (evaluate(problem, moved, state.rv).objective > state.objective - 2e-3).all()
+
+    def test_velocity_can_be_held(self, bridge, instrument, theta_rv):
+        problem, _ = make_problem(bridge, instrument, theta_rv[0], theta_rv[1], rv_sigma=0.0)
+        solution = solve(problem, torch.zeros_like(theta_rv[0]), steps=3)
+        assert (solution.state.rv == 0).all() and (solution.rv_error == 0).all()
+
+    def test_velocity_prior_pulls(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv)
+        free, tight = (
+            solve(replace(problem, rv_sigma=sigma), torch.zeros_like(theta), steps=8) for sigma in (30.0, 0.1)
+        )
+        assert (tight.state.rv.abs() < 0.2 * free.state.rv.abs()).all()
+        assert (tight.rv_error < 0.11).all() and (free.rv_error > 0.3).all()
+
+    def test_bounds_and_largest_step_hold(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        limits = {"lower": torch.full((6,), -0.5).double(), "upper": torch.full((6,), 0.4).double()}
+        problem, _ = make_problem(bridge, instrument, 3 * theta, rv, max_step=0.3, **limits)
+        once = solve(problem, torch.zeros_like(theta), steps=1).state.theta
+        ended = solve(problem, torch.zeros_like(theta), steps=9).state.theta
+        assert once.abs().max() == pytest.approx(0.3)
+        assert ended.min() == -0.5 and ended.max() == pytest.approx(0.4)
+
+
+class TestInvariance:
+    def test_masked_pixels_are_an_exact_no_op(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        masked = torch.rand(problem.ivar.shape, generator=torch.Generator().manual_seed(1)) < 0.3
+        ivar = problem.ivar.masked_fill(masked, 0.0)
+        garbage = problem.flux.masked_fill(masked, -1e6)
+        one, two = (
+            solve(replace(problem, ivar=ivar, flux=flux), torch.zeros_like(theta), steps=5)
+            for flux in (problem.flux, garbage)
+        )
+        for first, second in zip((*one.state, *one[1:]), (*two.state, *two[1:]), strict=True):
+            assert torch.equal(first, second)
+
+    def test_stars_do_not_see_each_other(self, bridge, instrument):
+        theta, rv = truths(7)
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        together = solve(problem, torch.zeros_like(theta), steps=9)
+        for n in (0, 3, 6):
+            own = replace(
+                problem,
+                functions=problem.functions[n : n + 1],
+                flux=problem.flux[n : n + 1],
+                ivar=problem.ivar[n : n + 1],
+            )
+            alone = solve(own, torch.zeros_like(theta[:1]), steps=9)
+            torch.testing.assert_close(alone.covariance[0], together.covariance[n], rtol=2e-3, atol=1e-6)
+            assert_same(alone, together, slice(n, n + 1))
+
+    def test_unit_of_the_flux_does_not_matter(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        scaled = replace(problem, flux=problem.flux * 1e4, ivar=problem.ivar * 1e-8)
+        one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (problem, scaled))
+        assert_same(one, two)
+        torch.testing.assert_close(one.state.continuum, two.state.continuum * 1e-4, rtol=0, atol=1e-4)
+
+    def test_own_continuum_functions_are_the_shared_ones(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        own = replace(problem, continuum=problem.continuum.expand(len(theta), -1, -1))
+        assert_same(*(solve(each, torch.zeros_like(theta), steps=9) for each in (problem, own)))
+
+    def test_only_the_span_of_the_continuum_functions_matters(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        count = problem.continuum.shape[1]
+        mixed = problem.continuum @ (torch.eye(count) + 0.3 * torch.ones(count, count).triu(1))
+        other = replace(problem, continuum=mixed)
+        one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (problem, other))
+        assert_same(one, two)
+        torch.testing.assert_close(one.state.continuum, two.state.continuum, rtol=0, atol=1e-4)
+
+
+class TestContinuum:
+    def test_is_the_best_one(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        state = evaluate(problem, theta, rv)
+        _, best = profile_continuum(state.spectrum, problem.flux, problem.ivar, problem.continuum)
+        torch.testing.assert_close(state.continuum, best, rtol=0, atol=2e-5)
+
+    @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.8])
+    def test_detector_masked_in_part(self, bridge, instrument, theta_rv, share):
+        """Polynomials of degree 16 are then nearly dependent, and the fit must not notice."""
+        theta, rv = theta_rv
+        problem, continuum = make_problem(bridge, instrument, theta, rv, order=16)
+        ivar = problem.ivar.clone()
+        ivar[:, : int(share * 145)] = 0.0
+        state = solve(replace(problem, ivar=ivar), torch.zeros_like(theta), steps=8).state
+        # Freedom of 17 polynomials on few pixels, and the prior of θ, leave a percent.
+        assert (state.chi2 < 1.0).all()
+        assert ((state.continuum - continuum) * (ivar > 0)).abs().max() < 0.02
+
+    def test_star_without_a_good_pixel_keeps_the_prior(self, bridge, instrument, theta_rv):
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv)
+        ivar = problem.ivar.clone()
+        ivar[2] = 0.0
+        solution = solve(replace(problem, ivar=ivar), torch.zeros_like(theta), steps=4)
+        assert (solution.state.theta[2] == 0).all() and solution.state.objective[2] == 0
+        torch.testing.assert_close(solution.covariance[2], torch.eye(6, dtype=torch.float64))
+        assert all(torch.isfinite(part).all() for part in (*solution.state, *solution[1:]))
+
+
+class TestNormalEquations:
+    def test_covariance_is_that_of_the_dense_problem(self, bridge, instrument, theta_rv):
+        """The inverse of the full JᵀWJ + Λ in float64, with the continuum's columns in it."""
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, rv)
+        solution = solve(problem, theta, steps=0)
+        state, jacobian = solution.state, problem.coefficients(theta).jacobian
+        x = problem.log_wave
+        for n in range(len(theta)):
+            spectrum, continuum = state.spectrum[n].double(), state.continuum[n].double()
+            slope = torch.zeros_like(spectrum)
+            slope[1:-1] = (spectrum[2:] - spectrum[:-2]) / (x[2:] - x[:-2])
+            dense = torch.cat(
+                [
+                    problem.functions[n].double() @ jacobian[n] * continuum[:, None],
+                    (-slope * continuum / C_KMS)[:, None],
+                    problem.continuum.double() * spectrum[:, None],
+                ],
+                dim=1,
+            )
+            precision = torch.zeros(dense.shape[1], dtype=torch.float64)
+            precision[:6], precision[6] = 1.0, 30.0**-2
+            covariance = torch.linalg.inv(SNR**2 * dense.T @ dense + precision.diag())
+            torch.testing.assert_close(solution.covariance[n], covariance[:6, :6], rtol=1e-3, atol=1e-8)
+            torch.testing.assert_close(solution.rv_error[n], covariance[6, 6].sqrt(), rtol=1e-3, atol=0)
+
+    def test_one_step_of_a_linear_model_is_least_squares(self, bridge, instrument):
+        """Without velocity and with flat weights the model is bilinear; from the truth's continuum it is linear."""
+        theta, rv = truths(4, latent=4)
+        mixing = torch.randn(13, 4, dtype=torch.float64) * (torch.arange(13) > 0)[:, None]
+
+        def linear(at):
+            first = torch.zeros(len(at), 13, dtype=torch.float64)
+            first[:, 0] = 1.0
+            return Coefficients(first + at @ mixing.T, mixing.expand(len(at), -1, -1))
+
+        problem, _ = make_problem(
+            bridge, instrument, torch.zeros(4, 6, dtype=torch.float64), zeros(4), noise=1.0, rv_sigma=0.0
+        )
+        problem = replace(problem, coefficients=linear)
+        state = solve(problem, torch.zeros_like(theta), steps=12).state
+        for n in range(4):
+            design = (problem.functions[n].double() @ mixing) * state.continuum[n].double()[:, None]
+            rest = (
+                problem.flux[n].double() - problem.functions[n, :, 0].double() * state.continuum[n].double()
+            )
+            best = torch.linalg.solve(SNR**2 * design.T @ design + torch.eye(4), SNR**2 * design.T @ rest)
+            torch.testing.assert_close(state.theta[n], best, rtol=0, atol=2e-3)
+
+    def test_derivative_does_not_cross_detectors(self, bridge, instrument, theta_rv):
+        """Overlapping orders: the same wavelengths again, so that differences across the seam divide by zero."""
+        theta, rv = theta_rv
+        problem, _ = make_problem(bridge, instrument, theta, zeros(6))
+        again = torch.cat([problem.log_wave[:145], problem.log_wave[:145]])
+        again[145] = again[143]
+        inner = torch.ones(290, dtype=torch.bool)
+        inner[[0, 144, 145, 289]] = False
+        overlapping = replace(problem, log_wave=again, inner=inner)
+        with pytest.raises(torch.linalg.LinAlgError):
+            evaluate(replace(overlapping, inner=None), theta, rv)
+        state = solve(overlapping, theta, steps=3).state
+        assert all(torch.isfinite(part).all() for part in state)
+
+
+class TestCalibration:
+    def test_pulls_are_standard_normal(self, bridge, instrument):
+        """Truths drawn from the prior, 200 noisy stars: (found − truth) / error has unit width."""
+        theta, rv = truths(200, seed=5)
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=10.0)
+        solution = solve(problem, torch.zeros_like(theta), steps=8)
+        error = solution.covariance.diagonal(dim1=1, dim2=2).sqrt()
+        pull = (solution.state.theta - theta) / error
+        assert ((pull.std(0) - 1).abs() < 0.15).all()
+        assert (pull.mean(0).abs() < 4 / 200**0.5).all()
+        velocity = (solution.state.rv - rv) / solution.rv_error
+        assert abs(velocity.std() - 1) < 0.15 and abs(velocity.mean()) < 4 / 200**0.5
+
+    def test_pulls_use_the_whole_covariance(self, bridge, instrument):
+        """χ² of θ under its covariance has the mean of its degrees of freedom."""
+        theta, rv = truths(200, seed=6)
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=10.0)
+        solution = solve(problem, torch.zeros_like(theta), steps=8)
+        offset = solution.state.theta - theta
+        chi2 = torch.einsum("bi,bij,bj->b", offset, torch.linalg.inv(solution.covariance), offset)
+        assert abs(chi2.mean() - 6) < 4 * (12 / 200) ** 0.5
+
+    def test_chi2_is_that_of_the_degrees_of_freedom(self, bridge, instrument):
+        theta, rv = truths(60, seed=7)
+        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        state = solve(problem, torch.zeros_like(theta), steps=8).state
+        free = 290 - 6 - 1 - 8
+        assert abs(state.chi2.mean() / free - 1) < 4 * (2 / free / 60) ** 0.5 + 0.01
