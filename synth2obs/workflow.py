@@ -14,6 +14,7 @@ from synth2obs.analysis.placebo import placebo
 from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.analysis.variants import Stars
 from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.reports.figures import figures
 from synth2obs.reports.survey import rebuild
@@ -41,7 +42,7 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
         The content of ``metrics.json``.
 
     Raises:
-        Synth2ObsError: As the parts do.
+        Synth2ObsError: As the parts do; `Interrupted` after Ctrl-C.
     """
     folder, began = Path(out), time.time()
     outcome = train(config, folder, progress=progress)
@@ -53,6 +54,9 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
         outcome.tracker.log(0, dict(_numbers(metrics)))
         outcome.tracker.end_stage()
         _track(outcome, folder, metrics, arrays, say)
+    except KeyboardInterrupt:
+        outcome.tracker.close("KILLED")
+        raise Interrupted("stopped while evaluating; the same command goes on with what was trained") from None
     except BaseException:
         outcome.tracker.close("FAILED")
         raise

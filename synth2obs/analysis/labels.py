@@ -8,13 +8,19 @@ from numpy.typing import NDArray
 
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit, Observation, Options, encode, fit_labels, observe
+from synth2obs.models.inference import Fit, Options, encode, fit_labels, observe
 
-FLAGS = {1: "label outside the grid", 2: "poor fit", 4: "few good pixels", 8: "no convergence"}
+OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
+FLAGS = {
+    OUTSIDE: "label outside the grid",
+    POOR_FIT: "poor fit",
+    FEW_PIXELS: "few good pixels",
+    UNSETTLED: "no convergence",
+}
 """Bits of ``flags``."""
 
 POOR, FEW, MOVED = 4.0, 0.5, 0.1
-"""χ² per pixel, share of good pixels, and change of a scaled label by further steps, at which a bit is set."""
+"""χ² per pixel, share of good pixels, and change of a scaled label by further steps that set a bit."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ def latents_of(bridge: Bridge, spectra: Spectra, survey: str) -> Latents:
 def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool = True) -> Labels:
     """Fit all labels of the grid through the survey's morph and gap.
 
-    Levenberg–Marquardt over labels, velocity and continuum; errors from the Laplace covariance with the survey's
-    noise, scatter and correlation.
+    Levenberg–Marquardt over labels, velocity and continuum; errors from the Laplace covariance with the
+    survey's noise, scatter and correlation.
 
     Args:
         bridge: Trained.
@@ -94,18 +100,19 @@ def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool
         fit.rv_error.numpy(),
         fit.chi2.numpy(),
         fit.pixels.numpy(),
-        _flags(bridge, seen, first, fit, table),
+        quality(fit) | _label_flags(bridge, first, fit, table),
     )
 
 
-def _flags(
-    bridge: Bridge, seen: Observation, first: Fit, fit: Fit, table: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def quality(fit: Fit) -> NDArray[np.int64]:
+    """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,)."""
+    pixels = fit.pixels.numpy()
+    poor = fit.chi2.numpy() > POOR * np.maximum(pixels, 1)
+    few = pixels < FEW * fit.residual.shape[1]
+    return np.where(poor, POOR_FIT, 0) | np.where(few, FEW_PIXELS, 0)
+
+
+def _label_flags(bridge: Bridge, first: Fit, fit: Fit, table: NDArray[np.float64]) -> NDArray[np.int64]:
     moved = (fit.theta - first.theta).abs().amax(1).numpy()
-    conditions = {
-        1: bridge.labels.outside(table).any(1),
-        2: (fit.chi2 / fit.pixels.clamp(min=1)).numpy() > POOR,
-        4: fit.pixels.numpy() < FEW * seen.flux.shape[1],
-        8: moved > MOVED,
-    }
-    return sum((np.where(found, bit, 0) for bit, found in conditions.items()), np.zeros(len(table), int))
+    outside = bridge.labels.outside(table).any(1)
+    return np.where(outside, OUTSIDE, 0) | np.where(moved > MOVED, UNSETTLED, 0)

@@ -8,14 +8,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from synth2obs.analysis.labels import OUTSIDE, quality
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.inference import Options, encode, observe
 from synth2obs.models.solve import Coefficients
-
-OUTSIDE = 1
-"""Flag bit: a label lies outside the grid, so theory is extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,10 @@ class Morphed:
         flux: What the survey sees, continuum-normalised, shape (N, P), NaN where the grid does not reach.
         flux_theory: What theory predicts for the same star through the same instrument.
         gap: ``flux − flux_theory``.
-        gap_error: Standard deviation of the gap's posterior, taken pixel by pixel (an upper limit where pixels
-            average over several cells).
+        gap_error: Standard deviation of the gap's posterior: an upper limit where pixels average over several
+            cells, however these are correlated.
         latent: Theory's latents, shape (N, D).
-        flags: Bit 1: a label outside the grid.
+        flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra.
         outside: Names of the labels that lie outside, for every star.
     """
 
@@ -47,7 +45,9 @@ class Morphed:
 
 
 @torch.no_grad()
-def morph_labels(bridge: Bridge, labels: Mapping[str, ArrayLike], survey: str, rv: ArrayLike = 0.0) -> Morphed:
+def morph_labels(
+    bridge: Bridge, labels: Mapping[str, ArrayLike], survey: str, rv: ArrayLike = 0.0
+) -> Morphed:
     """Theory of some labels as a survey sees it; a label outside the grid is answered and flagged.
 
     Args:
@@ -57,9 +57,10 @@ def morph_labels(bridge: Bridge, labels: Mapping[str, ArrayLike], survey: str, r
         rv: km/s, positive receding.
 
     Raises:
-        DataError: For an unknown label or one that is not finite.
+        DataError: For an unknown label, one that is not finite, or numbers of values that differ.
         ModelError: For an unknown survey.
     """
+    _same_length(labels)
     try:
         table = bridge.labels.table(labels)
     except (KeyError, ValueError) as error:
@@ -69,7 +70,7 @@ def morph_labels(bridge: Bridge, labels: Mapping[str, ArrayLike], survey: str, r
     latent = bridge.emulator(bridge.scale(torch.as_tensor(table)))
     outside = bridge.labels.outside(table)
     names = tuple(tuple(np.array(bridge.labels.names)[row]) for row in outside)
-    return _morphed(bridge, survey, latent, velocity, outside.any(1), names)
+    return _morphed(bridge, survey, latent, velocity, np.where(outside.any(1), OUTSIDE, 0), names)
 
 
 @torch.no_grad()
@@ -83,18 +84,41 @@ def morph_spectra(
     Args:
         bridge: Trained.
         spectra: Observed by ``source``.
-        source, survey: Surveys of the bridge; may be the same.
+        source: By which survey of the bridge.
+        survey: The survey that is wanted; may be the same.
         rv: Velocity in km/s of the result; that of each spectrum if None.
+
+    Raises:
+        DataError: For a velocity that is not finite.
+        ModelError: For an unknown survey.
     """
+    bridge.survey(survey)
     fit = encode(bridge, observe(bridge, source, spectra), Options(steps=3, refresh=2))
     latent = bridge.survey(source).morph.inverse(fit.theta)[0]
     velocity = fit.rv if rv is None else _velocity(rv, len(spectra))
-    inside = np.zeros(len(spectra), bool)
-    return _morphed(bridge, survey, latent, velocity, inside, tuple(() for _ in inside))
+    return _morphed(bridge, survey, latent, velocity, quality(fit), ((),) * len(spectra))
+
+
+def _same_length(labels: Mapping[str, ArrayLike]) -> None:
+    sizes = {name: np.size(values) for name, values in labels.items()}
+    if len(set(sizes.values()) - {1}) > 1:
+        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise DataError(
+            f"numbers of values differ: {found}",
+            field="labels",
+            remedy="give one value each, or one per star",
+        )
 
 
 def _velocity(rv: ArrayLike, count: int) -> Tensor:
-    values = np.broadcast_to(np.asarray(rv, float), count)
+    values = np.asarray(rv, float)
+    if values.shape not in ((), (1,), (count,)):
+        raise DataError(
+            f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
+            field="rv",
+            remedy="give one velocity in km/s, or one per star",
+        )
+    values = np.broadcast_to(values, count)
     if not np.isfinite(values).all():
         raise DataError(f"rv in km/s must be finite, got {rv}", field="rv", remedy="use 0 for the rest frame")
     return torch.as_tensor(values.copy())
@@ -105,7 +129,7 @@ def _morphed(
     survey: str,
     latent: Tensor,
     rv: Tensor,
-    outside: NDArray[np.bool_],
+    flags: NDArray[np.int64],
     names: tuple[tuple[str, ...], ...],
 ) -> Morphed:
     model = bridge.survey(survey)
@@ -122,7 +146,7 @@ def _morphed(
         gap=flux - theory,
         gap_error=np.where(np.isfinite(flux), error, np.nan),
         latent=latent.numpy(),
-        flags=np.where(outside, OUTSIDE, 0),
+        flags=flags,
         outside=names,
     )
 

@@ -19,6 +19,7 @@ from synth2obs.models.refine import Rounds, refine_gap, update_correlation, upda
 STEPS, RATE, DISPLACEMENT, JACOBIAN = 120, 2e-3, 0.3, 3.0
 
 
+@torch.no_grad()
 def placebo(
     bridge: Bridge,
     survey: str,

@@ -12,6 +12,7 @@ from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.inference import Options, encode, evaluate_at, fit_labels, observe
+from synth2obs.models.refine import rms
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     u₂ = T₂(T₁⁻¹(u₁)). Only velocity and continuum of the second spectrum are fitted.
 
     Returns:
-        ``rms`` of the residual and ``noise_rms``, the rms expected from the noise of both telescopes (the second's
-        own, and the first's as its latent covariance carries it over), in units of the continuum; ``chi2`` per
-        pixel with the second survey's noise and scatter; label differences second minus first.
+        ``rms`` of the residual (median over stars) and ``noise_rms``, what the noise of both telescopes lets expect
+        (the second's own, and the first's as its latent covariance carries it over), in units of the continuum;
+        ``chi2`` per pixel with the second survey's noise and scatter; label differences second minus first.
     """
     source, target = bridge.survey(pairs.first), bridge.survey(pairs.second)
     one = observe(bridge, pairs.first, pairs.first_spectra)
@@ -43,8 +44,7 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     carried = target.morph(source.morph.inverse(latent.theta)[0])[0]
     fit = evaluate_at(bridge, two, carried)
     good = fit.ivar > 0
-    residual = float((fit.residual.square().sum() / good.sum()).sqrt())
-    own = (1.0 / (two.ivar * fit.continuum.square()).clamp(min=1e-12))[good].mean()
+    own = (1.0 / (two.ivar * fit.continuum.square())).masked_fill(~good, 0.0).sum(1) / good.sum(1).clamp(min=1)
     brought = _carried_variance(bridge, pairs.second, carried, latent.covariance)
     labels = [
         fitted_labels(bridge, fit_labels(bridge, seen, Options(refresh=2, steps=7))) for seen in (one, two)
@@ -52,21 +52,21 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     return {
         "with": pairs.first,
         "n": len(one),
-        "rms": residual,
-        "noise_rms": float((own + brought).sqrt()),
+        "rms": float(rms(fit).median()),
+        "noise_rms": float((own + brought).sqrt().median()),
         "chi2": float((fit.chi2 / fit.pixels.clamp(min=1)).median()),
         "label_difference": _difference(labels[1] - labels[0]),
     }
 
 
 def _carried_variance(bridge: Bridge, survey: str, u: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
-    """Mean variance of the predicted flux that the first latent's covariance implies."""
+    """Mean variance of each predicted spectrum that the first latent's covariance implies, shape (N,)."""
     model = bridge.survey(survey)
     slope = model.coefficients(bridge.decoder, u).jacobian[:, 1 : 1 + bridge.decoder.rank]
     spread = slope @ covariance @ slope.mT
     table = bridge.decoder.trunk.table().double()
     gram = table.T @ table / len(table)
-    return (spread * gram).sum((1, 2)).mean()
+    return (spread * gram).sum((1, 2))
 
 
 def _difference(difference: NDArray[np.float64]) -> dict[str, dict[str, float]]:

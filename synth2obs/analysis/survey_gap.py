@@ -8,10 +8,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.inference import Fit
-from synth2obs.models.lines import attribute_lines, strongest_lines
+from synth2obs.models.lines import Attribution, attribute_lines, strongest_lines
 
 STEP = 0.1
 """Change of an abundance, in dex, over which theory's response is taken."""
+
+TELLURIC = (
+    (6276.0, 6322.0, "telluric O₂ γ"),
+    (6867.0, 6946.0, "telluric O₂ B"),
+    (7160.0, 7342.0, "telluric H₂O"),
+)
+"""Bands of the Earth's atmosphere in vacuum Å (Hinkle et al. 2003, BAAS 35, 1260): no star made a line there."""
 
 LINE_SIGMA = 5.0
 NOT_ELEMENTS = ("fe_h", "alpha_fe")
@@ -80,19 +87,25 @@ def gap_lines(bridge: Bridge, survey: str, labels: NDArray[np.float64], count: i
     return {
         "rms": float(np.sqrt(np.mean(mean[known] ** 2))),
         "rms_error": float(np.sqrt(np.mean(error[known] ** 2))),
-        "lines": [
-            {
-                "wavelength": item.line.wavelength,
-                "depth": item.line.depth,
-                "depth_error": item.line.depth_error,
-                "equivalent_width_mA": item.line.equivalent_width,
-                "significance": item.line.significance,
-                "element": item.element,
-                "probability": item.probability,
-                "runner_up": item.runner_up,
-            }
-            for item in found
-        ],
+        "lines": [_described(item) for item in found],
+    }
+
+
+def _described(item: Attribution) -> dict[str, Any]:
+    """A line and the element whose gradient explains it best; ``unexplained`` is the probability of none of them."""
+    elements = {name: share for name, share in item.probabilities.items() if name != "none"}
+    first, second, *_ = [*sorted(elements, key=lambda name: -elements[name]), "none", "none"]
+    return {
+        "wavelength": item.line.wavelength,
+        "depth": item.line.depth,
+        "depth_error": item.line.depth_error,
+        "equivalent_width_mA": item.line.equivalent_width,
+        "significance": item.line.significance,
+        "element": first,
+        "probability": elements.get(first),
+        "runner_up": second,
+        "unexplained": item.probabilities.get("none"),
+        "note": next((text for low, high, text in TELLURIC if low <= item.line.wavelength <= high), ""),
     }
 
 

@@ -41,8 +41,10 @@ def bare(model: SurveyModel, degree: int) -> SurveyModel:
 
 
 def baselines(bridge: Bridge, name: str, stars: Stars, rounds: Rounds, iterations: int) -> Mapping[str, Bridge]:
-    """Bridges in which the survey has: theory with learned weights, a constant residual, one linear in the stars'
-    own fitted labels, and plain marginal alignment.
+    """Bridges in which one survey has simpler parts.
+
+    Theory with learned weights; a constant residual; a residual linear in the stars' own fitted labels; plain
+    marginal alignment.
     """
     weighted = with_survey(bridge, name, _weighted(bridge, name, stars))
     found = {"theory_weighted": weighted}

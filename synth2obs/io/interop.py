@@ -13,33 +13,46 @@ MEDIA = ("vacuum", "air")
 
 
 def from_specutils(
-    spectra: Any, *, survey: str, medium: str, lsf_sigma: Any, rv: Any = np.nan, frame: str = "barycentric"
+    spectra: Any, *, survey: str, medium: str, lsf_sigma: Any, rv: Any = None, frame: str = "barycentric"
 ) -> Spectra:
     """One `specutils.Spectrum`, or several on the same number of pixels, as a table.
+
+    Pixels that are masked, not finite, or without a finite positive inverse variance are bad.
 
     Args:
         spectra: Spectrum or a sequence of them, with an uncertainty.
         survey: Domain of the result.
         medium: ``vacuum`` or ``air``: a Spectrum does not say.
-        lsf_sigma: Gaussian σ in Å at the pixels, scalar or shape (P,).
-        rv: Known velocity in km/s.
+        lsf_sigma: Gaussian σ in Å at the pixels, scalar or shape (P,) in the order of the first spectrum.
+        rv: Known velocity in km/s, scalar or shape (N,); the spectra's own ``radial_velocity`` if None.
         frame: ``rest`` or ``barycentric``.
 
     Raises:
-        DataError: If the medium is not named, an uncertainty is missing, or shapes differ.
+        DataError: If there is no spectrum, the medium is not named, an uncertainty is missing, the spectral
+            axis is no wavelength, or shapes differ.
     """
     if medium not in MEDIA:
-        raise DataError(f"got {medium!r}", field="medium", remedy="say 'vacuum' or 'air': the spectrum does not")
+        raise DataError(
+            f"got {medium!r}", field="medium", remedy="say 'vacuum' or 'air': the spectrum does not"
+        )
     many = list(spectra) if isinstance(spectra, Sequence) else [spectra]
+    if not many:
+        raise DataError("is empty", field="spectra", remedy="give at least one spectrum")
     rows = [_arrays(one) for one in many]
     if len({len(row[0]) for row in rows}) != 1:
-        raise DataError("spectra have different numbers of pixels", field="spectral_axis", remedy="pass them singly")
+        raise DataError(
+            "spectra have different numbers of pixels", field="spectral_axis", remedy="pass them singly"
+        )
     wavelength, flux, ivar = (np.stack(column) for column in zip(*rows, strict=True))
+    sigma = np.broadcast_to(np.asarray(lsf_sigma, float), wavelength.shape[1:])
+    if wavelength[0, 0] > wavelength[0, -1]:
+        wavelength, flux, ivar, sigma = (array[..., ::-1] for array in (wavelength, flux, ivar, sigma))
     if medium == "air":
         wavelength = air_to_vacuum(wavelength)
     good = (ivar > 0) & np.isfinite(flux) & np.isfinite(ivar)
     flux, ivar = np.where(good, flux, 0.0), np.where(good, ivar, 0.0)
     count = len(flux)
+    velocity = [_velocity(one) for one in many] if rv is None else rv
     return Spectra(
         domain=survey,
         kind="survey",
@@ -48,11 +61,11 @@ def from_specutils(
         flux=flux.astype(np.float32),
         ivar=ivar.astype(np.float32),
         id=np.array([f"{survey}_{row}" for row in range(count)]),
-        lsf_sigma=np.broadcast_to(np.asarray(lsf_sigma, float), (1, wavelength.shape[1])).copy(),
+        lsf_sigma=sigma[None].copy(),
         lsf_group=np.zeros(count, int),
-        rv=np.broadcast_to(np.asarray(rv, float), count).copy(),
+        rv=np.broadcast_to(np.asarray(velocity, float), count).copy(),
         rv_error=np.full(count, np.nan),
-        snr=np.median(flux * np.sqrt(ivar), axis=1),
+        snr=np.array([_snr(*star) for star in zip(flux, ivar, good, strict=True)]),
         frame=frame,
         air_formula=AIR_FORMULA if medium == "air" else "",
     )
@@ -61,10 +74,20 @@ def from_specutils(
 def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Wavelength in Å, flux and ivar of one spectrum; masked pixels get ivar 0."""
     from astropy.nddata import InverseVariance
+    from astropy.units import UnitConversionError
 
     if spectrum.uncertainty is None:
-        raise DataError("has no errors", field="uncertainty", remedy="give a StdDevUncertainty or InverseVariance")
-    wavelength = spectrum.spectral_axis.to_value("Angstrom")
+        raise DataError(
+            "has no errors", field="uncertainty", remedy="give a StdDevUncertainty or InverseVariance"
+        )
+    try:
+        wavelength = np.asarray(spectrum.spectral_axis.to_value("Angstrom"), float)
+    except UnitConversionError as error:
+        raise DataError(
+            f"has unit {spectrum.spectral_axis.unit}",
+            field="spectral_axis",
+            remedy="give wavelengths, frequencies or energies",
+        ) from error
     flux = np.asarray(spectrum.flux.value, float)
     ivar = np.array(spectrum.uncertainty.represent_as(InverseVariance).array, float)
     if flux.ndim != 1:
@@ -72,3 +95,15 @@ def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if spectrum.mask is not None:
         ivar[np.asarray(spectrum.mask, bool)] = 0.0
     return wavelength, flux, ivar
+
+
+def _velocity(spectrum: Any) -> float:
+    """The radial velocity that a spectrum carries, in km/s; 0 is what specutils says when it knows none."""
+    velocity = spectrum.radial_velocity
+    known = float(np.ravel(velocity.to_value("km/s"))[0]) if velocity is not None else 0.0
+    return known if known != 0.0 else float("nan")
+
+
+def _snr(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray) -> float:
+    """Median signal to noise of the good pixels; NaN if there is none."""
+    return float(np.median(flux[good] * np.sqrt(ivar[good]))) if good.any() else float("nan")

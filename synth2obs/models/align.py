@@ -26,8 +26,8 @@ class Alignment(NamedTuple):
 def alignment(morph: Morph, source: Tensor, u: Tensor, precision: Tensor, probes: Tensor) -> Alignment:
     r"""How far T(h(y)) is from encoded stars, and T from the identity.
 
-    The misfit is :math:`\langle\ln(1 + |T(h(y_n)) - u_n|^2_{\Sigma_n} / D)\rangle`: a Student-like likelihood, so that a
-    star with a wrong label or a companion does not pull.
+    The misfit is :math:`\langle\ln(1 + |T(h(y_n)) - u_n|^2_{\Sigma_n} / D)\rangle`: a Student-like likelihood, so that
+    a star with a wrong label or a companion does not pull.
 
     Args:
         morph: T.

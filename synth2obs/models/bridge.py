@@ -16,8 +16,8 @@ from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.models.checkpoint import load_tensors, save_tensors
 from synth2obs.models.decoder import Decoder
-from synth2obs.models.flow import Density, FlowConfig
 from synth2obs.models.emulator import KernelEmulator, LabelScale
+from synth2obs.models.flow import Density, FlowConfig
 from synth2obs.models.label_prior import LabelPrior
 from synth2obs.models.population import Population
 from synth2obs.models.solve import Coefficients

@@ -94,14 +94,15 @@ class Decoder(nn.Module):
         return position.clamp(0, len(grid) - 1)
 
     @torch.no_grad()
-    def start_from(self, flux: Tensor) -> None:
+    def start_from(self, flux: Tensor, *, whiten: bool = True) -> None:
         """Take mean, trunk and skip from the singular value decomposition of a grid, shape (N, L).
 
-        One Gauss–Newton step from the origin is then the projection on the first D components.
+        One Gauss–Newton step from the origin is then the projection on the first D components; so is the
+        published gradient step, if the trunk is left orthonormal (``whiten=False``).
         """
         self.mean.copy_(flux.mean(0))
         _, singular, vectors = torch.linalg.svd((flux - self.mean).double(), full_matrices=False)
         rank = min(self.rank, len(singular))
-        scale = singular[:rank] / math.sqrt(len(flux))
+        scale = singular[:rank] / math.sqrt(len(flux)) if whiten else torch.ones(rank, dtype=torch.float64)
         self.trunk.fine[:, :rank] = (vectors[:rank].T * scale).float()
         self.branch.skip.copy_(torch.eye(self.rank, self.latent))

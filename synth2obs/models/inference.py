@@ -191,6 +191,10 @@ class Options:
     population: bool = True
     fixed: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.refresh < 1:
+            raise ValueError(f"need steps >= 0 and refresh >= 1, got {self.steps} and {self.refresh}")
+
 
 @torch.no_grad()
 def encode(bridge: Bridge, seen: Observation, options: Options | None = None) -> Fit:
@@ -223,7 +227,8 @@ def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options |
         return Coefficients(value, torch.zeros_like(jacobian))
 
     def held(theta: Tensor) -> Prior:
-        return origin_prior(theta)._replace(value=theta.new_zeros(len(theta)), gradient=torch.zeros_like(theta))
+        zero = torch.zeros_like(theta)
+        return origin_prior(theta)._replace(value=zero.sum(1), gradient=zero)
 
     task = _Task(seen, model, bridge.decoder, coefficients, held, options or Options(steps=4))
     return task.run(u, seen.rv)

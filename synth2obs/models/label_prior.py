@@ -23,9 +23,9 @@ STELLAR = ("teff", "logg", "fe_h")
 class LabelPrior(nn.Module):
     r"""Prior over scaled labels: population over (Teff, log g, [Fe/H]), normal over the rest.
 
-    Microturbulence follows 1.05 + 3·10⁻⁴ (Teff − 5500 K) − 0.35 (log g − 4) km/s within 0.6–2.6 km/s, a
-    linear summary of the Gaia-ESO calibration (Smiljanic et al. 2014, A&A 570, A122, section 6), with
-    σ = 0.25 km/s. No label of an observed star enters.
+    Microturbulence follows 1.05 + 3·10⁻⁴ (Teff − 5500 K) − 0.35 (log g − 4) km/s within 0.6–2.6 km/s: a
+    rough relation of our own with the signs that every spectroscopic calibration has (vmic rises with Teff,
+    falls with log g); σ = 0.25 km/s covers their disagreement. No label of an observed star enters.
 
     Args:
         space: The grid's labels.

@@ -152,7 +152,7 @@ def _spacing(problem: Problem) -> Tensor:
 def _differences(values: Tensor, spacing: Tensor) -> Tensor:
     """Central differences along the pixels times ``spacing``: ∂/∂ln λ of values (B, P) or (B, P, K)."""
     slope = torch.zeros_like(values)
-    torch.sub(values[:, 2:], values[:, :-2], out=slope[:, 1:-1])
+    slope[:, 1:-1] = values[:, 2:] - values[:, :-2]
     return slope * spacing
 
 

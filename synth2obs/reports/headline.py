@@ -97,7 +97,7 @@ def warnings(metrics: Metrics, survey: str) -> Iterator[str]:
 
 def _residual(row: Any) -> str:
     before, after = (measured(row, "anchored_rms", m) for m in ("theory", "morph"))
-    tested = measured(row, "n_test")
+    tested = measured(row, "n_anchored") or measured(row, "n_test")
     stars = "" if tested is None else f" over {int(tested)} held-out stars"
     if before is None or after is None:
         return (

@@ -257,7 +257,8 @@ def _name_lines(axes: Axes, lines: list[Metrics], limits: tuple[float, float]) -
         if x is not None and inside and all(abs(x - other) > 0.022 * (stop - start) for other in taken):
             taken.append(x)
             element = line.get("element")
-            known = element not in (None, "none")
+            sure = (measured(line, "probability") or 0.0) > 0.5
+            known = element not in (None, "none") and sure
             axes.axvline(x, color=COLOURS["theory"], lw=0.6, alpha=0.55, zorder=0)
             text = _plain(str(element)) if known else "?"
             axes.text(x, height, text, fontsize=8, ha="center", color=COLOURS["ink"], clip_on=True)

@@ -64,11 +64,12 @@ def lines_table(row: Row) -> Table | None:
     if not lines:
         return None
     columns = ["λ vacuum (Å)", "depth (% of continuum)", "equivalent width (mÅ)", "significance (σ)"]
-    columns += ["element", "probability (%)", "runner-up"]
+    columns += ["best element", "its probability (%)", "no element (%)", "runner-up", "note"]
     caption = (
         f"The {len(lines)} most significant lines of the gap, ± 1 σ. Positive depth: the stars absorb more "
-        "than the theory says; negative: less. Probability is that of the named element against the others, "
-        "from how the gap changes from star to star; take a low probability as no attribution."
+        "than the theory says; negative: less. Best element: the one whose gradient has the line's shape most nearly, "
+        "with its probability against the other elements and against a feature that no abundance makes; a low one "
+        "means that theory's lines of no element look like this."
     )
     return Table(columns, [_line(line) for line in lines], caption)
 
@@ -84,7 +85,9 @@ def _line(line: Row) -> list[Cell]:
         cell(fixed(measured(line, "significance"), 1)),
         cell(named, "no element explains how it varies"),
         cell(percent(measured(line, "probability"), 0)),
+        cell(percent(measured(line, "unexplained"), 0)),
         cell(str(line.get("runner_up") or DASH)),
+        cell(str(line.get("note") or "")),
     ]
 
 

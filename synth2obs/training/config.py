@@ -93,8 +93,8 @@ class GapConfig(Section):
 class CriticConfig(Section):
     """Stage E: adversarial refinement of gap and scatter."""
 
-    steps: int = Field(default=40, ge=0)
-    batch: int = Field(default=24, ge=2)
+    steps: int = Field(default=24, ge=0)
+    batch: int = Field(default=16, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
     strength: float = Field(default=2e-5, ge=0, description="rms change of the gap in one step, in flux")
     penalty: float = Field(default=1.0, ge=0, description="weight of the R1 penalty")

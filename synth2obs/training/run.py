@@ -98,7 +98,15 @@ def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Out
         progress=progress,
     )
     assert isinstance(tracker, Tracker)
-    card = run_card(config, began)
+    try:
+        return _outcome(state, folder, tracker, began)
+    except BaseException:
+        tracker.close("FAILED")
+        raise
+
+
+def _outcome(state: State, folder: Path, tracker: Tracker, began: float) -> Outcome:
+    card = run_card(state.config, began)
     state.bridge.card = card
     state.bridge.eval()
     bundle = state.bridge.save(folder / "bridge")

@@ -1,4 +1,4 @@
-"""A small theory: 60 lines that answer to five labels, and stars of it as a survey of two detectors sees them."""
+"""A small theory of 60 lines and five labels, and its stars as a survey of two detectors sees them."""
 
 from collections.abc import Callable
 
@@ -47,7 +47,7 @@ def survey_pixels() -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_bridge(*, degree: int = 1, busy: bool = False, order: int = 3, seed: int = 0) -> Bridge:
-    """Decoder from the SVD of the grid, fitted emulator, and one survey, ``toy``: the identity unless busy."""
+    """Decoder from the SVD of the grid, fitted emulator, one survey ``toy``: the identity unless busy."""
     torch.manual_seed(seed)
     labels = random_labels(STARS)
     flux = torch.from_numpy(theory(labels)).float()

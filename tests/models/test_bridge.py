@@ -1,4 +1,4 @@
-"""The bridge: slopes through all of it, predictions that are the physics, and a bundle that is what was saved."""
+"""The bridge: slopes through all of it, predictions that are the physics, bundles as they were saved."""
 
 import json
 import os

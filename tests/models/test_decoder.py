@@ -49,6 +49,19 @@ def test_start_whitens_the_grid(started):
     assert torch.equal(decoder(torch.zeros(1, 4))[0], decoder.mean)
 
 
+def test_gradient_step_of_an_orthonormal_start_is_the_projection(started):
+    """With unit learning rate on half the squared residual, as in Gradient Origin Networks."""
+    decoder, flux = started
+    decoder.start_from(flux, whiten=False)
+    offset = flux - decoder.mean
+    u = torch.zeros(len(flux), decoder.latent, requires_grad=True)
+    loss = 0.5 * (decoder(u) - flux).square().sum()
+    step = -torch.autograd.grad(loss, u)[0]
+    vectors = torch.linalg.svd(offset, full_matrices=False)[2][: decoder.latent]
+    projection = offset @ vectors.T @ vectors
+    torch.testing.assert_close(decoder(step) - decoder.mean, projection, rtol=0, atol=5e-6)
+
+
 def test_start_from_fewer_spectra_than_functions(started):
     decoder, flux = started
     decoder.trunk.fine.data.fill_(0.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.models.inference import EDGE, Options, encode, fit_labels, observe
+from synth2obs.models.inference import EDGE, STARTS, Options, encode, evaluate_at, fit_labels, observe
 
 FLAT = Options(population=False)
 COUNT = 12
@@ -119,6 +119,16 @@ class TestEncode:
         assert ((whole.theta[[3, 68, 69]] - part.theta).abs() < 0.01 * errors(part)).all()
 
 
+class TestEvaluateAt:
+    def test_fits_velocity_and_continuum_alone(self, bridge, labels, seen):
+        u = bridge.emulator(bridge.scale(torch.from_numpy(labels)))
+        found = evaluate_at(bridge, seen, u)
+        assert torch.equal(found.theta, u)
+        assert (found.rv - torch.linspace(-8, 8, COUNT)).abs().max() < 2.0
+        assert abs(found.chi2.mean() / 290 - 1) < 0.1
+        assert (evaluate_at(bridge, seen, u + 1.0).chi2 > 10 * found.chi2).all()
+
+
 class TestLabels:
     def test_recovers_labels_and_velocity(self, bridge, labels, fit):
         offset = fit.theta - bridge.scale(torch.from_numpy(labels))
@@ -183,6 +193,13 @@ class TestLabels:
         near = fit_labels(bridge, seen, FLAT, bridge.scale(torch.from_numpy(labels)))
         assert (fit.objective < near.objective + 0.5).float().mean() > 0.9
 
+    def test_order_of_the_starts_does_not_matter(self, bridge, seen, monkeypatch):
+        """After few steps the end still depends on the start, and the better one is kept star by star."""
+        few = replace(FLAT, steps=1, refresh=1)
+        one = fit_labels(bridge, seen, few)
+        monkeypatch.setattr("synth2obs.models.inference.STARTS", STARTS[::-1])
+        assert torch.equal(one.theta, fit_labels(bridge, seen, few).theta)
+
     def test_given_velocities_are_where_it_starts(self, bridge, labels, stars_of):
         stars = observe(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, 300.0), snr=200.0))
         start = bridge.scale(torch.from_numpy(labels))
@@ -226,6 +243,11 @@ class TestWeights:
         own = (fit.residual * fit.continuum).double().square() * fit.ivar
         torch.testing.assert_close(own.sum(1), fit.chi2, rtol=1e-3, atol=0)
         assert abs(fit.chi2.mean() / 290 - 1) < 0.1 and (fit.pixels == 290).all()
+
+
+def test_options_without_a_projection_are_refused():
+    with pytest.raises(ValueError, match="refresh >= 1, got 8 and 0"):
+        Options(refresh=0)
 
 
 class TestTake:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from synth2obs.training.state import State, Stars
+from synth2obs.training.state import Stars, State
 from synth2obs.training.steps import adam_tensors, load_adam, step_generator
 
 

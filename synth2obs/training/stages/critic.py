@@ -14,16 +14,20 @@ SMOOTH_PER_CORRELATION = 0.28
 """σ of the smoothing that gives white noise an integrated autocorrelation of 1: 1 / (2 √π)."""
 
 TOLERANCE = 1e-3
-"""Largest relative rise of χ² on validation stars with which a refinement is still kept."""
+"""Largest rise of −ln likelihood per pixel on validation stars with which a refinement is still kept."""
+
+SCATTER_STEP = 0.01
+"""Rms change of ln scatter in one step."""
 
 
 class CriticStage(StageBase):
     """Adversarial refinement.
 
     Real: residuals of stars. Fake: the model's own, i.e. a correction of the gap at the labels of the survey's own
-    stars, plus correlated intrinsic scatter and fresh noise under a real star's mask and ivar. Labels, velocities
+    stars, plus correlated intrinsic scatter (its size corrected too) and fresh noise under a real star's mask and
+    ivar. Labels, velocities
     and the morph are held: the critic may shape the gap, never what a label means. The correction is refused if it
-    raises χ² of the validation stars.
+    lowers the likelihood of the validation stars.
     """
 
     name = "critic"
@@ -34,7 +38,7 @@ class CriticStage(StageBase):
         self.steps = self.config.steps
         self.critics = torch.nn.ModuleDict({name: Critic() for name in state.bridge.surveys})
         self.change = torch.nn.ParameterDict(
-            {name: torch.zeros_like(state.bridge.survey(name).gap.mean) for name in state.bridge.surveys}
+            {name: _no_change(state.bridge.survey(name).gap.mean) for name in state.bridge.surveys}
         )
         self.residuals: dict[str, dict[str, Tensor]] = {}
         rate = self.config.learning_rate
@@ -75,7 +79,8 @@ class CriticStage(StageBase):
         _, gap_loss = critic_losses(critic, real, fake)
         (slope,) = torch.autograd.grad(gap_loss, [self.change[name]])
         with torch.no_grad():
-            self.change[name] -= self.config.strength * slope / slope.square().mean().sqrt().clamp(min=1e-20)
+            self.change[name][:-1] -= self.config.strength * _unit(slope[:-1])
+            self.change[name][-1] -= SCATTER_STEP * _unit(slope[-1])
         return {f"{name}/critic_loss": critic_loss.item(), f"{name}/gap_loss": gap_loss.item()}
 
     @torch.no_grad()
@@ -106,11 +111,12 @@ class CriticStage(StageBase):
         """Whitened residuals that the model itself would leave, at labels of the survey's own population."""
         rows, labels, fields = self._batch(name, random), self._batch(name, random), self.residuals[name]
         seen, model = self.state.seen[name], self.state.bridge.survey(name)
-        change = fields["features"][labels] @ self.change[name]
-        native = seen.instrument(change, fields["rv"][rows], 0.0, seen.instrument_rows(rows))
+        stars, rv = seen.instrument_rows(rows), fields["rv"][rows]
+        native = seen.instrument(fields["features"][labels] @ self.change[name][:-1], rv, 0.0, stars)
+        wider = seen.instrument(self.change[name][-1].expand(len(rows), -1), rv, 0.0, stars).exp()
         scale, own = fields["scale"][rows], fields["noise"][rows]
         smooth = _smooth_noise(scale.shape, float(model.correlation), random)
-        scatter = (1.0 - own.square()).clamp(min=0.0).sqrt() * smooth
+        scatter = (1.0 - own.square()).clamp(min=0.0).sqrt() * smooth * wider
         white = own * torch.randn(scale.shape, generator=random)
         mask = (scale > 0).float()
         return torch.stack([(native * scale + scatter + white) * mask, mask], dim=1)
@@ -121,27 +127,41 @@ class CriticStage(StageBase):
         metrics: dict[str, float] = {}
         for name in self.state.bridge.surveys:
             seen = self.state.observe(name, "validation")
-            gap = self.state.bridge.survey(name).gap
-            before = self._chi2(seen)
-            gap.mean.add_(self.change[name])
-            after = self._chi2(seen)
-            kept = after <= before * (1 + TOLERANCE)
+            gap, change = self.state.bridge.survey(name).gap, self.change[name]
+            untouched = gap.mean.clone(), gap.scatter.clone()
+            before = self._surprise(seen)
+            gap.mean.add_(change[:-1])
+            gap.scatter.mul_((2.0 * change[-1]).exp())
+            after = self._surprise(seen)
+            kept = after <= before + TOLERANCE
             if not kept:
-                gap.mean.sub_(self.change[name])
-            size = self.change[name].square().mean().sqrt().item()
+                gap.mean.copy_(untouched[0])
+                gap.scatter.copy_(untouched[1])
             metrics |= {
-                f"{name}/validation_chi2_before": before,
-                f"{name}/validation_chi2_after": after,
+                f"{name}/validation_nll_before": before,
+                f"{name}/validation_nll_after": after,
                 f"{name}/kept": float(kept),
-                f"{name}/change_rms": size,
+                f"{name}/change_rms": change[:-1].square().mean().sqrt().item(),
+                f"{name}/scatter_change_rms": change[-1].square().mean().sqrt().item(),
             }
         return metrics
 
-    def _chi2(self, seen: Observation) -> float:
+    def _surprise(self, seen: Observation) -> float:
+        """Median over stars of (χ² − Σ ln weight) / 2 per pixel: −ln likelihood, noise included."""
         if len(seen) == 0:
             return 0.0
         fit = fit_labels(self.state.bridge, seen, Options(steps=5, refresh=1))
-        return float((fit.chi2 / fit.pixels.clamp(min=1)).median())
+        weight = (fit.ivar * fit.continuum.square()).log().where(fit.ivar > 0, 0.0).sum(1)
+        return float((0.5 * (fit.chi2 - weight) / fit.pixels.clamp(min=1)).median())
+
+
+def _no_change(gap: Tensor) -> torch.nn.Parameter:
+    """Zero change of every feature's gap, and of ln scatter in the last row."""
+    return torch.nn.Parameter(torch.zeros(len(gap) + 1, gap.shape[1]))
+
+
+def _unit(slope: Tensor) -> Tensor:
+    return slope / slope.square().mean().sqrt().clamp(min=1e-20)
 
 
 def _smooth_noise(shape: torch.Size, correlation: float, random: torch.Generator) -> Tensor:

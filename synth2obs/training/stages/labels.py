@@ -3,7 +3,7 @@
 from synth2obs.models.inference import Fit, Options, fit_labels
 from synth2obs.models.refine import rms, update_correlation, update_scatter
 from synth2obs.training.stages.base import StageBase
-from synth2obs.training.state import State, Stars
+from synth2obs.training.state import Stars, State
 
 
 class LabelsStage(StageBase):

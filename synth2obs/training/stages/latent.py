@@ -37,7 +37,7 @@ class LatentStage(StageBase):
         names = self.state.bridge.surveys
         normal, moment, power = self._observed(names[index % len(names)], index)
         branch = self.state.bridge.decoder.branch
-        u = encode_reduced(branch, normal, moment, "gauss-newton")
+        u = encode_reduced(branch, normal, moment)
         g = branch(u)
         misfit = power - 2.0 * (moment * g).sum(1) + (g[:, None] @ normal @ g[..., None])[:, 0, 0]
         loss = (0.5 * misfit + 0.5 * u.square().sum(1)).mean()

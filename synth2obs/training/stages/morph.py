@@ -63,7 +63,7 @@ class MorphStage(StageBase):
         self.optimizer.step()
         metrics = {"loss": loss.item(), "grid/nll": grid.item()}
         for name, term in zip(self.state.bridge.surveys, terms, strict=True):
-            metrics |= {f"{name}/{key}": float(value) for key, value in term.items()}
+            metrics |= {f"{name}/{key}": value.item() for key, value in term.items()}
         return metrics
 
     def _survey_loss(self, name: str, random: torch.Generator) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from synth2obs.models.decoder import Branch
 from synth2obs.models.emulator import cross_validate
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
@@ -22,7 +23,8 @@ class TheoryStage(StageBase):
         self.config = state.config.theory
         self.steps = self.config.steps
         self.rows = state.kept.nonzero()[:, 0]
-        state.bridge.decoder.start_from(state.flux[self.rows])
+        self.published = self.config.gradient == "published"
+        state.bridge.decoder.start_from(state.flux[self.rows], whiten=not self.published)
         decoder = state.bridge.decoder
         groups = [
             {"params": list(decoder.branch.parameters())},
@@ -37,13 +39,17 @@ class TheoryStage(StageBase):
         self.optimizer.param_groups[1]["lr"] *= self.config.trunk_rate
         decoder, random = self.state.bridge.decoder, self.generator(index)
         rows = self.rows[torch.randint(len(self.rows), (self.config.batch,), generator=random)]
-        pixels = torch.randperm(len(decoder.mean), generator=random)[: self.config.pixels]
+        pixels = torch.randperm(len(decoder.mean), generator=random)
+        if not self.published:
+            pixels = pixels[: self.config.pixels]
         clean = (self.state.flux[rows] - decoder.mean)[:, pixels]
         ivar, noise = _random_noise(clean.shape, random)
         basis = decoder.trunk.table()[pixels]
         u = encode_linear(decoder.branch, basis, clean + noise, ivar, self.config.gradient)
         misfit = decoder.branch(u) @ basis.T - clean
-        loss = misfit.square().mean() / QUIET**2 * 1e-2 + 1e-3 * u.square().mean()
+        loss = misfit.square().mean() / QUIET**2 * 1e-2
+        if not self.published:
+            loss = loss + 1e-3 * u.square().mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -75,26 +81,26 @@ class TheoryStage(StageBase):
         }
 
 
-def encode_linear(branch, basis: Tensor, residual: Tensor, ivar: Tensor, gradient: str) -> Tensor:  # type: ignore[no-untyped-def]
+def encode_linear(branch: Branch, basis: Tensor, residual: Tensor, ivar: Tensor, gradient: str) -> Tensor:
     """Latents of residuals about the mean spectrum from the origin, differentiable in branch and basis.
 
     Args:
         branch: `models.decoder.Branch`.
         basis: Trunk at the chosen pixels, shape (P, K).
         residual, ivar: Shape (B, P).
-        gradient: ``gauss-newton``: (JᵀWJ + I)⁻¹JᵀWr, two steps. ``published``: z = −∇L of the summed squared error,
-            as in Gradient Origin Networks (Bond-Taylor & Willcocks 2021), kept for comparison.
+        gradient: ``gauss-newton``: (JᵀWJ + I)⁻¹JᵀWr, two steps. ``published``: z = −∇L of half the summed squared
+            error without errors, as in Gradient Origin Networks (Bond-Taylor & Willcocks 2021), kept for comparison.
     """
-    normal = torch.einsum("pk,bp,pl->bkl", basis, ivar, basis)
-    moment = (residual * ivar) @ basis
-    return encode_reduced(branch, normal, moment, gradient)
-
-
-def encode_reduced(branch, normal: Tensor, moment: Tensor, gradient: str) -> Tensor:  # type: ignore[no-untyped-def]
-    """As `encode_linear`, from BᵀWB (B, K, K) and BᵀWr (B, K)."""
-    u = normal.new_zeros(len(moment), branch.skip.shape[1])
     if gradient == "published":
-        return ((moment / normal.diagonal(dim1=1, dim2=2).sum(1, keepdim=True))[:, None] @ branch.jacobian(u))[:, 0]
+        at_origin = branch.jacobian(residual.new_zeros(1, branch.skip.shape[1]))[0]
+        return ((residual * (ivar > 0)) @ basis) @ at_origin
+    normal = torch.einsum("pk,bp,pl->bkl", basis, ivar, basis)
+    return encode_reduced(branch, normal, (residual * ivar) @ basis)
+
+
+def encode_reduced(branch: Branch, normal: Tensor, moment: Tensor) -> Tensor:
+    """Gauss–Newton encoding from BᵀWB (B, K, K) and BᵀWr (B, K), in two steps; shape (B, D)."""
+    u = normal.new_zeros(len(moment), branch.skip.shape[1])
     eye = torch.eye(u.shape[1])
     for _ in range(2):
         jacobian = branch.jacobian(u)
@@ -108,12 +114,10 @@ def encode_reduced(branch, normal: Tensor, moment: Tensor, gradient: str) -> Ten
 @torch.no_grad()
 def grid_latents(state: State) -> Tensor:
     """Latents of all grid spectra, shape (N, D)."""
-    decoder = state.bridge.decoder
+    decoder, gradient = state.bridge.decoder, state.config.theory.gradient
     basis = decoder.trunk.table()
     parts = [
-        encode_linear(
-            decoder.branch, basis, part - decoder.mean, torch.full_like(part, QUIET**-2), "gauss-newton"
-        )
+        encode_linear(decoder.branch, basis, part - decoder.mean, torch.full_like(part, QUIET**-2), gradient)
         for part in state.flux.split(64)
     ]
     return torch.cat(parts)

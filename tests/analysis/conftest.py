@@ -1,0 +1,146 @@
+"""A theory of 40 lines that answer to five labels, and two surveys that see it differently."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from synth2obs.analysis.morph import Morphed
+from synth2obs.core.labels import LabelSpace
+from synth2obs.core.spectra import Spectra
+from synth2obs.core.wavelengths import log_grid
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.decoder import Decoder
+from synth2obs.models.emulator import KernelEmulator, LabelScale
+from synth2obs.models.survey import SurveyConfig, SurveyModel
+
+NAMES = ("teff", "logg", "fe_h", "vmic", "mg_fe")
+LOWER, UPPER = np.array([4500, 1.0, -1.0, 0.8, -0.3]), np.array([6500, 5.0, 0.5, 2.2, 0.5])
+SAMPLES, LINES, LATENT, RANK, GRID = 400, 40, 6, 8, 120
+REST = log_grid(5000.0, 5400.0, np.log(5400 / 5000) / (SAMPLES - 1))[:SAMPLES]
+STEP = float(np.log(REST[1] / REST[0]))
+PIXELS = {"near": np.arange(5020, 5380, 1.2), "far": np.arange(5050, 5350, 1.5)}
+
+
+def random_labels(count: int, seed: int = 0, share: float = 1.0) -> np.ndarray:
+    """Labels, uniform over the middle share of the grid's range, shape (count, 5)."""
+    middle, half = 0.5 * (LOWER + UPPER), 0.5 * share * (UPPER - LOWER)
+    return middle + half * np.random.default_rng(seed).uniform(-1, 1, (count, len(NAMES)))
+
+
+def theory(labels: np.ndarray) -> np.ndarray:
+    """Normalised spectra of labels, (N, 5) → (N, L): depths are logistic in the labels."""
+    random = np.random.default_rng(1)
+    centre = random.uniform(0, SAMPLES, LINES)
+    response = random.normal(size=(LINES, len(NAMES)))
+    x = 2 * (labels - LOWER) / (UPPER - LOWER) - 1
+    depth = 0.6 / (1 + np.exp(1.0 - x @ response.T))
+    profile = np.exp(-0.5 * ((np.arange(SAMPLES) - centre[:, None]) / 1.5) ** 2)
+    return np.exp(-depth @ profile)
+
+
+def survey_model(wavelength: np.ndarray, latents: torch.Tensor, x: torch.Tensor) -> SurveyModel:
+    """A survey as it is before training: identity, no gap, no scatter."""
+    config = SurveyConfig(latent=LATENT, samples=SAMPLES, gap_degree=1, continuum_order=2)
+    columns = wavelength, np.zeros(len(wavelength), np.int64), 2 * STEP * wavelength
+    model = SurveyModel(config, *map(torch.from_numpy, columns))
+    model.gap.scatter.fill_(0.0)
+    model.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
+    return model
+
+
+@torch.no_grad()
+def trained(model: SurveyModel) -> SurveyModel:
+    """A survey whose morph and gap are not the identity."""
+    for parameter in model.morph.parameters():
+        parameter.add_(0.03 * torch.randn_like(parameter))
+    model.gap.mean.normal_(0.0, 0.005)
+    return model
+
+
+def make_bridge() -> Bridge:
+    """Decoder from the SVD of the grid, fitted emulator; ``near`` is untouched, ``far`` has morph and gap."""
+    torch.manual_seed(0)
+    labels = random_labels(GRID)
+    flux = torch.from_numpy(theory(labels)).float()
+    grid = torch.from_numpy(REST)
+    decoder = Decoder(grid, STEP * grid, latent=LATENT, rank=RANK, hidden=12)
+    decoder.start_from(flux)
+    basis = decoder.trunk.table()[:, :LATENT].detach()
+    latents = torch.linalg.lstsq(basis.double(), (flux - decoder.mean).double().T).solution.T
+    space = LabelSpace.from_values(NAMES, labels)
+    scale = LabelScale(space, labels)
+    x = scale(torch.from_numpy(labels))
+    emulator = KernelEmulator(len(NAMES), LATENT, GRID)
+    emulator.fit(x, latents, basis.square().mean(0).sqrt())
+    surveys = {name: survey_model(pixels, latents, x) for name, pixels in PIXELS.items()}
+    trained(surveys["far"])
+    bridge = Bridge(space, decoder, emulator, scale, surveys, None, {"grid": "lines"})
+    return bridge.requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="session")
+def bridge() -> Bridge:
+    """Theory and two surveys; not to be changed."""
+    return make_bridge()
+
+
+@pytest.fixture(scope="session")
+def bundle(bridge: Bridge, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of the saved bridge."""
+    return str(bridge.save(tmp_path_factory.mktemp("run") / "bridge"))
+
+
+@pytest.fixture(scope="session")
+def labels_of() -> Callable[..., np.ndarray]:
+    """`random_labels`."""
+    return random_labels
+
+
+@pytest.fixture(scope="session")
+def stars_of() -> Callable[..., Spectra]:
+    """Normalised flux of a survey, (N, P) → the table that its telescope would deliver."""
+
+    def build(survey: str, flux: np.ndarray, snr: float = 1e4, seed: int = 0) -> Spectra:
+        random = np.random.default_rng(seed)
+        count, wavelength = len(flux), PIXELS[survey]
+        good = np.isfinite(flux)
+        sigma = np.where(good, flux, 1.0) / snr
+        noisy = np.where(good, flux + sigma * random.normal(size=flux.shape), 0.0)
+        # Counts that rise to the red: flux is relative until the continuum is found.
+        level = 50.0 * (wavelength / 5200.0)
+        return Spectra(
+            domain=survey,
+            kind="survey",
+            frame="barycentric",
+            wavelength=wavelength,
+            segment=np.zeros(len(wavelength), np.int16),
+            flux=(noisy * level).astype(np.float32),
+            ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
+            id=np.array([f"star-{row}" for row in range(count)]),
+            lsf_sigma=(2 * STEP * wavelength)[None],
+            lsf_group=np.zeros(count, np.int64),
+            rv=np.zeros(count),
+            rv_error=np.full(count, np.nan),
+            snr=np.full(count, snr),
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def by_name() -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """A table of labels as a mapping from name to column."""
+    return lambda table: dict(zip(NAMES, table.T, strict=True))
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[..., None]:
+    """Assert that two results of a morph agree in flux, theory, gap and its error."""
+
+    def compare(one: Morphed, other: Morphed, **tolerance: float) -> None:
+        for name in ("flux", "flux_theory", "gap", "gap_error", "latent"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), err_msg=name, **tolerance)
+
+    return compare
