@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synth2obs.core.errors import Interrupted, OutputError, Synth2ObsError
+from synth2obs.core.errors import DataError, Interrupted, OutputError, Synth2ObsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +24,8 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything th
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings as key=value, e.g. gap.iterations=3 data.start=4500")
 ]
-Model = Annotated[str, typer.Argument(help="Folder of a bundle (OUT/bridge) or models:/name@alias")]
+Model = Annotated[str, typer.Argument(help="A run's --out folder, a bundle, or models:/name@alias")]
+TableOut = Annotated[Path, typer.Option("--out", "-o", help="Table to write: .ecsv, .csv or .fits")]
 Store = Annotated[Path | None, typer.Option(help="Folder of mlflow.db, for models:/ addresses")]
 SurveyName = Annotated[str, typer.Option("--survey", "-s", help="A survey that the model knows")]
 
@@ -61,11 +63,42 @@ def _writable(folder: Path) -> None:
         raise OutputError(f"cannot write in {folder}: {error.strerror}; choose another --out") from error
 
 
+def _table_ready(out: Path) -> None:
+    """Refuse a table that could not be written, before any work is done.
+
+    Raises:
+        OutputError: If its ending is unknown, a folder is in its way, or nothing can be written there.
+    """
+    from synth2obs.reports.catalogue import FORMATS
+
+    if out.suffix not in FORMATS:
+        raise OutputError(f"{out}: cannot tell the format; end the name with {', '.join(FORMATS)}")
+    _file_ready(out)
+
+
+def _file_ready(out: Path) -> None:
+    if out.is_dir():
+        raise OutputError(f"{out}: a folder of that name is in the way; choose another --out")
+    _writable(out.parent)
+
+
+def _load(model: str, store: Path | None) -> Any:
+    """A bridge; a run's folder stands for the bundle in it."""
+    import synth2obs
+
+    inner = Path(model) / "bridge"
+    return synth2obs.load_bridge(inner if inner.is_dir() else model, store)
+
+
 @app.command()
 def quickstart(overrides: Overrides = None, out: Out = Path("synth2obs-quickstart")) -> None:
     """Train, evaluate and report on the embedded grid, MILES and STELIB: minutes on two cores.
 
     A second call with the same settings goes on where the first stopped.
+
+    Example: synth2obs quickstart
+
+    Example: synth2obs quickstart data.max_stars=100 theory.steps=50 --out runs/small
     """
     with _errors_for_people():
         _run(None, overrides or [], out)
@@ -89,7 +122,8 @@ def _run(config: Path | None, overrides: list[str], out: Path) -> None:
     _writable(out)
     from rich.console import Console
 
-    console = Console()
+    # A pipe has no width of its own; the table needs this much.
+    console = Console(width=None if sys.stdout.isatty() else 120)
     from synth2obs.training.run import read_config
 
     settings = read_config(config, overrides)
@@ -102,7 +136,10 @@ def _run(config: Path | None, overrides: list[str], out: Path) -> None:
     for name in metrics["surveys"]:
         console.print(f"report    {out / 'report' / f'{name}.html'}", soft_wrap=True)
     console.print(f"numbers   {out / 'metrics.json'}", soft_wrap=True)
-    console.print(f"model     {out / 'bridge'}, models:/{settings.model_name}@champion", soft_wrap=True)
+    console.print(
+        f"model     {out / 'bridge'}, models:/{settings.model_name}@champion in {out / 'mlflow'}",
+        soft_wrap=True,
+    )
     console.print(f"training  synth2obs ui {out}", soft_wrap=True)
 
 
@@ -120,6 +157,7 @@ def ingest(
     Example: synth2obs ingest miles MILES/*.fits --parameters MILES_params.db -o miles.h5
     """
     with _errors_for_people():
+        _file_ready(out)
         from rich.progress import Progress
 
         from synth2obs.io.ingest import ingest as read
@@ -138,7 +176,10 @@ def ingest(
 
 @app.command()
 def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
-    """Name everything that is wrong with shards; exit code 2 if anything is."""
+    """Name everything that is wrong with shards; exit code 2 if anything is.
+
+    Example: synth2obs check mine.h5 embedded:miles
+    """
     with _errors_for_people():
         from synth2obs.io.check import check_shard
         from synth2obs.io.embedded import resolve
@@ -158,9 +199,9 @@ def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
 def morph(
     model: Model,
     survey: SurveyName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .ecsv, .csv or .fits")],
+    out: TableOut,
     label: Annotated[
-        list[str] | None, typer.Option("--label", "-l", help="name=value, e.g. teff=5777; repeat")
+        list[str] | None, typer.Option("--label", "-l", help="name=value or name=value,value,…; repeat")
     ] = None,
     spectrum: Annotated[Path | None, typer.Option(help="Shard of observed spectra instead of labels")] = None,
     source: Annotated[str | None, typer.Option(help="Survey of that shard")] = None,
@@ -169,36 +210,47 @@ def morph(
 ) -> None:
     """What a survey sees of a star given by labels, or by another telescope's spectrum.
 
-    Example: synth2obs morph OUT/bridge -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
+    Labels that are left out are solar or the middle of the grid; those outside the grid are answered and named.
+
+    Example: synth2obs morph OUT -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
+
+    Example: synth2obs morph OUT -s miles -l teff=4500,5500,6500 -o three.ecsv
+
+    Example: synth2obs morph OUT -s miles --spectrum stelib.h5 --source stelib -o as_miles.ecsv
     """
     with _errors_for_people():
+        labels = _labels(label or []) if label or spectrum is None else None
+        _table_ready(out)
         import synth2obs
         from synth2obs.reports.catalogue import spectrum_table, write_table
 
-        bridge = synth2obs.load_bridge(model, store)
-        labels = None if spectrum is not None else _labels(label or [])
-        found = synth2obs.morph(
-            bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv
-        )
+        bridge = _load(model, store)
+        found = synth2obs.morph(bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv)
         write_table(spectrum_table(found), out)
         for row, names in enumerate(found.outside):
             if names:
-                typer.secho(f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True)
+                typer.secho(
+                    f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True
+                )
         typer.echo(f"{out}: {found.flux.shape[0]} spectra of {found.flux.shape[1]} pixels")
 
 
-def _labels(pairs: list[str]) -> dict[str, float]:
-    from synth2obs.core.errors import DataError
-
-    labels = {}
+def _labels(pairs: list[str]) -> dict[str, list[float]]:
+    labels: dict[str, list[float]] = {}
     for pair in pairs:
-        name, _, value = pair.partition("=")
+        name, _, values = (part.strip() for part in pair.partition("="))
+        if name in labels:
+            raise DataError(f"{name!r} is given twice", field="--label", remedy=f"write {name}=value,value")
         try:
-            labels[name.strip()] = float(value)
+            labels[name] = [float(value) for value in values.split(",")]
         except ValueError:
-            raise DataError(f"got {pair!r}", field="--label", remedy="write name=number, e.g. teff=5777") from None
+            raise DataError(
+                f"got {pair!r}", field="--label", remedy="write name=number, e.g. teff=5777"
+            ) from None
     if not labels:
-        raise DataError("nothing to morph", field="--label", remedy="give --label name=value or --spectrum SHARD")
+        raise DataError(
+            "nothing to morph", field="--label", remedy="give --label name=value or --spectrum SHARD"
+        )
     return labels
 
 
@@ -207,16 +259,22 @@ def fit(
     model: Model,
     shard: Annotated[str, typer.Argument(help="Observed spectra: a shard, or embedded:miles")],
     survey: SurveyName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .ecsv, .csv or .fits")],
+    out: TableOut,
     population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
     store: Store = None,
 ) -> None:
-    """Labels with errors of every spectrum in a shard, fitted through the survey's morph."""
+    """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
+
+    Example: synth2obs fit OUT mine.h5 -s miles -o labels.ecsv
+
+    Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
+    """
     with _errors_for_people():
+        _table_ready(out)
         import synth2obs
         from synth2obs.reports.catalogue import write_table
 
-        bridge = synth2obs.load_bridge(model, store)
+        bridge = _load(model, store)
         table = synth2obs.fit_labels(bridge, shard, survey, population=population)
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
@@ -227,15 +285,21 @@ def gap(
     model: Model,
     shard: Annotated[str, typer.Argument(help="Observed spectra: a shard, or embedded:miles")],
     survey: SurveyName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .ecsv, .csv or .fits")],
+    out: TableOut,
     store: Store = None,
 ) -> None:
-    """The gap between theory and a shard's spectra, with its posterior; prints the strongest lines."""
+    """The gap between theory and a shard's spectra, with its posterior; prints the strongest lines.
+
+    A depth above 0: stars absorb more than theory. In brackets the probability of the element.
+
+    Example: synth2obs gap OUT mine.h5 -s miles -o gap.ecsv
+    """
     with _errors_for_people():
+        _table_ready(out)
         import synth2obs
         from synth2obs.reports.catalogue import gap_table, write_table
 
-        found = synth2obs.measure_gap(synth2obs.load_bridge(model, store), shard, survey)
+        found = synth2obs.measure_gap(_load(model, store), shard, survey)
         write_table(gap_table(found), out)
         typer.echo(f"gap rms {found.rms:.4f} ± {found.rms_error:.4f} of the continuum, {found.stars} stars")
         for line in found.lines:
@@ -247,7 +311,10 @@ def gap(
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A run's --out folder")]) -> None:
-    """Write the HTML reports again from metrics.json and evaluation/*.npz, with no training."""
+    """Write the HTML reports again from metrics.json and evaluation/*.npz, with no training.
+
+    Example: synth2obs report runs/mine
+    """
     with _errors_for_people():
         from synth2obs.reports.survey import rebuild
 
@@ -260,13 +327,32 @@ def ui(
     folder: Annotated[Path, typer.Argument(help="A run's --out folder")] = Path("synth2obs-quickstart"),
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
 ) -> None:
-    """Open a run's training in the MLflow UI, on this machine only (loopback)."""
+    """Open a run's training in the MLflow UI, on this machine only (loopback).
+
+    Example: synth2obs ui runs/mine --port 5001
+    """
     with _errors_for_people():
         from synth2obs.training.tracking import experiment_of, experiment_url, ui_command
 
         command, environment = ui_command(folder / "mlflow", port)
+        _port_free(port)
         typer.echo(f"runs: {experiment_url(experiment_of(folder), port)}   (Ctrl-C stops)")
         raise typer.Exit(_serve(command, environment))
+
+
+def _port_free(port: int) -> None:
+    """Refuse a port that another program has: MLflow would say so late, and end as if all were well.
+
+    Raises:
+        OutputError: If it is taken, or not allowed.
+    """
+    try:
+        with socket.socket() as probe:
+            # As the server does it; without, a port stays taken for a minute after its last use.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise OutputError(f"port {port} of 127.0.0.1: {error.strerror}; choose another --port") from error
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:

@@ -28,7 +28,7 @@ SMALL = (
     "morph.steps=4",
     "gap.iterations=1",
     "critic.steps=2",
-    "evaluation.examples=2",
+    "evaluation.examples=1",
     "evaluation.lines=3",
 )
 """Settings with which every stage does something and none takes more than a second."""

@@ -109,10 +109,10 @@ def quality(fit: Fit) -> NDArray[np.int64]:
     pixels = fit.pixels.numpy()
     poor = fit.chi2.numpy() > POOR * np.maximum(pixels, 1)
     few = pixels < FEW * fit.residual.shape[1]
-    return np.where(poor, POOR_FIT, 0) | np.where(few, FEW_PIXELS, 0)
+    return poor * np.int64(POOR_FIT) + few * np.int64(FEW_PIXELS)
 
 
 def _label_flags(bridge: Bridge, first: Fit, fit: Fit, table: NDArray[np.float64]) -> NDArray[np.int64]:
     moved = (fit.theta - first.theta).abs().amax(1).numpy()
     outside = bridge.labels.outside(table).any(1)
-    return np.where(outside, OUTSIDE, 0) | np.where(moved > MOVED, UNSETTLED, 0)
+    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED)

@@ -120,7 +120,7 @@ def _velocity(rv: ArrayLike, count: int) -> Tensor:
         )
     values = np.broadcast_to(values, count)
     if not np.isfinite(values).all():
-        raise DataError(f"rv in km/s must be finite, got {rv}", field="rv", remedy="use 0 for the rest frame")
+        raise DataError(f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame")
     return torch.as_tensor(values.copy())
 
 

@@ -9,12 +9,16 @@ from torch import Tensor
 
 from synth2obs.analysis.recovery import STELLAR, fitted_labels
 from synth2obs.analysis.variants import bare, with_survey
+from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.align import alignment, precision_of
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.flow import Morph
 from synth2obs.models.inference import Options, encode, fit_labels, observe
 from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
+
+MEDIAN_ERROR = 1.2533
+"""Standard error of a median over that of a mean, for a normal distribution: √(π/2)."""
 
 STEPS, RATE, DISPLACEMENT, JACOBIAN = 120, 2e-3, 0.3, 3.0
 
@@ -64,12 +68,15 @@ def placebo(
     gap, variance = model.gap(features)[0], model.gap.variance(features)[0]
     final = fit_labels(trial, seen, Options(refresh=1), x, rv)
     columns = [bridge.labels.index(name) for name in STELLAR]
-    bias = np.median(fitted_labels(trial, final) - labels[rows][:, columns], axis=0)
+    difference = fitted_labels(trial, final) - labels[rows][:, columns]
+    bias = np.median(difference, axis=0)
+    error = MEDIAN_ERROR * MAD_TO_SIGMA * np.median(np.abs(difference - bias), axis=0) / np.sqrt(len(rows))
     return {
         "gap_rms": float(gap.square().mean().sqrt()),
         "gap_rms_error": float(variance.mean().sqrt()),
         "gap_chi2": float((gap.square() / variance.clamp(min=1e-12)).mean()),
         "label_bias": dict(zip(STELLAR, map(float, bias), strict=True)),
+        "label_bias_error": dict(zip(STELLAR, map(float, error), strict=True)),
         "morph_shift": shift,
         "morph_shift_error": shift_error,
         "n": len(rows),

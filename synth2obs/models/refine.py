@@ -94,4 +94,4 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor, config:
 def typical(fit: Fit, limit: float) -> Tensor:
     """Stars whose χ² per pixel is below a multiple of the median: binaries and errors must not shape a gap."""
     chi2 = fit.chi2 / fit.pixels.clamp(min=1)
-    return (chi2 < limit * chi2.median()) & torch.isfinite(chi2)
+    return (chi2 < limit * chi2.nanmedian()) & torch.isfinite(chi2)

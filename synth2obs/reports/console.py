@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+SHORT = {"constant_residual": "constant", "linear_residual": "linear in labels", "marginal_alignment": "marginal"}
+"""Names that leave a terminal of 80 columns room for the numbers."""
+
 
 def baseline_table(metrics: Metrics) -> "Table":
     """Anchored rms and label recovery of every method on every survey; the best of each column is bold.
@@ -19,19 +22,19 @@ def baseline_table(metrics: Metrics) -> "Table":
         metrics: Contents of ``metrics.json``.
 
     Returns:
-        A `rich.table.Table`: one row per survey and method, rms in % of the continuum, labels as
+        A `rich.table.Table`: a heading per survey and one row per method, rms in % of the continuum, labels as
         bias ± scatter against the literature.
 
     Raises:
         DataError: If the metrics are malformed.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     check_metrics(metrics)
     caption = "rms at literature labels; labels: bias ± scatter against the literature, held-out stars"
-    table = Table(title="theory against observation", caption=caption)
-    table.add_column("survey", style="cyan")
-    table.add_column("method")
+    table = Table(title="theory against observation", caption=caption, box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
     for title in ("rms (%)", "change", *(f"{name} ({unit})" for name, unit, _ in LABELS.values())):
         table.add_column(title, justify="right", no_wrap=True)
     for survey, row in metrics["surveys"].items():
@@ -45,8 +48,9 @@ def _add_survey(table: "Table", survey: str, row: Any) -> None:
 
     rms = {method: measured(row, "anchored_rms", method) for method in METHODS}
     best = {"rms": smallest(rms)} | {label: smallest(_biases(row, label)) for label in LABELS}
-    for position, method in enumerate(METHODS):
-        cells = [Text(survey if position == 0 else ""), Text(METHODS[method])]
+    table.add_row(Text(survey, style="cyan"), *(Text("") for _ in table.columns[1:]))
+    for method in METHODS:
+        cells = [Text(SHORT.get(method, METHODS[method]))]
         cells.append(_bold(percent(rms[method]), method in best["rms"]))
         cells.append(Text(_change(rms["theory"], rms[method]) if method != "theory" else ""))
         cells += [_bold(_recovery(row, method, label), method in best[label]) for label in LABELS]

@@ -141,7 +141,9 @@ def placebo_table(metrics: Metrics, row: Row) -> Table:
     rows = [
         _placebo(
             "gap, rms (% of continuum)",
-            percent(measured(placebo, "gap_rms"), 3),
+            with_error(
+                _times(measured(placebo, "gap_rms"), 100), _times(measured(placebo, "gap_rms_error"), 100), 3
+            ),
             "0",
             percent(measured(row, "gap", "rms"), 3),
         ),
@@ -151,8 +153,8 @@ def placebo_table(metrics: Metrics, row: Row) -> Table:
     for label, (name, unit, digits) in LABELS.items():
         bias = measured(placebo, "label_bias", label)
         before = measured(row, "label_recovery", "morph", label, "bias")
-        texts = [fixed(value, digits + 1, sign=True) for value in (bias, before)]
-        rows.append(_placebo(f"{name} bias ({unit})", texts[0], "0", texts[1]))
+        found = with_error(bias, measured(placebo, "label_bias_error", label), digits + 1, sign=True)
+        rows.append(_placebo(f"{name} bias ({unit})", found, "0", fixed(before, digits + 1, sign=True)))
     return Table(["quantity", "placebo", "expected", "this survey"], rows)
 
 

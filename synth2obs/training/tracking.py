@@ -412,15 +412,28 @@ def fetch_bundle(uri: str, store: str | Path | None = None) -> Path:
     if store and not (Path(store) / "mlflow.db").is_file():
         raise ModelError(f"{uri}: no mlflow.db in {store}; give the folder that holds it, e.g. OUT/mlflow")
     try:
+        client = _client(address)
         from mlflow.artifacts import download_artifacts
 
-        _client(address)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = Path(download_artifacts(artifact_uri=uri, tracking_uri=address))
+            found = Path(download_artifacts(artifact_uri=_location(client, uri), tracking_uri=address))
     except Exception as error:
         raise ModelError(f"{uri}: not found in {address}: {error}") from error
     weights = sorted(found.rglob("bridge.safetensors"))
     if not weights:
         raise ModelError(f"{uri}: no bridge among its files; it was not registered by synth2obs")
     return weights[0].parent
+
+
+def _location(client: Any, uri: str) -> str:
+    """Where the files of ``models:/name@alias`` or ``models:/name/version`` are; any other address as it is.
+
+    MLflow itself would look the name up in its default registry, whatever store it is told to use.
+    """
+    found = re.fullmatch(r"models:/([^/@]+)(?:@([^/]+)|/(\d+))", uri)
+    if found is None:
+        return uri
+    name, alias, number = found.groups()
+    version = number or client.get_model_version_by_alias(name, alias).version
+    return str(client.get_model_version_download_uri(name, version))

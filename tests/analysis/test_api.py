@@ -67,6 +67,32 @@ def test_an_address_needs_a_store(tmp_path, monkeypatch):
         synth2obs.load_bridge("models:/optical@champion", store=tmp_path)
 
 
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_a_registered_model_is_found_in_the_store_that_is_named(
+    bundle, tmp_path, monkeypatch, new_folder, by
+):
+    from synth2obs.training.tracking import Tracker, store_address
+
+    folder = new_folder("registered")
+    tracker = Tracker.open(folder, grid="lines", surveys=["near", "far"])
+    example = {"teff": 5500.0, "logg": 3.0, "fe_h": 0.0, "vmic": 1.5, "mg_fe": 0.0}
+    address = tracker.log_bridge(bundle, example, name="toy", survey="near", pixels=-1)
+    tracker.close()
+    store = folder / "mlflow"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if by == "environment":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", store_address(store))
+        store = None
+    for where in (address, "models:/toy@champion"):
+        assert set(synth2obs.load_bridge(where, store).surveys) == {"near", "far"}
+    for wrong in ("models:/toy@other", "models:/toy/7", "models:/none@champion"):
+        with pytest.raises(ModelError, match=f"{wrong}: not found"):
+            synth2obs.load_bridge(wrong, store)
+    # MLflow's default registry is a file in the working directory.
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_at_a_folder_is_named(tmp_path):
     with pytest.raises(ModelError, match="no such file"):
         synth2obs.load_bridge(tmp_path)

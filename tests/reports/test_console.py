@@ -16,11 +16,17 @@ def shown(table):
     return console.file.getvalue()
 
 
-def test_one_row_per_survey_and_method(metrics):
+def test_one_row_per_method_below_every_survey(metrics):
     table = baseline_table(metrics)
     text = shown(table)
-    assert table.row_count == 2 * len(METHODS)
+    assert table.row_count == 2 * (1 + len(METHODS))
     assert "2.02" in text and "−49 %" in text and "+83 ± 143" in text and "—" in text
+
+
+def test_nothing_is_cut_at_80_columns(metrics):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(baseline_table(metrics))
+    assert "…" not in console.file.getvalue()
 
 
 def test_best_is_bold(metrics):

@@ -20,7 +20,7 @@ from synth2obs.models.checkpoint import load_tensors
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
 from synth2obs.training.run import STAGES, read_config, train
-from synth2obs.training.stages.critic import CriticStage, _smooth_noise
+from synth2obs.training.stages.critic import SCATTER_STEP, CriticStage, _smooth_noise
 from synth2obs.training.stages.latent import _beyond, _lowest
 from synth2obs.training.stages.morph import MorphStage, _start_density
 from synth2obs.training.stages.theory import encode_linear, grid_latents, pca_residual
@@ -236,7 +236,7 @@ class TestWhatTrains:
         assert moved("latent", "labels") == {"correlation", "gap.scatter"}
         assert parts("labels", "morph") == {"morph", "density"}
         assert moved("morph", "gap") == {"gap.mean", "gap.factor", "gap.scatter", "correlation"}
-        assert moved("gap", "critic") <= {"gap.mean"}
+        assert moved("gap", "critic") <= {"gap.mean", "gap.scatter"}
 
     def test_the_decoder_never_sees_a_star(self, domains, small, trained):
         """Spectra of the training stars are not even there: theory's checkpoint needs none of them."""
@@ -383,28 +383,37 @@ class TestCritic:
         state.bridge.load_state_dict(before)
 
     def test_a_correction_that_harms_validation_stars_is_refused(self, stage, state):
-        gap = state.bridge.survey("miles").gap.mean
-        before = gap.clone()
-        ripple = 0.05 * torch.sin(torch.arange(gap.shape[1]) / 3.0)
-        stage.change["miles"].data[0] = ripple
+        gap = state.bridge.survey("miles").gap
+        before = gap.mean.clone(), gap.scatter.clone()
+        stage.change["miles"].data[0] = 0.05 * torch.sin(torch.arange(gap.mean.shape[1]) / 3.0)
         metrics = stage.finish()
         assert metrics["miles/kept"] == 0.0
-        assert metrics["miles/validation_chi2_after"] > metrics["miles/validation_chi2_before"]
-        assert torch.allclose(gap, before, atol=1e-6)
+        assert metrics["miles/validation_nll_after"] > metrics["miles/validation_nll_before"]
+        assert torch.equal(gap.mean, before[0]) and torch.equal(gap.scatter, before[1])
+
+    @pytest.mark.parametrize("factor", [0.1, 10.0])
+    def test_a_scatter_that_is_not_that_of_validation_stars_is_refused(self, factor, stage, state):
+        scatter = state.bridge.survey("miles").gap.scatter
+        before = scatter.fill_(1e-4).clone()
+        stage.change["miles"].data[-1] = np.log(factor)
+        assert stage.finish()["miles/kept"] == 0.0
+        assert torch.equal(scatter, before)
 
     def test_a_correction_that_harms_nobody_is_kept(self, stage, state):
-        gap = state.bridge.survey("miles").gap.mean
-        before = gap.clone()
-        stage.change["miles"].data.fill_(1e-7)
+        gap = state.bridge.survey("miles").gap
+        before = gap.mean.clone(), gap.scatter.fill_(1e-4).clone()
+        stage.change["miles"].data.fill_(1e-5)
         assert stage.finish()["miles/kept"] == 1.0
-        assert torch.allclose(gap, before + 1e-7, rtol=0, atol=1e-8)
+        assert torch.allclose(gap.mean, before[0] + 1e-5, rtol=0, atol=1e-8)
+        assert torch.allclose(gap.scatter, before[1] * (1 + 2e-5), rtol=1e-6)
 
     def test_a_step_moves_the_gap_by_its_strength_and_no_label(self, stage, state):
         before = {key: value.clone() for key, value in state.bridge.state_dict().items()}
         stars = {name: stars.x.clone() for name, stars in state.stars.items()}
         stage.step(0)
-        change = stage.change["miles"].detach()
-        assert float(change.square().mean().sqrt()) == pytest.approx(stage.config.strength, rel=1e-3)
+        *gap, scatter = stage.change["miles"].detach()
+        assert float(torch.stack(gap).square().mean().sqrt()) == pytest.approx(stage.config.strength, rel=1e-3)
+        assert float(scatter.square().mean().sqrt()) == pytest.approx(SCATTER_STEP, rel=1e-3)
         assert not stage.change["stelib"].detach().any()
         assert same(dict(state.bridge.state_dict()), before)[0]
         assert all(torch.equal(state.stars[name].x, x) for name, x in stars.items())

@@ -1,0 +1,127 @@
+"""The command line where a model is needed: the same numbers as the Python functions, in files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from typer.testing import CliRunner
+
+import synth2obs
+from synth2obs.cli import app
+from synth2obs.io.shard import write_shard
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def done(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(*arguments, words):
+    result = run(*arguments)
+    assert result.exit_code == 2 and "Traceback" not in result.stderr, result.output
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+@pytest.fixture(scope="module")
+def shard(bridge, labels_of, stars_of, tmp_path_factory):
+    flux = bridge.predict(labels_of(9, seed=31, share=0.7), "far")
+    return write_shard(stars_of("far", flux, snr=200), tmp_path_factory.mktemp("shard") / "far.h5")
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits"])
+def test_morph_writes_what_python_gives(bridge, bundle, tmp_path, suffix):
+    out = tmp_path / f"sun{suffix}"
+    done("morph", bundle, "-s", "far", "-l", "teff=5777", "-l", "logg=4.44", "--rv", "12.5", "-o", out)
+    table = Table.read(out)
+    expected = synth2obs.morph(bridge, labels={"teff": 5777, "logg": 4.44}, survey="far", rv=12.5)
+    np.testing.assert_allclose(table["wavelength"], expected.wavelength)
+    for name in ("flux", "flux_theory", "gap", "gap_error"):
+        column = np.ma.filled(np.ma.asarray(table[name], float), np.nan)
+        np.testing.assert_allclose(column, getattr(expected, name)[0], atol=1e-6)
+
+
+def test_morph_takes_several_stars_at_once_and_names_those_outside(bundle, tmp_path):
+    out = tmp_path / "three.ecsv"
+    result = done("morph", bundle, "-s", "near", "-l", "teff=5000,6000,7500", "-l", "fe_h=-0.5", "-o", out)
+    table = Table.read(out)
+    assert {"flux_0", "flux_1", "flux_2"} <= set(table.colnames)
+    assert "star 2: outside the grid in teff" in result.stderr and "star 0" not in result.stderr
+
+
+def test_the_folder_of_a_run_stands_for_its_bundle(bundle, tmp_path):
+    done("morph", Path(bundle).parent, "-s", "near", "-l", "teff=5777", "-o", tmp_path / "sun.csv")
+
+
+def test_morph_of_a_shard_writes_every_star(bundle, shard, tmp_path):
+    out = tmp_path / "near.ecsv"
+    done("morph", bundle, "-s", "near", "--spectrum", shard, "--source", "far", "-o", out)
+    assert "flux_8" in Table.read(out).colnames
+
+
+@pytest.mark.parametrize(
+    "labels, words",
+    [
+        (["teff"], ["--label", "'teff'", "name=number"]),
+        (["teff=hot"], ["'teff=hot'"]),
+        (["teff=5000", "teff=6000"], ["'teff' is given twice"]),
+        (["tef=5000"], ["unknown label 'tef'", "teff, logg"]),
+        (["teff=nan"], ["'teff' in K must be finite"]),
+        (["teff=5000,6000", "logg=1,2,3"], ["teff 2, logg 3"]),
+        ([], ["nothing to morph"]),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(bundle, tmp_path, labels, words):
+    options = [text for label in labels for text in ("-l", label)]
+    refused("morph", bundle, "-s", "near", *options, "-o", tmp_path / "a.csv", words=words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_survey_is_refused_with_the_known_ones(bundle, shard, tmp_path):
+    out = tmp_path / "a.csv"
+    words = ["'mine'", "far, near"]
+    refused("morph", bundle, "-s", "mine", "-l", "teff=5777", "-o", out, words=words)
+    refused("fit", bundle, shard, "-s", "mine", "-o", out, words=words)
+    refused("gap", bundle, shard, "-s", "mine", "-o", out, words=words)
+
+
+def test_a_truncated_shard_is_refused(bundle, shard, tmp_path):
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(shard.read_bytes()[:-500])
+    for command in ("fit", "gap"):
+        refused(
+            command, bundle, broken, "-s", "far", "-o", tmp_path / "a.csv", words=["broken.h5", "truncated"]
+        )
+
+
+def test_fit_writes_what_python_gives(bridge, bundle, shard, tmp_path):
+    out = tmp_path / "labels.ecsv"
+    result = done("fit", bundle, shard, "-s", "far", "--no-population", "-o", out)
+    table, expected = (
+        Table.read(out),
+        synth2obs.fit_labels(bridge, str(shard), "far", population=False),
+    )
+    assert table.colnames == expected.colnames and table["teff"].unit == "K"
+    np.testing.assert_allclose(table["teff"], expected["teff"], rtol=1e-5)
+    assert f"{out}: 9 stars" in result.stdout
+
+
+def test_gap_writes_what_python_gives(bridge, bundle, shard, tmp_path):
+    out = tmp_path / "gap.ecsv"
+    result = done("gap", bundle, shard, "-s", "far", "-o", out)
+    expected = synth2obs.measure_gap(bridge, str(shard), "far")
+    np.testing.assert_allclose(np.ma.filled(Table.read(out)["gap"], np.nan), expected.gap, atol=1e-5)
+    assert "9 stars" in result.stdout and result.stdout.count(" Å ") == len(expected.lines)
+
+
+def test_a_damaged_model_is_refused(bundle, tmp_path):
+    (tmp_path / "bridge").mkdir()
+    weights = (Path(bundle) / "bridge.safetensors").read_bytes()
+    (tmp_path / "bridge" / "bridge.safetensors").write_bytes(weights[: len(weights) // 2])
+    out = tmp_path / "a.csv"
+    refused("morph", tmp_path, "-s", "near", "-l", "teff=5777", "-o", out, words=["bridge.safetensors"])

@@ -1,0 +1,137 @@
+"""One round of the gap: a planted gap comes back within its error, and noise is called noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from synth2obs.models.gap import GapPrior
+from synth2obs.models.inference import Options, fit_labels, observe
+from synth2obs.models.refine import (
+    FLOOR,
+    UNKNOWN,
+    Rounds,
+    refine_gap,
+    rms,
+    typical,
+    update_correlation,
+    update_scatter,
+)
+
+COUNT, SNR = 60, 100.0
+CENTRE, DEPTH, WIDTH = 5145.0, 0.06, 2.5
+
+
+@pytest.fixture(scope="module")
+def planted(build, labels_of, stars_of):
+    """A bridge, stars whose spectra miss a line in theory, and their labels."""
+    bridge = build(degree=0)
+    labels = labels_of(COUNT, seed=8, share=0.6)
+    spectra = stars_of(bridge, labels, np.zeros(COUNT), snr=SNR, seed=5)
+    line = DEPTH * np.exp(-0.5 * ((spectra.wavelength - CENTRE) / WIDTH) ** 2)
+    level = np.median(spectra.flux, axis=1, keepdims=True)
+    return bridge, replace(spectra, flux=(spectra.flux - line * level).astype(np.float32)), labels
+
+
+def planted_gap(bridge):
+    rest = bridge.decoder.rest_wavelength
+    return rest, -DEPTH * torch.exp(-0.5 * ((rest - CENTRE) / WIDTH) ** 2)
+
+
+def test_a_planted_gap_comes_back_within_its_posterior(planted):
+    bridge, spectra, labels = planted
+    seen = observe(bridge, "toy", spectra)
+    x = bridge.scale(torch.from_numpy(labels))
+    rounds = Rounds(prior=GapPrior(window=20))
+    for _ in range(3):
+        fit, posterior = refine_gap(bridge, seen, x, seen.rv, rounds)
+        x = fit.theta
+    rest, truth = planted_gap(bridge)
+    gap, sigma = bridge.survey("toy").gap.mean[0], posterior.covariance[:, 0, 0].sqrt()
+    core = (rest - CENTRE).abs() < WIDTH
+    assert gap[core].min() < -0.7 * DEPTH
+    # The continuum and the labels take part of a common line; the rest is within the error.
+    assert (gap - truth)[core].abs().max() < 5 * sigma[core].max() + 0.2 * DEPTH
+    away = ((rest - CENTRE).abs() > 5 * WIDTH) & (rest > 5030) & (rest < 5370)
+    assert gap[away].square().mean().sqrt() < 0.1 * DEPTH
+    pull = gap[away] / sigma[away]
+    assert pull.square().mean().sqrt() < 2.0
+    assert posterior.log_evidence.sum() > posterior.log_evidence_null.sum()
+
+
+def test_a_refined_gap_explains_the_residual(planted):
+    bridge, spectra, labels = planted
+    seen, start = observe(bridge, "toy", spectra), bridge.scale(torch.from_numpy(labels))
+    options = Options(steps=6, refresh=1, scatter=False)
+    without = fit_labels(bridge, seen, replace(options, morphed=False), start, seen.rv)
+    refine_gap(bridge, seen, start, seen.rv, Rounds(prior=GapPrior(window=20)))
+    found = fit_labels(bridge, seen, options, start, seen.rv)
+    assert rms(found).median() < 0.9 * rms(without).median()
+    assert rms(found).median() == pytest.approx(1 / SNR, rel=0.15)
+
+
+@pytest.fixture(scope="module")
+def quiet(build, labels_of, stars_of):
+    """Stars that theory describes, with white noise, and their fit."""
+    bridge = build(degree=0)
+    labels = labels_of(COUNT, seed=9, share=0.6)
+    spectra = stars_of(bridge, labels, np.zeros(COUNT), snr=SNR, seed=6)
+    seen = observe(bridge, "toy", spectra)
+    start = bridge.scale(torch.from_numpy(labels))
+    return bridge, seen, fit_labels(bridge, seen, Options(steps=4, scatter=False), start, seen.rv)
+
+
+def test_white_noise_is_not_correlated(quiet):
+    bridge, _, fit = quiet
+    model = bridge.survey("toy")
+    assert update_correlation(model, fit) == pytest.approx(1.0, abs=0.12)
+    assert float(model.correlation) == update_correlation(model, fit)
+
+
+@pytest.mark.parametrize("width", [3, 5])
+def test_a_moving_average_is_as_correlated_as_it_is_wide(quiet, width):
+    bridge, _, fit = quiet
+    noise = torch.randn(fit.residual.shape, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.avg_pool1d(noise[:, None], width, 1, width // 2)[:, 0]
+    residual = smooth * (fit.ivar > 0) / (fit.continuum * fit.ivar.clamp(min=1e-9).sqrt())
+    # 1 + 2 Σ (1 - k/width) = width.
+    assert update_correlation(bridge.survey("toy"), replace(fit, residual=residual)) == pytest.approx(
+        width, rel=0.15
+    )
+
+
+def test_masked_pixels_are_not_correlated_with_anything(quiet):
+    bridge, _, fit = quiet
+    spoiled, weights = fit.residual.clone(), fit.ivar.clone()
+    spoiled[:, 40:60], weights[:, 40:60] = 5.0, 0.0
+    found = update_correlation(bridge.survey("toy"), replace(fit, residual=spoiled, ivar=weights))
+    assert found == pytest.approx(1.0, abs=0.12)
+
+
+def test_noise_leaves_no_scatter(quiet):
+    bridge, seen, fit = quiet
+    model, rest = bridge.survey("toy"), bridge.decoder.rest_wavelength
+    update_scatter(model, seen, fit, rest)
+    inside = (rest > 5030) & (rest < 5370) & ((rest - 5203).abs() > 15)
+    assert model.gap.scatter[inside].sqrt().median() < 0.5 / SNR
+    assert model.gap.scatter.sqrt().min() == pytest.approx(FLOOR, rel=1e-4)
+    assert model.gap.scatter[0].sqrt() == pytest.approx(UNKNOWN, rel=1e-4)
+
+
+def test_planted_scatter_comes_back(quiet):
+    bridge, seen, fit = quiet
+    model, rest = bridge.survey("toy"), bridge.decoder.rest_wavelength
+    chance = (torch.randperm(COUNT, generator=torch.Generator().manual_seed(3)) + 0.5) / COUNT
+    shake = 0.05 * torch.special.ndtri(chance)[:, None]
+    update_scatter(model, seen, replace(fit, residual=fit.residual + shake * (fit.ivar > 0)), rest)
+    inside = (rest > 5030) & (rest < 5370) & ((rest - 5203).abs() > 15)
+    assert model.gap.scatter[inside].sqrt().median() == pytest.approx(0.05, rel=0.1)
+
+
+def test_strange_stars_shape_no_gap(quiet):
+    _, _, fit = quiet
+    chi2 = fit.chi2.clone()
+    chi2[3], chi2[5] = 1e9, torch.nan
+    kept = typical(replace(fit, chi2=chi2), 4.0)
+    assert not kept[3] and not kept[5] and int(kept.sum()) == COUNT - 2
