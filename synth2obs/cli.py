@@ -305,8 +305,15 @@ def gap(
         for line in found.lines:
             typer.echo(
                 f"{line['wavelength']:9.2f} Å  depth {line['depth']:+.3f} ± {line['depth_error']:.3f}"
-                f"  {line['element']} ({line['probability']:.2f})"
+                f"  {_named(line)}"
             )
+
+
+def _named(line: dict[str, Any]) -> str:
+    """The element of a line, or what it most nearly looks like if none is probable."""
+    share = line["probability"] or 0.0
+    nearest = f"{line['element']} ({share:.2f})"
+    return nearest if share > 0.5 else line["note"] or f"no element (nearest {nearest})"
 
 
 @app.command()

@@ -56,7 +56,9 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
         _track(outcome, folder, metrics, arrays, say)
     except KeyboardInterrupt:
         outcome.tracker.close("KILLED")
-        raise Interrupted("stopped while evaluating; the same command goes on with what was trained") from None
+        raise Interrupted(
+            "stopped while evaluating; the same command goes on with what was trained"
+        ) from None
     except BaseException:
         outcome.tracker.close("FAILED")
         raise
@@ -104,7 +106,9 @@ def _sample(state: State, name: str, survey: Survey) -> Sample:
 
 
 def _add_same_star(state: State, metrics: dict[str, Any], name: str) -> None:
-    pairs = [p for other in state.domains.surveys if other != name for p in [_pairs(state.domains, other, name)]]
+    pairs = [
+        p for other in state.domains.surveys if other != name for p in [_pairs(state.domains, other, name)]
+    ]
     best = max(pairs, key=lambda pair: 0 if pair is None else len(pair.first_spectra), default=None)
     if best is None:
         metrics["surveys"][name]["same_star"] = None
@@ -188,6 +192,8 @@ def _jsonable(value: Any) -> Any:
 def _numbers(tree: Any, path: str = "") -> list[tuple[str, float]]:
     """Flattened numbers of the metrics, without lists and without the card."""
     if isinstance(tree, Mapping):
-        return [pair for key, item in tree.items() if key != "run" for pair in _numbers(item, f"{path}/{key}")]
+        return [
+            pair for key, item in tree.items() if key != "run" for pair in _numbers(item, f"{path}/{key}")
+        ]
     number = isinstance(tree, int | float) and not isinstance(tree, bool)
     return [(path.strip("/").removeprefix("surveys/"), float(tree))] if number else []

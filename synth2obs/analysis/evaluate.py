@@ -64,7 +64,9 @@ class Trial:
 
 
 @torch.no_grad()
-def evaluate(bridge: Bridge, sample: Sample, report: Report = lambda text: None) -> tuple[dict[str, Any], Arrays]:
+def evaluate(
+    bridge: Bridge, sample: Sample, report: Report = lambda text: None
+) -> tuple[dict[str, Any], Arrays]:
     """Metrics and arrays of one survey; see ``docs/report.md`` for both.
 
     Args:
@@ -78,7 +80,7 @@ def evaluate(bridge: Bridge, sample: Sample, report: Report = lambda text: None)
     report(f"{name}: baselines")
     bridges = {"theory": bridge, **baselines(bridge, name, sample.train, sample.rounds, sample.iterations)}
     bridges["morph"] = bridge
-    trials = {}
+    trials: dict[str, Trial] = {}
     for method, trial_bridge in bridges.items():
         report(f"{name}: {method.replace('_', ' ')}")
         start = None if method in ("theory", "morph") else trials["theory"].free
@@ -165,7 +167,12 @@ def arrays_of(
     """The arrays behind one survey's figures, as ``docs/report.md`` lists them."""
     grid = bridge.decoder.rest_wavelength
     anchors = seen.take(torch.from_numpy(np.nonzero(known.usable)[0]))
-    short = {"theory": "theory", "constant_residual": "constant", "linear_residual": "linear", "morph": "morph"}
+    short = {
+        "theory": "theory",
+        "constant_residual": "constant",
+        "linear_residual": "linear",
+        "morph": "morph",
+    }
     arrays: Arrays = {"wavelength": grid.numpy()}
     for method, key in ((m, k) for m, k in short.items() if m in trials):
         residual, ivar = to_rest(anchors, trials[method].held, grid)

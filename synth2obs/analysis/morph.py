@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def morph_labels(
     velocity = _velocity(rv, len(table))
     latent = bridge.emulator(bridge.scale(torch.as_tensor(table)))
     outside = bridge.labels.outside(table)
-    names = tuple(tuple(np.array(bridge.labels.names)[row]) for row in outside)
+    names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
     return _morphed(bridge, survey, latent, velocity, np.where(outside.any(1), OUTSIDE, 0), names)
 
 
@@ -120,7 +121,9 @@ def _velocity(rv: ArrayLike, count: int) -> Tensor:
         )
     values = np.broadcast_to(values, count)
     if not np.isfinite(values).all():
-        raise DataError(f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame")
+        raise DataError(
+            f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame"
+        )
     return torch.as_tensor(values.copy())
 
 

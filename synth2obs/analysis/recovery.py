@@ -43,6 +43,8 @@ def literature(bridge: Bridge, spectra: Spectra) -> Literature:
 def recovery(fitted: NDArray[np.float64], known: Literature) -> dict[str, dict[str, float]]:
     """Bias (median) and scatter (1.4826 MAD) of fitted minus literature, by label."""
     difference = (fitted - known.table)[known.usable]
+    if not len(difference):
+        return {}
     result = {}
     for name, column in zip(STELLAR, difference.T, strict=True):
         bias = float(np.median(column))

@@ -44,7 +44,9 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     carried = target.morph(source.morph.inverse(latent.theta)[0])[0]
     fit = evaluate_at(bridge, two, carried)
     good = fit.ivar > 0
-    own = (1.0 / (two.ivar * fit.continuum.square())).masked_fill(~good, 0.0).sum(1) / good.sum(1).clamp(min=1)
+    own = (1.0 / (two.ivar * fit.continuum.square())).masked_fill(~good, 0.0).sum(1) / good.sum(1).clamp(
+        min=1
+    )
     brought = _carried_variance(bridge, pairs.second, carried, latent.covariance)
     labels = [
         fitted_labels(bridge, fit_labels(bridge, seen, Options(refresh=2, steps=7))) for seen in (one, two)

@@ -82,7 +82,13 @@ def gap_lines(bridge: Bridge, survey: str, labels: NDArray[np.float64], count: i
     pixel = float(np.median(np.diff(model.wavelength.numpy())))
     cells = max(1.0, pixel / float(np.median(np.diff(grid))))
     found = attribute_lines(
-        lines, mean, error, grid, element_gradients(bridge, survey, labels), window=fwhm, cells_per_sample=cells
+        lines,
+        mean,
+        error,
+        grid,
+        element_gradients(bridge, survey, labels),
+        window=fwhm,
+        cells_per_sample=cells,
     )
     return {
         "rms": float(np.sqrt(np.mean(mean[known] ** 2))),
@@ -110,7 +116,9 @@ def _described(item: Attribution) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def element_gradients(bridge: Bridge, survey: str, labels: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def element_gradients(
+    bridge: Bridge, survey: str, labels: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
     """∂flux/∂[X/Fe] of theory through the survey's instrument, on the rest grid, by element."""
     names = [n for n in bridge.labels.names if n.endswith("_fe") and n not in NOT_ELEMENTS]
     table = np.repeat(labels, 2 * len(names), axis=0)

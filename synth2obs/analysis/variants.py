@@ -40,7 +40,9 @@ def bare(model: SurveyModel, degree: int) -> SurveyModel:
     return other
 
 
-def baselines(bridge: Bridge, name: str, stars: Stars, rounds: Rounds, iterations: int) -> Mapping[str, Bridge]:
+def baselines(
+    bridge: Bridge, name: str, stars: Stars, rounds: Rounds, iterations: int
+) -> Mapping[str, Bridge]:
     """Bridges in which one survey has simpler parts.
 
     Theory with learned weights; a constant residual; a residual linear in the stars' own fitted labels; plain

@@ -196,6 +196,7 @@ class Bridge(nn.Module):
             },
             "emulator": {"length": self.emulator.length},
             "surveys": {name: asdict(self.survey(name).config) for name in self.surveys},
+            "order": list(self.surveys),
             "population": self.population is not None,
             "card": self.card,
             "fingerprint": self._fingerprint(),
@@ -252,7 +253,8 @@ class Bridge(nn.Module):
             len(space), decoder.latent, len(tensors["emulator.centres"]), meta["emulator"]["length"]
         )
         surveys = {}
-        for name, sizes in meta["surveys"].items():
+        for name in meta["order"]:
+            sizes = meta["surveys"][name]
             pixels = (tensors[f"models.{name}.{key}"] for key in ("wavelength", "segment", "lsf_sigma"))
             surveys[name] = SurveyModel(SurveyConfig(**sizes), *pixels)
         population = Population.load() if meta["population"] else None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder import Decoder
@@ -90,16 +91,18 @@ def observe(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     """Put spectra of a survey into the form that fits need.
 
     Raises:
-        ValueError: If the spectra have no ivar, or flux or ivar is not finite in a pixel that is not masked.
+        DataError: If the spectra have no ivar, or flux or ivar is not finite in a pixel that is not masked.
     """
     if spectra.ivar is None:
-        raise ValueError("ivar is needed to fit spectra; a grid has none")
+        raise DataError("ivar is needed to fit spectra; a grid has none", field="ivar")
     bad = ~(np.isfinite(spectra.ivar) & (np.isfinite(spectra.flux) | (np.asarray(spectra.ivar) <= 0)))
     if bad.any():
         star, pixel = (int(place) for place in np.argwhere(bad)[0])
-        raise ValueError(
+        raise DataError(
             f"flux and ivar must be finite, got {spectra.flux[star, pixel]} and {spectra.ivar[star, pixel]} "
-            f"in pixel {pixel} of {spectra.id[star]}; set the ivar of bad pixels to 0"
+            f"in pixel {pixel} of {spectra.id[star]}",
+            field="flux, ivar",
+            remedy="set the ivar of bad pixels to 0",
         )
     wavelength = torch.as_tensor(spectra.wavelength, dtype=torch.float64)
     segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))

@@ -67,7 +67,9 @@ class Rounds:
     outlier: float = 4.0
 
 
-def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor, config: Rounds) -> tuple[Fit, GapFit]:
+def refine_gap(
+    bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor, config: Rounds
+) -> tuple[Fit, GapFit]:
     """Fit labels, then replace the survey's gap and scatter by the posterior given these labels.
 
     Args:

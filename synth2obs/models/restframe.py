@@ -28,11 +28,15 @@ def to_rest(
     rest = native - log_doppler(fit.rv).numpy()[:, None]
     noise = (seen.ivar * fit.continuum.square() * (fit.ivar > 0)).numpy()
     carried = (fit.residual if values is None else values).numpy()
+    if not len(seen):
+        return torch.zeros(2, 0, len(grid)).unbind()  # type: ignore[return-value]
     rows = [_onto(grid, x, value, ivar) for x, value, ivar in zip(rest, carried, noise, strict=True)]
     return tuple(torch.from_numpy(np.stack(column)).float() for column in zip(*rows, strict=True))  # type: ignore[return-value]
 
 
-def _onto(grid: np.ndarray, x: np.ndarray, value: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _onto(
+    grid: np.ndarray, x: np.ndarray, value: np.ndarray, ivar: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     upper = np.clip(np.searchsorted(x, grid), 1, len(x) - 1)
     share = np.clip((grid - x[upper - 1]) / (x[upper] - x[upper - 1]), 0.0, 1.0)
     inside = (grid >= x[0]) & (grid <= x[-1]) & (ivar[upper - 1] > 0) & (ivar[upper] > 0)

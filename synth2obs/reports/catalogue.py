@@ -47,7 +47,9 @@ def spectrum_table(morphed: Any) -> Any:
     from astropy.table import Column, Table
 
     table = Table({"wavelength": Column(morphed.wavelength, unit="Angstrom")})
-    table.meta.update({"survey": morphed.survey, "medium": "vacuum", "flags": [int(flag) for flag in morphed.flags]})
+    table.meta.update(
+        {"survey": morphed.survey, "medium": "vacuum", "flags": [int(flag) for flag in morphed.flags]}
+    )
     for name in ("flux", "flux_theory", "gap", "gap_error"):
         rows = getattr(morphed, name)
         for row, values in enumerate(rows):
@@ -68,6 +70,16 @@ def gap_table(measured: Any) -> Any:
     return table
 
 
+def _without_dex(table: Any) -> Any:
+    """A copy for FITS, which has no unit dex: the column's description says it instead."""
+    plain = table.copy()
+    plain.meta = {key: str(value) for key, value in table.meta.items()}
+    for column in plain.itercols():
+        if str(column.unit) == "dex":
+            column.unit, column.description = None, "dex"
+    return plain
+
+
 FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
 
 
@@ -80,7 +92,7 @@ def write_table(table: Any, path: Path) -> Path:
     if path.suffix not in FORMATS:
         raise OutputError(f"{path}: cannot tell the format; end the name with {', '.join(FORMATS)}")
     if path.suffix == ".fits":
-        table.meta = {key: str(value) for key, value in table.meta.items()}
+        table = _without_dex(table)
     with atomic_path(path) as temporary:
         table.write(temporary, format=FORMATS[path.suffix], overwrite=True)
     return path

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-SHORT = {"constant_residual": "constant", "linear_residual": "linear in labels", "marginal_alignment": "marginal"}
+SHORT = {
+    "constant_residual": "constant",
+    "linear_residual": "linear in labels",
+    "marginal_alignment": "marginal",
+}
 """Names that leave a terminal of 80 columns room for the numbers."""
 
 

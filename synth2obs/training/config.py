@@ -87,7 +87,9 @@ class GapConfig(Section):
     iterations: int = Field(default=2, ge=1)
     scale: float = Field(default=0.05, gt=0)
     window: int = Field(default=200, ge=8, description="cells over which the prior width is learned")
-    outlier: float = Field(default=4.0, gt=1, description="stars above this multiple of the median χ² are left out")
+    outlier: float = Field(
+        default=4.0, gt=1, description="stars above this multiple of the median χ² are left out"
+    )
 
 
 class CriticConfig(Section):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from synth2obs.io.embedded import resolve
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.config_io import flatten, load_config, resolved_toml
 from synth2obs.training.domains import load_domains
-from synth2obs.training.loop import run_stages
+from synth2obs.training.loop import Stage, run_stages
 from synth2obs.training.provenance import git_state, package_versions
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.critic import CriticStage
@@ -88,8 +89,9 @@ def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Out
     torch.use_deterministic_algorithms(True)
     state = State(config, load_domains(config.data, config.seed))
     settings = flatten(config)
+    stages: list[Stage | Callable[[], Stage]] = [partial(make, state) for make in STAGES]
     tracker = run_stages(
-        [lambda make=make: make(state) for make in STAGES],
+        stages,
         folder,
         lambda: _tracker(config, folder, settings),
         checkpoint_every=config.checkpoint_every,

@@ -408,7 +408,9 @@ def fetch_bundle(uri: str, store: str | Path | None = None) -> Path:
     """
     address = store_address(store) if store else os.environ.get("MLFLOW_TRACKING_URI")
     if not address:
-        raise ModelError(f"{uri}: no store; give store=DIR (the folder of mlflow.db) or set MLFLOW_TRACKING_URI")
+        raise ModelError(
+            f"{uri}: no store; give store=DIR (the folder of mlflow.db) or set MLFLOW_TRACKING_URI"
+        )
     if store and not (Path(store) / "mlflow.db").is_file():
         raise ModelError(f"{uri}: no mlflow.db in {store}; give the folder that holds it, e.g. OUT/mlflow")
     try:

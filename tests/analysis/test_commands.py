@@ -84,7 +84,7 @@ def test_labels_that_cannot_be_used_are_refused(bundle, tmp_path, labels, words)
 
 def test_an_unknown_survey_is_refused_with_the_known_ones(bundle, shard, tmp_path):
     out = tmp_path / "a.csv"
-    words = ["'mine'", "far, near"]
+    words = ["'mine'", "near, far"]
     refused("morph", bundle, "-s", "mine", "-l", "teff=5777", "-o", out, words=words)
     refused("fit", bundle, shard, "-s", "mine", "-o", out, words=words)
     refused("gap", bundle, shard, "-s", "mine", "-o", out, words=words)

@@ -112,7 +112,7 @@ class TestReports:
     def test_there_is_a_page_for_every_survey(self, trained):
         pages = {page.stem: page.read_text(encoding="utf-8") for page in trained.folder.glob("report/*.html")}
         assert pages.keys() == set(SURVEYS)
-        assert all(f"<title" in text and name in text for name, text in pages.items())
+        assert all("<title" in text and name in text for name, text in pages.items())
 
     def test_rebuilding_gives_identical_bytes(self, trained, tmp_path):
         pages = rebuild(trained.folder, tmp_path)
@@ -215,12 +215,24 @@ class TestRegisteredModel:
         with pytest.raises(ModelError, match="rv in km/s must be one finite number"):
             champion.model.predict(champion.frame, params={"rv": np.nan})
 
+    def test_a_store_that_is_named_is_asked_whatever_else_the_process_uses(self, trained, tmp_path, bridge):
+        import mlflow
+
+        before = mlflow.get_registry_uri()
+        mlflow.set_registry_uri(f"sqlite:///{tmp_path / 'other.db'}")
+        try:
+            found = synth2obs.load_bridge("models:/optical@champion", store=trained.store)
+        finally:
+            mlflow.set_registry_uri(before)
+        assert found.surveys == bridge.surveys and not (tmp_path / "other.db").exists()
+
     def test_what_is_not_registered_is_named(self, trained):
         with pytest.raises(ModelError, match="models:/optical@best: not found"):
             synth2obs.load_bridge("models:/optical@best", store=trained.store)
 
 
 class TestAgain:
+    @pytest.mark.slow
     def test_a_finished_run_is_only_evaluated_again(self, go_on, copy_of, trained):
         """Everything that is random is drawn again alike, so the numbers are those of the first time."""
         said = go_on()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from synth2obs.core.errors import DataError
 from synth2obs.models.inference import EDGE, STARTS, Options, encode, evaluate_at, fit_labels, observe
 
 FLAT = Options(population=False)
@@ -68,7 +69,7 @@ class TestObserve:
         assert (observe(bridge, "toy", replace(known, frame="rest")).rv == 0).all()
 
     def test_grid_is_refused(self, bridge, spectra):
-        with pytest.raises(ValueError, match="ivar is needed"):
+        with pytest.raises(DataError, match="ivar is needed"):
             observe(bridge, "toy", replace(spectra, ivar=None))
 
     @pytest.mark.parametrize("name", ["flux", "ivar"])
@@ -76,7 +77,7 @@ class TestObserve:
         broken = getattr(spectra, name).copy()
         broken[2, 100] = np.nan
         with pytest.raises(
-            ValueError, match=r"must be finite, got .*nan.* in pixel 100 of star-2; set the ivar"
+            DataError, match=r"must be finite, got .*nan.* in pixel 100 of star-2; set the ivar"
         ):
             observe(bridge, "toy", replace(spectra, **{name: broken}))
 

@@ -22,6 +22,10 @@ class StageBase:
         self.state = state
         self.optimizer: torch.optim.Optimizer | None = None
 
+    def step(self, index: int) -> Mapping[str, float]:
+        """One step; a pure function of the state and the index."""
+        raise NotImplementedError
+
     def optimise(self, parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
         """Adam over the given parameters, kept in checkpoints."""
         self.optimizer = torch.optim.Adam(list(parameters), lr=rate)
@@ -67,4 +71,6 @@ class StageBase:
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value.clone() for key, value in tensors.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value.clone() for key, value in tensors.items() if key.startswith(prefix)
+    }

@@ -90,7 +90,9 @@ class CriticStage(StageBase):
         model = bridge.survey(name)
         scale = (fit.ivar.sqrt() * fit.continuum.abs()).float()
         features = model.features(model.morph(bridge.emulator(fit.theta))[0]).float()
-        noise = (self.state.seen[name].ivar.clamp(min=1e-20).rsqrt() * fit.ivar.sqrt()).float() * (fit.ivar > 0)
+        noise = (self.state.seen[name].ivar.clamp(min=1e-20).rsqrt() * fit.ivar.sqrt()).float() * (
+            fit.ivar > 0
+        )
         return {
             "real": (fit.residual * scale).float(),
             "scale": scale,

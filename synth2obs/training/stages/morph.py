@@ -15,6 +15,7 @@ from synth2obs.training.state import State
 SHRINK = 0.1
 """Share of the identity in the covariance that starts a density: there are few stars per dimension."""
 
+
 class MorphStage(StageBase):
     r"""Learn p_d(u) and T_d from encoded stars.
 
@@ -40,7 +41,9 @@ class MorphStage(StageBase):
 
     def extra(self) -> dict[str, Tensor]:
         """Encoded stars: so that a resume need not encode again."""
-        return {f"{n}/{k}": t for n, pair in self.latents.items() for k, t in zip(("u", "p"), pair, strict=True)}
+        return {
+            f"{n}/{k}": t for n, pair in self.latents.items() for k, t in zip(("u", "p"), pair, strict=True)
+        }
 
     def load_extra(self, tensors: Mapping[str, Tensor]) -> None:
         """Put encoded stars back."""
