@@ -13,7 +13,7 @@ from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.align import alignment, precision_of
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.flow import Morph
+from synth2obs.models.flow import FlowConfig, Morph
 from synth2obs.models.inference import Options, encode, fit_labels, observe
 from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
 
@@ -131,12 +131,19 @@ def _morph_shift(
     half = torch.arange(len(x)) % 2 == 0
     shifts = []
     for rows in (torch.ones_like(half), half, ~half):
-        morph = Morph(x.new_zeros(1, source.shape[1]).shape[1], bridge.survey(survey).morph.config).double()
+        morph = _fresh_morph(source.shape[1], bridge.survey(survey).morph.config, random)
         _learn(morph, source[rows], fit.theta[rows], precision[rows], random)
         with torch.no_grad():
             shifts.append(morph(source)[0] - source)
     error = 0.5 * (shifts[1] - shifts[2])
     return float(shifts[0].square().mean().sqrt()), float(error.square().mean().sqrt())
+
+
+def _fresh_morph(latent: int, config: FlowConfig, random: torch.Generator) -> Morph:
+    """An identity whose hidden layers are drawn from ``random``: torch draws them from its global numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
+        return Morph(latent, config).double()
 
 
 def _learn(morph: Morph, source: Tensor, u: Tensor, precision: Tensor, random: torch.Generator) -> None:

@@ -22,6 +22,9 @@ MARGIN = 20.0
 
 PARTS = ("train", "validation", "test")
 
+FEWEST_TO_TRAIN = 4
+"""Stars below which neither a line width nor a density can be fitted."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -58,7 +61,7 @@ def load_domains(config: DataConfig, seed: int) -> Domains:
     """Read, cut and split everything.
 
     Raises:
-        DataError: If a shard is refused, is of the wrong kind, or has no star left.
+        DataError: If a shard is refused, is of the wrong kind, or has too few stars left to train and to test.
         ConfigError: If no survey is named, or train and validation leave nothing to test.
     """
     if not config.surveys:
@@ -112,7 +115,20 @@ def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[
     star = np.array([twins.get(str(own), str(own)) for own in spectra.id])
     chance = np.array([_chance(seed, own) for own in star])
     part = np.select([chance < config.train, chance < config.train + config.validation], PARTS[:2], PARTS[2])
-    return Survey(spectra, part, star)
+    survey = Survey(spectra, part, star)
+    _check_parts(survey, name, path)
+    return survey
+
+
+def _check_parts(survey: Survey, name: str, path: str) -> None:
+    train, test = len(survey.rows("train")), len(survey.rows("test"))
+    if train < FEWEST_TO_TRAIN or test < 1:
+        raise DataError(
+            f"{len(survey.star)} stars of {name} are split into {train} for training and {test} to test; "
+            f"{FEWEST_TO_TRAIN} and 1 are needed",
+            path=path,
+            remedy="give more stars, or change data.train, data.validation or seed",
+        )
 
 
 def _spread(spectra: Spectra, seed: int, count: int, twins: Mapping[str, str]) -> NDArray[np.intp]:

@@ -124,16 +124,18 @@ class Tracker:
         # The token is on disk before any run exists, so that no crash can orphan a run.
         write_json_atomic(record, {**_read_record(record), "token": token})
         name = f"{grid} × {' + '.join(surveys)}"
-        tracker = cls(client, _experiment(client, name, folder), token, record)
-        tracker._describe(settings or {}, config_text, datasets or {})
+        with _store_errors():
+            tracker = cls(client, _experiment(client, name, folder), token, record)
+            tracker._describe(settings or {}, config_text, datasets or {})
         return tracker
 
     def start_stage(self, name: str) -> None:
         """Begin a nested run, or continue it after the last step that it has."""
         self.flush()
-        self._stages[name] = self._find_or_create(name, name)
-        self._write_record()
-        self._switch(self._stages[name])
+        with _store_errors():
+            self._stages[name] = self._find_or_create(name, name)
+            self._write_record()
+            self._switch(self._stages[name])
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep metrics for the next `flush`; a step that a metric already has is skipped.
@@ -170,16 +172,19 @@ class Tracker:
     def end_stage(self) -> None:
         """End the stage's run; what is logged from now on belongs to the training as a whole."""
         self.flush()
-        self.client.set_terminated(self._current, "FINISHED")
-        self._switch(self.run)
+        with _store_errors():
+            self.client.set_terminated(self._current, "FINISHED")
+            self._switch(self.run)
 
     def figure(self, figure: Any, name: str) -> None:
         """Keep a matplotlib or plotly figure as ``figures/<name>``, e.g. ``gap.png`` or ``gap.html``."""
-        self.client.log_figure(self.run, figure, f"figures/{name}")
+        with _store_errors():
+            self.client.log_figure(self.run, figure, f"figures/{name}")
 
     def artifact(self, path: str | Path, folder: str = "reports") -> None:
         """Keep a copy of a file, e.g. an HTML report, in a folder of the run."""
-        self.client.log_artifact(self.run, str(path), folder)
+        with _store_errors():
+            self.client.log_artifact(self.run, str(path), folder)
 
     def log_bridge(
         self, folder: str | Path, example: Mapping[str, float], *, name: str, survey: str, pixels: int
@@ -201,9 +206,10 @@ class Tracker:
         Raises:
             ModelError: If the folder does not exist, or the name is not allowed.
         """
-        return register_bridge(
-            self.client, self.experiment, self.run, Path(folder), example, name, survey, pixels
-        )
+        with _store_errors():
+            return register_bridge(
+                self.client, self.experiment, self.run, Path(folder), example, name, survey, pixels
+            )
 
     def close(self, status: str = "FINISHED") -> None:
         """Write what is left and end every run that is still open.
@@ -214,8 +220,9 @@ class Tracker:
         try:
             self.flush()
         finally:
-            for run in (*self._open_runs(), self.run):
-                self.client.set_terminated(run, status)
+            with _store_errors():
+                for run in (*self._open_runs(), self.run):
+                    self.client.set_terminated(run, status)
 
     def _open_runs(self) -> list[str]:
         mine = f"tags.`{TOKEN}` = '{self._token}' and attributes.status = 'RUNNING'"
@@ -351,7 +358,7 @@ def _store_errors() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise OutputError(
             f"the tracking store refuses: {reason}; see that its disk has space and that "

@@ -115,7 +115,9 @@ def limited(size):
 class TestProcesses:
     def call(self, environment, *arguments, **options):
         command = [*COMMAND, *map(str, arguments)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **options)
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, **options
+        )
 
     def test_exit_codes(self, environment, shard, tmp_path):
         assert self.call(environment, "check", shard).returncode == 0
@@ -140,7 +142,9 @@ class TestProcesses:
             environment, "quickstart", "-o", folder, *small, preexec_fn=limited(min(size // 2, 100_000))
         )
         assert full.returncode == 2, full.stderr
-        assert "Traceback" not in full.stderr and full.stderr.startswith("error:")
+        # MLflow logs the failure of its database by itself; ours is the last word.
+        assert full.stderr.rpartition("error: ")[2].count("\n") == 1, full.stderr
+        assert "its disk has space" in full.stderr or "free some space" in full.stderr
         assert not list(folder.rglob("*.partial*"))
         assert not (folder / "bridge").exists()
 
@@ -176,9 +180,13 @@ def test_a_resume_with_other_settings_is_refused(copy_of, small):
     assert "seed: 20 → 21" in done.stderr and "new folder" in done.stderr
 
 
-def test_report_prints_the_pages(copy_of):
+def test_reports_are_rebuilt_with_identical_bytes(copy_of):
+    before = {page.name: page.read_bytes() for page in (copy_of / "report").iterdir()}
+    for page in (copy_of / "report").iterdir():
+        page.unlink()
     done = CliRunner().invoke(app, ["report", str(copy_of)])
     assert done.exit_code == 0
+    assert {page.name: page.read_bytes() for page in (copy_of / "report").iterdir()} == before
     pages = [str(copy_of / "report" / f"{name}.html") for name in ("miles", "stelib")]
     assert done.output.split() == pages
 

@@ -13,7 +13,6 @@ from synth2obs.core.errors import Interrupted, ModelError, OutputError
 from synth2obs.models.bridge import Bridge
 from synth2obs.reports.checks import SHAPES, check_arrays, check_metrics
 from synth2obs.reports.results import read_arrays, read_metrics
-from synth2obs.reports.survey import rebuild
 from synth2obs.training.run import read_config
 from synth2obs.training.tracking import open_store
 from synth2obs.workflow import run
@@ -104,7 +103,9 @@ class TestNumbers:
         surveys = load_domains(config.data, config.seed).surveys
         for name, survey in surveys.items():
             tested = set(read_arrays(trained.folder / "evaluation" / f"{name}.npz")["test_id"])
-            rows = {part: set(survey.spectra.id[survey.rows(part)]) for part in ("train", "validation", "test")}
+            rows = {
+                part: set(survey.spectra.id[survey.rows(part)]) for part in ("train", "validation", "test")
+            }
             assert tested == rows["test"] and not tested & (rows["train"] | rows["validation"])
 
 
@@ -113,12 +114,6 @@ class TestReports:
         pages = {page.stem: page.read_text(encoding="utf-8") for page in trained.folder.glob("report/*.html")}
         assert pages.keys() == set(SURVEYS)
         assert all("<title" in text and name in text for name, text in pages.items())
-
-    def test_rebuilding_gives_identical_bytes(self, trained, tmp_path):
-        pages = rebuild(trained.folder, tmp_path)
-        assert [page.name for page in pages] == ["miles.html", "stelib.html"]
-        for page in pages:
-            assert page.read_bytes() == (trained.folder / "report" / page.name).read_bytes()
 
 
 class TestStore:

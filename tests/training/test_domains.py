@@ -47,7 +47,10 @@ def load(tmp_path):
     """Domains of a grid and surveys given as tables; ``pairs`` are MILES and STELIB ids."""
 
     def load(surveys, pairs=(), grid=None, seed=SEED, **changes):
-        tables = {"grid": spectra(80, kind="grid", start=4950.0, pixels=160) if grid is None else grid, **surveys}
+        tables = {
+            "grid": spectra(80, kind="grid", start=4950.0, pixels=160) if grid is None else grid,
+            **surveys,
+        }
         paths = {name: str(write_shard(table, tmp_path / f"{name}.h5")) for name, table in tables.items()}
         matches = tmp_path / "pairs.csv"
         rows = (f"{first},{first},{second}" for first, second in pairs)
@@ -101,7 +104,9 @@ class TestSplit:
     def test_order_of_stars_does_not_matter(self, load):
         table = spectra(60)
         turned = table.take(np.arange(60)[::-1])
-        assert sides(load({"miles": table}).surveys["miles"]) == sides(load({"miles": turned}).surveys["miles"])
+        assert sides(load({"miles": table}).surveys["miles"]) == sides(
+            load({"miles": turned}).surveys["miles"]
+        )
 
     def test_shares_are_as_asked_and_rows_add_up(self, load):
         survey = load({"miles": spectra(1000)}, train=0.5, validation=0.2).surveys["miles"]
@@ -158,7 +163,9 @@ class TestSelection:
 class TestRefusals:
     def test_a_grid_is_no_survey_and_a_survey_no_grid(self, load):
         grid = spectra(20, kind="grid")
-        with pytest.raises(DataError, match=r"miles\.h5: kind: is a grid, not a survey; give a survey's shard"):
+        with pytest.raises(
+            DataError, match=r"miles\.h5: kind: is a grid, not a survey; give a survey's shard"
+        ):
             load({"miles": grid})
         with pytest.raises(DataError, match=r"grid\.h5: kind: is a survey, not a grid"):
             load({"miles": spectra(20)}, grid=spectra(20))
@@ -170,6 +177,13 @@ class TestRefusals:
     def test_too_few_stars_are_named_with_the_remedy(self, load):
         with pytest.raises(DataError, match="only 5 stars of miles.*data.good_pixels"):
             load({"miles": spectra(5)})
+
+    def test_a_part_without_stars_is_named_before_anything_trains(self, load):
+        with pytest.raises(DataError, match="20 stars of miles are split into 20 for training and 0 to test"):
+            load({"miles": spectra(20)}, train=0.999, validation=0.0)
+        with pytest.raises(DataError, match="split into 0 for training and .* data.train"):
+            load({"miles": spectra(20)}, train=0.001)
+        assert not len(load({"miles": spectra(20)}, validation=0.0).surveys["miles"].rows("validation"))
 
     def test_no_pixel_in_the_range(self, load):
         with pytest.raises(DataError, match="no pixel between 8000.*cover 5000"):

@@ -128,7 +128,8 @@ class CriticStage(StageBase):
         """Keep each survey's correction only if validation stars do not object."""
         metrics: dict[str, float] = {}
         for name in self.state.bridge.surveys:
-            seen = self.state.observe(name, "validation")
+            known = len(self.state.domains.surveys[name].rows("validation")) > 0
+            seen = self.state.observe(name, "validation") if known else None
             gap, change = self.state.bridge.survey(name).gap, self.change[name]
             untouched = gap.mean.clone(), gap.scatter.clone()
             before = self._surprise(seen)
@@ -148,9 +149,9 @@ class CriticStage(StageBase):
             }
         return metrics
 
-    def _surprise(self, seen: Observation) -> float:
+    def _surprise(self, seen: Observation | None) -> float:
         """Median over stars of (χ² − Σ ln weight) / 2 per pixel: −ln likelihood, noise included."""
-        if len(seen) == 0:
+        if seen is None:
             return 0.0
         fit = fit_labels(self.state.bridge, seen, Options(steps=5, refresh=1))
         weight = (fit.ivar * fit.continuum.square()).log().where(fit.ivar > 0, 0.0).sum(1)
