@@ -27,7 +27,7 @@ SMALL = (
     "labels.iterations=1",
     "morph.steps=4",
     "gap.iterations=1",
-    "critic.steps=2",
+    "critic.steps=4",
     "evaluation.examples=1",
     "evaluation.lines=3",
 )

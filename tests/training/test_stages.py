@@ -104,7 +104,7 @@ class TestKilled:
 
 
 def history(folder):
-    """(stage, metric) → steps that the store has, and the status of every run."""
+    """(stage, metric) → steps and values that the store has, and the status of every run."""
     runs = json.loads((folder / "run.json").read_text())
     client = open_store(folder / "mlflow")
     steps, states = {}, {"": client.get_run(runs["run"]).info.status}
@@ -112,7 +112,8 @@ def history(folder):
         found = client.get_run(run)
         states[stage] = found.info.status
         for key in found.data.metrics:
-            steps[stage, key] = sorted(metric.step for metric in client.get_metric_history(run, key))
+            values = client.get_metric_history(run, key)
+            steps[stage, key] = sorted((metric.step, metric.value) for metric in values)
     return steps, states
 
 
@@ -121,7 +122,7 @@ def assert_logged_once(folder, trained):
     steps, states = history(folder)
     expected = {key: value for key, value in history(trained.folder)[0].items() if key[0] != "evaluation"}
     assert steps == expected
-    assert all(len(set(found)) == len(found) for found in steps.values())
+    assert all(len({step for step, _ in found}) == len(found) for found in steps.values())
     assert set(states.values()) == {"FINISHED"}
     assert states.keys() == {"", *(stage.name for stage in STAGES)}
 
