@@ -6,6 +6,8 @@ from pathlib import Path
 from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.matches import read_matches
 
+SAME_STARS = "same_stars.csv"
+
 EMBEDDED = {
     "optical_grid": "optical_grid.h5",
     "miles": "miles.h5",
@@ -13,19 +15,22 @@ EMBEDDED = {
 }
 """Shards by name; what they are, their licence and citation stand in ``synth2obs/data/README.md``."""
 
+TABLES = {"same_stars": SAME_STARS}
+"""What comes with them."""
+
 PREFIX = "embedded:"
-SAME_STARS = "same_stars.csv"
 
 
 def embedded_path(name: str) -> Path:
-    """The file of an embedded shard.
+    """The file of an embedded shard or table.
 
     Raises:
         DataError: For an unknown name, or an installation without its data.
     """
-    if name not in EMBEDDED:
-        raise DataError(f"no embedded data named {name!r}", remedy=f"there are {', '.join(sorted(EMBEDDED))}")
-    return _installed(EMBEDDED[name])
+    files = EMBEDDED | TABLES
+    if name not in files:
+        raise DataError(f"no embedded data named {name!r}", remedy=f"there are {', '.join(sorted(files))}")
+    return _installed(files[name])
 
 
 def resolve(path_or_name: str | Path) -> Path:

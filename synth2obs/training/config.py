@@ -17,7 +17,8 @@ class DataConfig(Section):
         default={"miles": "embedded:miles", "stelib": "embedded:stelib"}, description="shard of each survey"
     )
     same_stars: str = Field(
-        default="embedded:same_stars", description="CSV of ids of one star in several surveys; empty for none"
+        default="",
+        description="CSV of ids of one star in several surveys (a column a survey), or embedded:same_stars",
     )
     start: float = Field(default=4200.0, gt=0, description="first wavelength in vacuum Å")
     stop: float = Field(default=7350.0, gt=0, description="last wavelength in vacuum Å")

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.embedded import resolve, same_stars
+from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard import read_shard
-from synth2obs.io.surveys.matches import read_matches
+from synth2obs.io.surveys.matches import read_twins
 from synth2obs.training.config import DataConfig
 
 FIRST = ("teff", "logg", "fe_h", "vmic")
@@ -82,9 +82,7 @@ def _twins(config: DataConfig) -> dict[str, dict[str, str]]:
     """For every survey, id → common name of stars that others have too."""
     if not config.same_stars:
         return {}
-    embedded = config.same_stars == "embedded:same_stars"
-    pairs = same_stars() if embedded else read_matches(resolve(config.same_stars))
-    return {"stelib": {other: own for own, other in pairs.items()}}
+    return read_twins(resolve(config.same_stars), config.surveys)
 
 
 def _grid(config: DataConfig, seed: int) -> Grid:

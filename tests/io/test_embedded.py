@@ -88,7 +88,7 @@ def test_h_alpha_is_at_its_vacuum_wavelength(name, limit, tables):
 def test_resolve():
     assert resolve("embedded:miles") == embedded_path("miles")
     assert resolve("a/b.h5") == Path("a/b.h5")
-    with pytest.raises(DataError, match="miles, optical_grid, stelib"):
+    with pytest.raises(DataError, match="miles, optical_grid, same_stars, stelib"):
         resolve("embedded:hubble")
 
 

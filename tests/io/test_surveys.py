@@ -9,7 +9,7 @@ from synth2obs.io.check import check_shard
 from synth2obs.io.ingest import ingest
 from synth2obs.io.shard import read_shard
 from synth2obs.io.surveys import READERS, read_survey
-from synth2obs.io.surveys.matches import read_matches
+from synth2obs.io.surveys.matches import read_matches, read_twins
 from synth2obs.io.surveys.miles import read_miles
 from synth2obs.io.surveys.stelib import read_stelib
 
@@ -226,3 +226,39 @@ class TestMatches:
         path.write_text(rows)
         with pytest.raises(DataError, match=r"a\.txt"):
             read_matches(path)
+
+
+class TestTwins:
+    def write(self, tmp_path, text):
+        path = tmp_path / "twins.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def test_any_surveys_share_the_first_ones_id(self, tmp_path):
+        path = self.write(tmp_path, "star,a,c,b\ns1,a1,c1,b1\ns2,,c2,b2\ns3,a3,,\n")
+        twins = read_twins(path, ["b", "a", "c"])
+        assert twins == {
+            "a": {"a1": "a1", "a3": "a3"},
+            "c": {"c1": "a1", "c2": "c2"},
+            "b": {"b1": "a1", "b2": "c2"},
+        }
+
+    def test_columns_of_other_surveys_are_ignored(self, tmp_path):
+        path = self.write(tmp_path, "star,a,b,c\ns1,a1,b1,c1\n")
+        assert read_twins(path, ["b", "c"]) == {"b": {"b1": "b1"}, "c": {"c1": "b1"}}
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("star,c\ns1,c1\n", "none of a, b"),
+            ("a,b\nx,y\nx,z\n", "x occurs twice in a"),
+            ("", "none of a, b"),
+        ],
+    )
+    def test_a_bad_table_is_refused(self, tmp_path, text, words):
+        with pytest.raises(DataError, match=words):
+            read_twins(self.write(tmp_path, text), ["a", "b"])
+
+    def test_a_missing_table_is_named(self, tmp_path):
+        with pytest.raises(DataError, match="nowhere.csv"):
+            read_twins(tmp_path / "nowhere.csv", ["a", "b"])

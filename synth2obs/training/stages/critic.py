@@ -125,7 +125,7 @@ class CriticStage(StageBase):
 
     @torch.no_grad()
     def finish(self) -> dict[str, float]:
-        """Keep each survey's correction only if validation stars do not object."""
+        """Keep each survey's correction only if there are validation stars and they do not object."""
         metrics: dict[str, float] = {}
         for name in self.state.bridge.surveys:
             known = len(self.state.domains.surveys[name].rows("validation")) > 0
@@ -136,7 +136,7 @@ class CriticStage(StageBase):
             gap.mean.add_(change[:-1])
             gap.scatter.mul_((2.0 * change[-1]).exp())
             after = self._surprise(seen)
-            kept = after <= before + TOLERANCE
+            kept = known and after <= before + TOLERANCE
             if not kept:
                 gap.mean.copy_(untouched[0])
                 gap.scatter.copy_(untouched[1])
