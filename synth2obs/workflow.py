@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from synth2obs.analysis.evaluate import Sample, evaluate
 from synth2obs.analysis.placebo import placebo
@@ -22,7 +21,7 @@ from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, Survey
 from synth2obs.training.run import Outcome, train
 from synth2obs.training.stages.gap import rounds
-from synth2obs.training.stages.theory import grid_latents, pca_residual
+from synth2obs.training.stages.theory import grid_latents, held_out_errors
 from synth2obs.training.state import State
 
 Say = Callable[[str], None]
@@ -88,7 +87,7 @@ def measure(outcome: Outcome, say: Say) -> tuple[dict[str, Any], dict[str, dict[
         iterations=config.gap.iterations,
         seed=config.seed,
     )
-    metrics["decoder"] = _decoder(outcome)
+    metrics["decoder"] = held_out_errors(state, grid_latents(state))
     return metrics, arrays
 
 
@@ -126,26 +125,6 @@ def _pairs(domains: Domains, first: str, second: str) -> Pairs | None:
         return None
     left, right = np.array(common).T
     return Pairs(first, one.spectra.take(left), second, two.spectra.take(right))
-
-
-def _decoder(outcome: Outcome) -> dict[str, float]:
-    """Errors of decoder and emulator on grid spectra that took no part in training."""
-    state = outcome.state
-    flux, held = state.flux, ~state.kept
-    with torch.no_grad():
-        decoded = state.bridge.decoder(grid_latents(state)[held]) - flux[held]
-        emulated = state.bridge.decoder(state.bridge.emulator(state.x[held]).float()) - flux[held]
-        pca = pca_residual(flux[state.kept], flux[held], state.bridge.decoder.latent)
-    return {
-        "rms": _rms(decoded),
-        "median": float(decoded.abs().median()),
-        "emulator_rms": _rms(emulated),
-        "pca_rms": _rms(pca),
-    }
-
-
-def _rms(values: torch.Tensor) -> float:
-    return float(values.square().mean().sqrt())
 
 
 def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:

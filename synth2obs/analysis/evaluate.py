@@ -29,7 +29,6 @@ from synth2obs.models.restframe import to_rest
 Arrays = dict[str, NDArray[Any]]
 Report = Callable[[str], None]
 
-METHODS = ("theory", "constant_residual", "linear_residual", "marginal_alignment", "morph")
 CLIPPED = 0.3
 """Anchored residuals beyond this (in units of the continuum) are masked in the rms by wavelength: cosmic rays."""
 
@@ -85,7 +84,7 @@ def evaluate(
         report(f"{name}: {method.replace('_', ' ')}")
         start = None if method in ("theory", "morph") else trials["theory"].free
         trials[method] = trial(trial_bridge, seen, known, method, start)
-    latent = encode(bridge, seen, Options(steps=3, refresh=2))
+    latent = encode(bridge, seen)
     trained = len(sample.train.seen)
     metrics = metrics_of(bridge, name, seen, known, trials, lines=sample.lines, trained=trained)
     arrays = arrays_of(bridge, name, sample.test, seen, known, trials, latent, examples=sample.examples)
@@ -129,7 +128,7 @@ def metrics_of(
         "n_train": trained,
         "n_anchored": int(known.usable.sum()),
         "anchored_rms": {key: _median(rms(trial.held)) for key, trial in trials.items()},
-        "anchored_chi2": {key: _median(_per_pixel(trial.held)) for key, trial in trials.items()},
+        "anchored_chi2": {key: _median(trial.held.chi2_per_pixel) for key, trial in trials.items()},
         "free_rms": {key: _median(rms(trial.free)) for key, trial in trials.items()},
         "label_recovery": {
             key: recovery(fitted_labels(bridge, trial.free), known) for key, trial in trials.items()
@@ -143,7 +142,7 @@ def metrics_of(
         },
         "noise": {
             "scatter_median": float(model.gap.scatter.sqrt().median()),
-            "chi2_per_pixel": _median(_per_pixel(free)),
+            "chi2_per_pixel": _median(free.chi2_per_pixel),
             "correlation_pixels": float(model.correlation),
         },
         "morph": {
@@ -193,8 +192,8 @@ def arrays_of(
         "labels_morph": fitted_labels(bridge, morph),
         "labels_morph_error": label_errors(bridge, morph),
         "scatter": bridge.survey(survey).gap.scatter.sqrt().numpy(),
-        "chi2_theory_star": _spread(_per_pixel(trials["theory"].held), known),
-        "chi2_morph_star": _spread(_per_pixel(trials["morph"].held), known),
+        "chi2_theory_star": _spread(trials["theory"].held.chi2_per_pixel, known),
+        "chi2_morph_star": _spread(trials["morph"].held.chi2_per_pixel, known),
     }
 
 
@@ -241,10 +240,6 @@ def _latents(bridge: Bridge, fit: Fit) -> Arrays:
 
 def _rows(fit: Fit, rows: Tensor) -> Fit:
     return Fit(**{key: value[rows] for key, value in vars(fit).items()})
-
-
-def _per_pixel(fit: Fit) -> Tensor:
-    return fit.chi2 / fit.pixels.clamp(min=1)
 
 
 def _median(values: Tensor) -> float:

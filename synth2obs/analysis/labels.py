@@ -61,7 +61,7 @@ class Labels:
 @torch.no_grad()
 def latents_of(bridge: Bridge, spectra: Spectra, survey: str) -> Latents:
     """Encode spectra of a survey: latent, covariance and velocity, from the origin."""
-    fit = encode(bridge, observe(bridge, survey, spectra), Options(steps=3, refresh=2))
+    fit = encode(bridge, observe(bridge, survey, spectra))
     return Latents(
         spectra.id,
         fit.theta.numpy(),

@@ -13,8 +13,7 @@ from synth2obs.analysis.labels import OUTSIDE, quality
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Options, encode, observe
-from synth2obs.models.solve import Coefficients
+from synth2obs.models.inference import encode, observe
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def morph_spectra(
         ModelError: For an unknown survey.
     """
     bridge.survey(survey)
-    fit = encode(bridge, observe(bridge, source, spectra), Options(steps=3, refresh=2))
+    fit = encode(bridge, observe(bridge, source, spectra))
     latent = bridge.survey(source).morph.inverse(fit.theta)[0]
     velocity = fit.rv if rv is None else _velocity(rv, len(spectra))
     return _morphed(bridge, survey, latent, velocity, quality(fit), ((),) * len(spectra))
@@ -138,7 +137,8 @@ def _morphed(
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
     flux = bridge.observe(model.coefficients(bridge.decoder, moved).value, survey, rv)
-    theory = bridge.observe(_theory(bridge, survey, latent).value, survey, rv)
+    plain = model.without_gap(model.coefficients(bridge.decoder, latent))
+    theory = bridge.observe(plain.value, survey, rv)
     variance = model.gap.variance(model.features(moved).float())
     error = bridge.instrument(survey)(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(
@@ -152,11 +152,3 @@ def _morphed(
         flags=flags,
         outside=names,
     )
-
-
-def _theory(bridge: Bridge, survey: str, latent: Tensor) -> Coefficients:
-    model = bridge.survey(survey)
-    found = model.coefficients(bridge.decoder, latent)
-    value = found.value.clone()
-    value[:, -model.config.features :] = 0.0
-    return Coefficients(value, found.jacobian)

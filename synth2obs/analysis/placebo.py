@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synth2obs.analysis.recovery import STELLAR, fitted_labels
+from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
@@ -15,6 +15,7 @@ from synth2obs.models.align import alignment, precision_of
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.flow import FlowConfig, Morph
 from synth2obs.models.inference import Options, encode, fit_labels, observe
+from synth2obs.models.label_prior import STELLAR
 from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
 
 MEDIAN_ERROR = 1.2533
@@ -126,7 +127,7 @@ def _morph_shift(
 ) -> tuple[float, float]:
     """Rms shift per latent dimension of a morph learned here, and its error from two halves of the stars."""
     source = bridge.emulator(x)
-    fit = encode(bridge, seen, Options(steps=3, refresh=2))
+    fit = encode(bridge, seen)
     precision = precision_of(fit.covariance)
     half = torch.arange(len(x)) % 2 == 0
     shifts = []

@@ -12,8 +12,7 @@ from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.inference import Fit, Observation, Options, fit_labels
-
-STELLAR = ("teff", "logg", "fe_h")
+from synth2obs.models.label_prior import STELLAR
 
 
 @dataclass(frozen=True)

@@ -80,5 +80,5 @@ def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[
         method: trial(bridge, seen, known, method, None) for method in ("theory", "morph")
     }
     metrics = metrics_of(bridge, survey, seen, known, trials, lines=15, trained=None)
-    latent = encode(bridge, seen, Options(steps=3, refresh=2))
+    latent = encode(bridge, seen)
     return metrics, arrays_of(bridge, survey, spectra, seen, known, trials, latent, examples=4)

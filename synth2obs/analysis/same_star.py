@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth2obs.analysis.recovery import STELLAR, fitted_labels
+from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.inference import Options, encode, evaluate_at, fit_labels, observe
+from synth2obs.models.label_prior import STELLAR
 from synth2obs.models.refine import rms
 
 
@@ -40,7 +41,7 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     source, target = bridge.survey(pairs.first), bridge.survey(pairs.second)
     one = observe(bridge, pairs.first, pairs.first_spectra)
     two = observe(bridge, pairs.second, pairs.second_spectra)
-    latent = encode(bridge, one, Options(steps=3, refresh=2))
+    latent = encode(bridge, one)
     carried = target.morph(source.morph.inverse(latent.theta)[0])[0]
     fit = evaluate_at(bridge, two, carried)
     good = fit.ivar > 0
@@ -56,7 +57,7 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
         "n": len(one),
         "rms": float(rms(fit).median()),
         "noise_rms": float((own + brought).sqrt().median()),
-        "chi2": float((fit.chi2 / fit.pixels.clamp(min=1)).median()),
+        "chi2": float(fit.chi2_per_pixel.median()),
         "label_difference": _difference(labels[1] - labels[0]),
     }
 

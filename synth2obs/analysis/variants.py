@@ -11,6 +11,7 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.flow import MarginalAlignment, Morph
 from synth2obs.models.gap import Gap
 from synth2obs.models.inference import Observation, Options, fit_labels
+from synth2obs.models.label_prior import STELLAR
 from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
 from synth2obs.models.survey import SurveyModel
 
@@ -83,5 +84,5 @@ def _marginal(bridge: Bridge, weighted: SurveyModel) -> SurveyModel:
 @torch.no_grad()
 def stellar_table(bridge: Bridge, x: Tensor) -> Tensor:
     """Teff, log g, [Fe/H] in their units, shape (N, 3), of scaled labels."""
-    columns = [bridge.labels.index(name) for name in ("teff", "logg", "fe_h")]
+    columns = [bridge.labels.index(name) for name in STELLAR]
     return bridge.scale.inverse(x)[:, columns]

@@ -109,8 +109,8 @@ class Bridge(nn.Module):
         """
         model, latent, by_x = self.survey(survey), self.emulator(x), self.emulator.jacobian(x)
         if not morphed:
-            plain = model.coefficients(self.decoder, latent)
-            return Coefficients(*_without_gap(plain.value, plain.jacobian @ by_x, model.config.features))
+            plain = model.without_gap(model.coefficients(self.decoder, latent))
+            return Coefficients(plain.value, plain.jacobian @ by_x)
         moved = model.coefficients(self.decoder, model.morph(latent)[0])
         return Coefficients(moved.value, moved.jacobian @ (model.morph_jacobian(latent) @ by_x))
 
@@ -272,10 +272,3 @@ class Bridge(nn.Module):
     def card_json(self) -> str:
         """The card as text."""
         return json.dumps(self.card, indent=1, sort_keys=True)
-
-
-def _without_gap(value: Tensor, jacobian: Tensor, features: int) -> tuple[Tensor, Tensor]:
-    value, jacobian = value.clone(), jacobian.clone()
-    value[:, -features:] = 0.0
-    jacobian[:, -features:] = 0.0
-    return value, jacobian

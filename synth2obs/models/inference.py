@@ -12,6 +12,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder import Decoder
+from synth2obs.models.label_prior import STELLAR
 from synth2obs.models.solve import Coefficients, Prior, Problem, Solution, evaluate, origin_prior, solve
 from synth2obs.models.survey import SurveyModel
 from synth2obs.physics.continuum import chebyshev_basis
@@ -161,6 +162,11 @@ class Fit:
     residual: Tensor
     coefficients: Tensor
 
+    @property
+    def chi2_per_pixel(self) -> Tensor:
+        """χ² over the number of good pixels, shape (N,)."""
+        return self.chi2 / self.pixels.clamp(min=1)
+
     def better(self, other: "Fit") -> "Fit":
         """Star by star, the one with the lower objective."""
         first = self.objective <= other.objective
@@ -267,7 +273,7 @@ def fit_labels(
 def _start(bridge: Bridge, count: int, stellar: tuple[float, float, float]) -> Tensor:
     space = bridge.labels
     table = space.default.copy()
-    for name, value in zip(("teff", "logg", "fe_h"), stellar, strict=True):
+    for name, value in zip(STELLAR, stellar, strict=True):
         column = space.index(name)
         table[column] = np.clip(value, space.lower[column], space.upper[column])
     return bridge.scale(torch.as_tensor(table)).expand(count, -1).clone()

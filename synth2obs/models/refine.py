@@ -95,5 +95,5 @@ def refine_gap(
 
 def typical(fit: Fit, limit: float) -> Tensor:
     """Stars whose χ² per pixel is below a multiple of the median: binaries and errors must not shape a gap."""
-    chi2 = fit.chi2 / fit.pixels.clamp(min=1)
+    chi2 = fit.chi2_per_pixel
     return (chi2 < limit * chi2.nanmedian()) & torch.isfinite(chi2)

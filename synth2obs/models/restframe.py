@@ -29,9 +29,10 @@ def to_rest(
     noise = (seen.ivar * fit.continuum.square() * (fit.ivar > 0)).numpy()
     carried = (fit.residual if values is None else values).numpy()
     if not len(seen):
-        return torch.zeros(2, 0, len(grid)).unbind()  # type: ignore[return-value]
+        return torch.zeros(0, len(grid)), torch.zeros(0, len(grid))
     rows = [_onto(grid, x, value, ivar) for x, value, ivar in zip(rest, carried, noise, strict=True)]
-    return tuple(torch.from_numpy(np.stack(column)).float() for column in zip(*rows, strict=True))  # type: ignore[return-value]
+    found, weight = (torch.from_numpy(np.stack(column)).float() for column in zip(*rows, strict=True))
+    return found, weight
 
 
 def _onto(

@@ -115,6 +115,13 @@ class SurveyModel(nn.Module):
         )
         return Coefficients(value, jacobian)
 
+    def without_gap(self, found: Coefficients) -> Coefficients:
+        """The same coefficients with those of the gap at zero."""
+        value, jacobian = found.value.clone(), found.jacobian.clone()
+        value[:, -self.config.features :] = 0.0
+        jacobian[:, -self.config.features :] = 0.0
+        return Coefficients(value, jacobian)
+
     def _labels(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised (5040 K / Teff, log g, [Fe/H]) read linearly from u, bent at ±BEND; and ∂/∂u."""
         bent = BEND * torch.tanh(u @ self.readout.T / BEND)

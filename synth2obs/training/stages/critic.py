@@ -25,9 +25,8 @@ class CriticStage(StageBase):
 
     Real: residuals of stars. Fake: the model's own, i.e. a correction of the gap at the labels of the survey's own
     stars, plus correlated intrinsic scatter (its size corrected too) and fresh noise under a real star's mask and
-    ivar. Labels, velocities
-    and the morph are held: the critic may shape the gap, never what a label means. The correction is refused if it
-    lowers the likelihood of the validation stars.
+    ivar. Labels, velocities and the morph are held: the critic may shape the gap, never what a label means. The
+    correction is refused if it lowers the likelihood of the validation stars.
     """
 
     name = "critic"

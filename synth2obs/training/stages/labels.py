@@ -32,7 +32,7 @@ class LabelsStage(StageBase):
 
 def remember(state: State, name: str, fit: Fit) -> dict[str, float]:
     """Keep a survey's labels and velocities; metrics of the fit."""
-    chi2 = fit.chi2 / fit.pixels.clamp(min=1)
+    chi2 = fit.chi2_per_pixel
     state.stars[name] = Stars(fit.theta, fit.rv, chi2)
     return {
         f"{name}/free_rms": rms(fit).median().item(),

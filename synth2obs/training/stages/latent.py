@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from synth2obs.models.inference import Observation, Options, encode
+from synth2obs.models.inference import Observation, encode
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.theory import encode_reduced, grid_latents, latent_weight
 from synth2obs.training.state import State
@@ -80,7 +80,7 @@ class LatentStage(StageBase):
         return metrics
 
     def _profile(self, name: str) -> tuple[float, float]:
-        """Width with the lowest χ² over a few stars, and the scatter of the stars' own minima."""
+        """Width with the lowest χ² over a few stars, and its error."""
         seen = _few(self.state.seen[name], self.config.width_stars, self.generator(-1))
         model = self.state.bridge.survey(name)
         model.gap.scatter.fill_(FLOOR**2)
@@ -90,7 +90,7 @@ class LatentStage(StageBase):
             for width in widths:
                 if width not in curves:
                     model.width_scale.fill_(width)
-                    curves[width] = encode(self.state.bridge, seen, Options(steps=3, refresh=2)).chi2
+                    curves[width] = encode(self.state.bridge, seen).chi2
             further = _beyond(widths, [float(curves[width].median()) for width in widths])
             if further is None:
                 break
@@ -116,7 +116,7 @@ def _few(seen: Observation, count: int, random: torch.Generator) -> Observation:
 
 
 def _lowest(widths: Tensor, chi2: Tensor) -> tuple[float, float]:
-    """Minimum of a parabola through the mean of normalised χ² curves, and its error from halves of the stars."""
+    """Minimum of a parabola through the median of normalised χ² curves, and its delete-an-eighth jackknife error."""
     curves = chi2 / chi2.amin(1, keepdim=True)
     order = torch.arange(len(curves)) % 8
     best = [_vertex(widths, curves[order != part].median(0).values) for part in range(8)]

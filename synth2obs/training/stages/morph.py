@@ -7,7 +7,7 @@ from torch import Tensor
 
 from synth2obs.models.align import alignment, precision_of
 from synth2obs.models.flow import Density
-from synth2obs.models.inference import Options, encode
+from synth2obs.models.inference import encode
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.theory import grid_latents
 from synth2obs.training.state import State
@@ -86,7 +86,7 @@ class MorphStage(StageBase):
         self.latents = {"grid": (latents, torch.zeros(0, dtype=torch.float64))}
         _start_density(bridge.density, latents)
         for name in bridge.surveys:
-            fit = encode(bridge, self.state.seen[name], Options(steps=3, refresh=2))
+            fit = encode(bridge, self.state.seen[name])
             self.latents[name] = (fit.theta, precision_of(fit.covariance))
             _start_density(bridge.survey(name).density, fit.theta)
 

@@ -67,16 +67,10 @@ class TheoryStage(StageBase):
         bridge.emulator.fit(x[kept], latents[kept].double(), weight)
         for name in bridge.surveys:
             bridge.survey(name).readout.copy_(_readout(latents[kept].double(), x[kept][:, :3]))
-        held = ~kept
-        flux = self.state.flux
-        decoded = bridge.decoder(latents[held]) - flux[held]
-        emulated = bridge.decoder(bridge.emulator(x[held]).float()) - flux[held]
-        crossed = bridge.decoder(predicted.float()) - flux[kept]
+        crossed = bridge.decoder(predicted.float()) - self.state.flux[kept]
+        errors = held_out_errors(self.state, latents)
         return {
-            "decoder/rms": _rms(decoded),
-            "decoder/median": decoded.abs().median().item(),
-            "decoder/pca_rms": _rms(pca_residual(flux[kept], flux[held], bridge.decoder.latent)),
-            "decoder/emulator_rms": _rms(emulated),
+            **{f"decoder/{name}": value for name, value in errors.items()},
             "decoder/emulator_cross_validated_rms": _rms(crossed),
         }
 
@@ -143,6 +137,25 @@ def _readout(latents: Tensor, stellar: Tensor) -> Tensor:
     """Linear map from latent to scaled (Teff, log g, [Fe/H]), shape (3, D)."""
     normal = latents.T @ latents + 1e-2 * torch.eye(latents.shape[1], dtype=torch.float64)
     return torch.cholesky_solve(latents.T @ stellar, torch.linalg.cholesky(normal)).T
+
+
+@torch.no_grad()
+def held_out_errors(state: State, latents: Tensor) -> dict[str, float]:
+    """Errors of decoder and emulator on grid spectra that took no part, with principal components beside them.
+
+    Args:
+        state: Training.
+        latents: Of all grid spectra, from `grid_latents`.
+    """
+    bridge, flux, held = state.bridge, state.flux, ~state.kept
+    decoded = bridge.decoder(latents[held]) - flux[held]
+    emulated = bridge.decoder(bridge.emulator(state.x[held]).float()) - flux[held]
+    return {
+        "rms": _rms(decoded),
+        "median": decoded.abs().median().item(),
+        "emulator_rms": _rms(emulated),
+        "pca_rms": _rms(pca_residual(flux[state.kept], flux[held], bridge.decoder.latent)),
+    }
 
 
 def pca_residual(train: Tensor, test: Tensor, count: int) -> Tensor:
