@@ -1,5 +1,7 @@
 """Wavelength grids: vacuum, in Å or in ln(λ/Å)."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,9 @@ from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 
 Array = NDArray[np.float64]
+
+_HOLE = 1.5  # of the median spacing
+_ROUNDING = 1e-6  # of a sample: what float64 logarithms of one wavelength may differ by
 
 
 def log_grid(start: float, stop: float, step: float) -> Array:
@@ -29,21 +34,84 @@ def log_grid(start: float, stop: float, step: float) -> Array:
     return start * np.exp(step * np.arange(count))
 
 
-def log_step(wavelength: Array) -> float:
-    """The spacing in ln λ of a uniform grid (Å, shape (L,)).
+def bands(wavelength: Array) -> list[slice]:
+    """The stretches of a grid between its holes.
+
+    A hole is a spacing in ln λ of more than 1.5 times the median spacing.
+
+    Args:
+        wavelength: Å, increasing, shape (L,).
+
+    Returns:
+        One slice into ``wavelength`` per stretch, in order; together they cover it.
 
     Raises:
-        DataError: If the spacing varies by more than 1e-6 of itself.
+        DataError: If there are fewer than two wavelengths, or they do not increase.
     """
     steps = np.diff(np.log(wavelength))
-    step = float(steps.mean())
-    if not np.all(np.abs(steps - step) < 1e-6 * step):
+    if not (steps.size and np.all(steps > 0)):
         raise DataError(
-            f"wavelengths are not uniform in ln λ (steps {steps.min():.3e} to {steps.max():.3e})",
+            f"{len(wavelength)} wavelengths in Å must be at least two and increase",
             field="wavelength",
-            remedy="resample the grid with core.wavelengths.log_grid",
+            remedy="sort the grid and drop repeated samples",
+        )
+    starts = np.nonzero(steps > _HOLE * np.median(steps))[0] + 1
+    limits = [0, *starts.tolist(), len(wavelength)]
+    return [slice(first, last) for first, last in pairwise(limits)]
+
+
+def log_step(wavelength: Array) -> float:
+    """The spacing in ln λ that all bands of a grid share (Å, shape (L,)).
+
+    Raises:
+        DataError: If the spacing inside the bands varies by more than 1e-6 of itself, or a band has a single sample.
+    """
+    inside = [np.diff(np.log(wavelength[band])) for band in bands(wavelength)]
+    steps = np.concatenate(inside)
+    step = float(steps.mean())
+    if not (all(len(part) for part in inside) and np.all(np.abs(steps - step) < 1e-6 * step)):
+        found = f"steps {steps.min():.3e} to {steps.max():.3e} in {len(inside)} bands"
+        raise DataError(
+            f"wavelengths are not uniform in ln λ ({found})",
+            field="wavelength",
+            remedy="resample every band with core.wavelengths.log_grid at one step",
         )
     return step
+
+
+def band_positions(query: Array, wavelength: Array) -> Array:
+    """Where wavelengths lie on a grid, in samples; holes count for nothing.
+
+    Args:
+        query: Wavelengths in Å, shape (Q,), each inside a band of the grid.
+        wavelength: The grid in Å, shape (L,), uniform in ln λ inside its bands.
+
+    Returns:
+        Fractional indices into ``wavelength``, shape (Q,), linear in ln λ inside a band.
+
+    Raises:
+        DataError: If a wavelength is NaN, or lies outside the grid or in one of its holes.
+    """
+    step = log_step(wavelength)
+    positions = np.full(np.shape(query), np.nan)
+    for band in bands(wavelength):
+        last = band.stop - 1
+        steps_in = np.log(query / wavelength[band.start]) / step
+        inside = (steps_in >= -_ROUNDING) & (steps_in <= last - band.start + _ROUNDING)
+        positions = np.where(inside, np.clip(band.start + steps_in, band.start, last), positions)
+    _refuse_outside(query, positions, wavelength)
+    return positions
+
+
+def _refuse_outside(query: Array, positions: Array, wavelength: Array) -> None:
+    outside = query[np.isnan(positions)]
+    if len(outside):
+        covered = ", ".join(f"{wavelength[b][0]:.2f}-{wavelength[b][-1]:.2f}" for b in bands(wavelength))
+        raise DataError(
+            f"{len(outside)} wavelengths lie outside the bands {covered} Å, the first at {outside[0]:.2f} Å",
+            field="wavelength",
+            remedy="ask for wavelengths inside the bands",
+        )
 
 
 def pixel_edges(wavelength: Array, segment: NDArray[np.integer]) -> tuple[Array, Array]:

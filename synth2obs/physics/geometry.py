@@ -1,19 +1,33 @@
 """Where a survey's pixels lie on the rest grid, and how wide they and their line spread are."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.wavelengths import log_step, pixel_edges
+from synth2obs.core.wavelengths import bands, log_step, pixel_edges
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
 ROUNDING = 1e-3
 """Relative excess of the grid's σ over the survey's that passes as rounding."""
+
+
+class Table(NamedTuple):
+    """Tabulated responses of pixels to monochromatic light; lengths in samples.
+
+    Args:
+        response: Shape (W, P, J).
+        start: Offset of the first entry from the pixel's centre, shape (1 or N, P).
+        step: Spacing of the entries, shape (1 or N, P).
+    """
+
+    response: Array
+    start: Array
+    step: Array
 
 
 @dataclass(frozen=True)
@@ -23,20 +37,26 @@ class Geometry:
     Args:
         samples: Number L of rest samples.
         step: Their spacing in ln λ.
-        position: Pixel centres (in ln λ) counted from the first sample, shape (1 or N, P).
+        position: Pixel centres (in ln λ) counted from the first sample, holes left out, shape (1 or N, P).
+        band: First and last sample of the band that each pixel lies in or next to, shape (2, 1 or N, P).
         half_width: Half of each pixel, shape (1 or N, P).
         variance: σ² of the survey, samples², shape (W, P).
         rest_variance: σ² of the grid itself at the pixels, samples², shape (1 or N, P).
         group: Row of ``variance`` of each star, or None where the row is the star's or the only one.
+        hermite: Amplitudes of He_1 … He_M, shape (W, P, M), or None.
+        table: Tabulated responses instead of Gaussians, or None.
     """
 
     samples: int
     step: float
     position: Array
+    band: Integers
     half_width: Array
     variance: Array
     rest_variance: Array
     group: Integers | None
+    hermite: Array | None = None
+    table: Table | None = None
 
 
 def positive(name: str, values: ArrayLike) -> Array:
@@ -112,6 +132,56 @@ def _refuse_sharper(native: Array, survey: Array, rest: Array, rest_wavelength: 
     )
 
 
+def _placed(native: Array, rest: Array, step: float) -> tuple[Array, Integers]:
+    """Positions of wavelengths in samples, holes left out, and first and last sample of the nearest band."""
+    x = np.log(native)
+    parts = bands(rest)
+    ends = np.log([[rest[part.start], rest[part.stop - 1]] for part in parts])
+    between = 0.5 * (ends[1:, 0] + ends[:-1, 1])
+    index = np.searchsorted(between, x)
+    first, last = (np.array([getattr(part, end) for part in parts]) for end in ("start", "stop"))
+    position = first[index] + (x - ends[index, 0]) / step
+    return position, np.stack([first[index], last[index] - 1])
+
+
+def _check_profile(name: str, values: ArrayLike | None, sigma: Array) -> Array | None:
+    """Hermite amplitudes or tabulated responses as (W, P, ·), refused unless they fit the widths."""
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    array = array[None] if array.ndim == 2 else array
+    _demand(
+        array.ndim == 3 and array.shape[:2] == sigma.shape,
+        name,
+        f"shape {array.shape}, but lsf_sigma has {sigma.shape}",
+        "give one profile per width",
+    )
+    _demand(bool(np.isfinite(array).all()), name, "holds values that are not finite", "set them to 0")
+    return array
+
+
+def _table(response: Array | None, offset: ArrayLike | None, native: Array, step: float) -> Table | None:
+    """Tabulated responses with offsets (Å) in samples."""
+    if response is None:
+        return None
+    places = np.asarray(offset if offset is not None else [], dtype=np.float64)
+    _demand(
+        places.shape == response.shape[2:] and len(places) > 2,
+        "lsf_offset",
+        f"shape {places.shape} for responses of {response.shape[2]} entries",
+        "give the offset in Å of every entry, at least three",
+    )
+    spacing = np.diff(places)
+    _demand(
+        bool(spacing[0] > 0 and np.allclose(spacing, spacing[0], rtol=1e-6)),
+        "lsf_offset",
+        f"steps of {spacing.min():.4g} to {spacing.max():.4g} Å",
+        "tabulate the response at equal, increasing offsets",
+    )
+    _demand(bool((response.sum(2) > 0).all()), "lsf_kernel", "a response sums to 0 or less", "drop the pixel")
+    return Table(response, places[0] / native / step, spacing[0] / native / step)
+
+
 def geometry(
     rest_wavelength: ArrayLike,
     wavelength: ArrayLike,
@@ -119,6 +189,10 @@ def geometry(
     lsf_sigma: ArrayLike,
     rest_sigma: ArrayLike,
     lsf_group: ArrayLike | None = None,
+    *,
+    lsf_hermite: ArrayLike | None = None,
+    lsf_kernel: ArrayLike | None = None,
+    lsf_offset: ArrayLike | None = None,
 ) -> Geometry:
     """Places a survey's pixels on a rest grid; arguments and errors as for `Instrument`."""
     rest = positive("rest_wavelength", rest_wavelength)
@@ -128,20 +202,27 @@ def geometry(
     group = None if lsf_group is None else np.asarray(lsf_group, dtype=np.int64)
     numbers = np.asarray(segment)
     _check_shapes(native, own_pixels, numbers, sigma, group)
-    if len(sigma) == 1 or (own_pixels and group is not None):
-        sigma = sigma if len(sigma) == 1 else sigma[group]
+    hermite = _check_profile("lsf_hermite", lsf_hermite, sigma)
+    response = _check_profile("lsf_kernel", lsf_kernel, sigma)
+    if group is not None and (len(sigma) == 1 or own_pixels):
+        rows = group if len(sigma) > 1 else slice(None)
+        sigma, hermite, response = (None if a is None else a[rows] for a in (sigma, hermite, response))
         group = None
     step = log_step(rest)
     lower, upper = (np.log(edge) for edge in pixel_edges(native, numbers))
     survey = sigma / native
     own = np.interp(native, rest, np.broadcast_to(np.asarray(rest_sigma, np.float64), rest.shape)) / native
     _refuse_sharper(native, survey, own, rest)
+    position, band = _placed(np.exp(0.5 * (lower + upper)), rest, step)
     return Geometry(
         samples=len(rest),
         step=step,
-        position=((lower + upper) / 2 - np.log(rest[0])) / step,
+        position=position,
+        band=band,
         half_width=(upper - lower) / 2 / step,
         variance=(survey / step) ** 2,
         rest_variance=(own / step) ** 2,
         group=group,
+        hermite=hermite,
+        table=_table(response, lsf_offset, native, step),
     )

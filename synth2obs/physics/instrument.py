@@ -1,4 +1,4 @@
-"""One survey's instrument: Doppler shift, line spread and native pixels as one sparse operator."""
+"""One survey's instrument: Doppler shift, line spread and native pixels as one linear operator."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from synth2obs.physics.doppler import log_doppler
-from synth2obs.physics.geometry import geometry
-from synth2obs.physics.lsf import REACH, SHARPEST_REACH, applied_variance, reach
-from synth2obs.physics.pixels import row_weights, window_length, window_start
+from synth2obs.physics.geometry import Geometry, geometry
+from synth2obs.physics.lsf import Kernel, Response, applied_variance
+from synth2obs.physics.pixels import check_window, row_weights, window_length
+from synth2obs.physics.shared import RESOLVED, SharedPixels, shared_pixels
 
 CHUNK = 2**19
 """Weights (pixels × window) worked on at a time: 15 MB of work space in float32, within the caches."""
+
+KEPT = 8
+"""Operators of one instrument that are kept, for different widths and precisions."""
 
 
 class Placed(NamedTuple):
@@ -23,30 +27,39 @@ class Placed(NamedTuple):
     Args:
         nearest: The rest sample nearest to each pixel's centre.
         remainder: Centre minus that sample.
+        band: First and last sample that the pixel may use, shape (2, ...).
         half_width: Half of the pixel.
-        variance: σ² of the line spread still to be applied.
+        kernel: Line spread still to be applied.
     """
 
     nearest: Tensor
     remainder: Tensor
+    band: Tensor
     half_width: Tensor
-    variance: Tensor
+    kernel: Kernel | Response
 
 
 class Instrument(nn.Module):
     """Doppler, line spread and pixels of one survey: rest-frame flux to native pixels.
 
-    Positions are kept as a nearest rest sample and a remainder, so that single precision loses
-    nothing. The buffers follow from the arguments and are not part of ``state_dict``.
+    Where all stars share their pixels and the line spread is resolved by the rest grid, `forward` shifts each star by
+    a short filter and then applies one banded matrix (`shared.SharedPixels`); otherwise every star gets rows of its own
+    (`weights`). Both are the same operator. Positions are kept as a nearest rest sample and a remainder,
+    so that single precision loses nothing. The buffers follow from the arguments and are not part of ``state_dict``.
 
     Args:
-        rest_wavelength: Vacuum Å, uniform in ln λ, shape (L,).
+        rest_wavelength: Vacuum Å, uniform in ln λ inside bands that may have holes between them, shape (L,).
         wavelength: Native pixel centres in vacuum Å, shape (P,), or (N, P) if each star has its own.
         segment: Detector of each pixel, shape (P,); limits the pixel edges.
         lsf_sigma: The survey's Gaussian σ in Å at its pixels, shape (P,) or (G, P).
         rest_sigma: The grid's own Gaussian σ in Å, shape (L,); 0 for infinite resolution. Taken at the
             pixels' wavelengths, as if the star were at rest.
         lsf_group: Row of ``lsf_sigma`` of each star, shape (N,); needed for G > 1.
+        lsf_hermite: Amplitudes of He_1 … He_M in a Gauss–Hermite line spread φ(t) (1 + Σ h_m He_m(t)) with
+            t = (pixel − light) / σ, shape (P, M) or (G, P, M).
+        lsf_kernel: Tabulated responses of the pixels to monochromatic light instead, pixel extent included, shape
+            (P, J) or (G, P, J); ``lsf_sigma`` is then their rms width.
+        lsf_offset: Offset light − pixel of their entries in Å, equally spaced, shape (J,).
 
     Raises:
         DataError: If the rest grid is not uniform in ln λ, a wavelength or σ is not positive, shapes
@@ -55,10 +68,15 @@ class Instrument(nn.Module):
 
     nearest: Tensor
     remainder: Tensor
+    band: Tensor
     half_width: Tensor
     survey_variance: Tensor
     rest_variance: Tensor
     group: Tensor | None
+    hermite: Tensor | None
+    table: Tensor | None
+    table_start: Tensor | None
+    table_step: Tensor | None
 
     def __init__(
         self,
@@ -68,22 +86,27 @@ class Instrument(nn.Module):
         lsf_sigma: ArrayLike,
         rest_sigma: ArrayLike,
         lsf_group: ArrayLike | None = None,
+        *,
+        lsf_hermite: ArrayLike | None = None,
+        lsf_kernel: ArrayLike | None = None,
+        lsf_offset: ArrayLike | None = None,
     ) -> None:
         super().__init__()
-        g = geometry(rest_wavelength, wavelength, segment, lsf_sigma, rest_sigma, lsf_group)
-        position = torch.from_numpy(g.position)
-        buffers = {
-            "nearest": position.round().long(),
-            "remainder": position - position.round(),
-            "half_width": torch.from_numpy(g.half_width),
-            "survey_variance": torch.from_numpy(g.variance),
-            "rest_variance": torch.from_numpy(g.rest_variance),
-            "group": None if g.group is None else torch.from_numpy(g.group),
-        }
-        for name, buffer in buffers.items():
+        g = geometry(
+            rest_wavelength,
+            wavelength,
+            segment,
+            lsf_sigma,
+            rest_sigma,
+            lsf_group,
+            lsf_hermite=lsf_hermite,
+            lsf_kernel=lsf_kernel,
+            lsf_offset=lsf_offset,
+        )
+        for name, buffer in _buffers(g).items():
             self.register_buffer(name, buffer, persistent=False)
-        self.samples, self.step, self.pixels = g.samples, g.step, position.shape[1]
-        self._bounds = float(g.half_width.max()), float(g.variance.max()), float(g.rest_variance.min())
+        self.samples, self.step, self.pixels = g.samples, g.step, g.position.shape[1]
+        self._kept: dict[tuple[int, float, torch.dtype], SharedPixels] = {}
 
     def _row(self, buffer: Tensor, rows: Tensor | None, batch: int) -> Tensor:
         """The rows of a buffer that belong to the stars of a batch; one row serves all of them."""
@@ -98,6 +121,20 @@ class Instrument(nn.Module):
             )
         return buffer
 
+    def shift(self, rv: Tensor) -> Tensor:
+        """Shift of the spectra in rest samples, shape (B,), float64.
+
+        Raises:
+            ValueError: If a velocity is not finite, or not below c.
+        """
+        shift = log_doppler(rv.double()) / self.step
+        if not bool(torch.isfinite(shift).all()):
+            raise ValueError(
+                f"rv in km/s must be finite and below c, got {float(rv[~torch.isfinite(shift)][0])}; "
+                "start from 0 where it is unknown"
+            )
+        return shift
+
     def place(self, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None) -> Placed:
         """Where the pixels of a batch fall on the rest grid; arguments as for `forward`.
 
@@ -105,30 +142,42 @@ class Instrument(nn.Module):
             ValueError: If ``stars`` is needed and missing, or a velocity is not finite.
         """
         batch = len(rv)
-        rest, half, own = (
-            self._row(buffer, stars, batch)
-            for buffer in (self.remainder, self.half_width, self.rest_variance)
-        )
-        rows = stars
-        if self.group is not None:
-            rows = self._row(self.group, stars, batch)
-        variance = applied_variance(self._row(self.survey_variance, rows, batch), own, width_scale)
-        shift = log_doppler(rv.to(rest.dtype)) / self.step
-        if not bool(torch.isfinite(shift).all()):
-            raise ValueError(
-                f"rv in km/s must be finite and below c, got {float(rv[~torch.isfinite(shift)][0])}; "
-                "start from 0 where it is unknown"
-            )
-        exact = rest - shift[:, None]
+        rest, half = (self._row(buffer, stars, batch) for buffer in (self.remainder, self.half_width))
+        exact = rest - self.shift(rv).to(rest.dtype)[:, None]
         whole = exact.detach().round()
-        return Placed(self._row(self.nearest, stars, batch) + whole.long(), exact - whole, half, variance)
+        nearest = self._row(self.nearest, stars, batch) + whole.long()
+        band = torch.stack([self._row(end, stars, batch) for end in self.band])
+        rows = stars if self.group is None else self._row(self.group, stars, batch)
+        return Placed(nearest, exact - whole, band, half, self._kernel(width_scale, rows, stars, batch))
+
+    def _kernel(
+        self, width_scale: Tensor | float, rows: Tensor | None, stars: Tensor | None, batch: int
+    ) -> Kernel | Response:
+        """Line spread to apply, of the given rows of widths and stars."""
+        own = self._row(self.rest_variance, stars, batch)
+        survey = self._row(self.survey_variance, rows, batch)
+        variance = applied_variance(survey, own, width_scale)
+        if self.table is not None and self.table_start is not None and self.table_step is not None:
+            start, step = (self._row(part, stars, batch) for part in (self.table_start, self.table_step))
+            shrink = (variance / survey).sqrt()
+            return Response(self._row(self.table, rows, batch), start * shrink, step * shrink)
+        if self.hermite is None:
+            return Kernel(variance)
+        return Kernel(variance, width_scale * survey.sqrt(), self._row(self.hermite, rows, batch))
 
     def window(self, width_scale: Tensor | float = 1.0) -> int:
         """Samples T of a pixel's window, the same for every star and pixel."""
-        half, survey, own = self._bounds
-        factor = float(width_scale.detach()) if isinstance(width_scale, Tensor) else width_scale
-        variance = max(factor**2 * survey - own, 0.0)
-        return window_length(half, max(REACH * variance**0.5, SHARPEST_REACH))
+        with torch.no_grad():
+            reach = self._widest(width_scale).reach().max()
+        return window_length(float(self.half_width.max()), float(reach))
+
+    def _widest(self, width_scale: Tensor | float) -> Kernel | Response:
+        """The line spread of every row of the survey, with the grid's own at its narrowest."""
+        variance = applied_variance(self.survey_variance, self.rest_variance.min(), width_scale)
+        if self.table is None or self.table_start is None or self.table_step is None:
+            return Kernel(variance, hermite=self.hermite)
+        factor = (variance / self.survey_variance).sqrt().max()
+        return Response(self.table[:1], self.table_start * factor, self.table_step * factor)
 
     @torch.no_grad()
     def valid(self, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None) -> Tensor:
@@ -137,8 +186,8 @@ class Instrument(nn.Module):
 
     def _covered(self, placed: Placed) -> Tensor:
         centre = placed.nearest + placed.remainder.detach()
-        side = placed.half_width + reach(placed.variance.detach())
-        return (centre - side >= 0) & (centre + side <= self.samples - 1)
+        side = placed.half_width + placed.kernel.reach().detach()
+        return (centre - side >= placed.band[0]) & (centre + side <= placed.band[1])
 
     def weights(
         self,
@@ -166,11 +215,12 @@ class Instrument(nn.Module):
         """
         placed = self.place(rv, width_scale, stars)
         length = self.window(width_scale)
-        first = window_start(placed.nearest, length, self.samples)
+        check_window(length, self.samples)
+        first = (placed.nearest - length // 2).clamp(0, self.samples - length)
         covered = self._covered(placed)
         distance = (placed.nearest - first).where(covered, length // 2) + placed.remainder
         kind = dtype or rv.dtype
-        rows = row_weights(distance.to(kind), placed.half_width.to(kind), placed.variance.to(kind), length)
+        rows = row_weights(distance.to(kind), placed.half_width.to(kind), placed.kernel.to(kind), length)
         if not bool(covered.all()):
             rows = rows * covered[..., None]
         return first, rows
@@ -194,12 +244,56 @@ class Instrument(nn.Module):
             ValueError: As for `weights`, or if ``flux`` is not on the rest grid.
         """
         self._check(flux.shape[-1], "flux")
+        if self._resolved(width_scale):
+            return self._shared(flux, self.shift(rv), width_scale, stars)
         parts = []
         for chunk, first, rows in self._chunks(rv, width_scale, stars, flux.dtype):
             index = first[..., None] + torch.arange(rows.shape[-1], device=first.device)
             windows = flux[chunk].gather(1, index.flatten(1)).view_as(rows)
             parts.append(torch.linalg.vecdot(windows, rows))
         return torch.cat(parts)
+
+    def _resolved(self, width_scale: Tensor | float) -> bool:
+        """Whether all stars share their pixels and the rest grid resolves the line spread to apply."""
+        if len(self.nearest) > 1:
+            return False
+        with torch.no_grad():
+            variance = applied_variance(self.survey_variance, self.rest_variance, width_scale)
+            return bool(variance.min() >= RESOLVED**2)
+
+    def _shared(
+        self, flux: Tensor, shift: Tensor, width_scale: Tensor | float, stars: Tensor | None
+    ) -> Tensor:
+        """`forward` on pixels that all stars share, one line spread after the other."""
+        if len(self._widths()) == 1:
+            return self._operator(0, width_scale, flux.dtype)(flux, shift)
+        rows = self._row(self._widths(), stars, len(flux))
+        order = rows.argsort(stable=True)
+        present, counts = rows[order].unique_consecutive(return_counts=True)
+        parts = [
+            self._operator(int(row), width_scale, flux.dtype)(flux[some], shift[some])
+            for row, some in zip(present, order.split(counts.tolist()), strict=True)
+        ]
+        return torch.cat(parts)[order.argsort()]
+
+    def _operator(self, row: int, width_scale: Tensor | float, dtype: torch.dtype) -> SharedPixels:
+        """The operator of one line spread, kept unless the width is being differentiated."""
+        if isinstance(width_scale, Tensor) and width_scale.requires_grad:
+            return self._make_operator(row, width_scale, dtype)
+        key = row, float(width_scale), dtype
+        if key not in self._kept:
+            while len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = self._make_operator(row, float(width_scale), dtype)
+        return self._kept[key]
+
+    def _make_operator(self, row: int, width_scale: Tensor | float, dtype: torch.dtype) -> SharedPixels:
+        kernel = self._kernel(width_scale, torch.tensor([row]), None, 1)
+        position = self.nearest[0] + self.remainder[0].double()
+        flat = {name: part[0].double() for name, part in kernel._asdict().items() if isinstance(part, Tensor)}
+        return shared_pixels(
+            position, self.band[:, 0], self.half_width[0].double(), kernel._replace(**flat), self.step, dtype
+        )
 
     def project(
         self, basis: Tensor, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None
@@ -247,6 +341,25 @@ class Instrument(nn.Module):
                 f"{name} has {length} samples, the instrument's rest grid {self.samples}; "
                 "resample it to rest_wavelength"
             )
+
+
+def _buffers(g: Geometry) -> dict[str, Tensor | None]:
+    """What an instrument keeps of its geometry."""
+    position = torch.from_numpy(g.position)
+    table = g.table
+    arrays = {
+        "band": g.band,
+        "half_width": g.half_width,
+        "survey_variance": g.variance,
+        "rest_variance": g.rest_variance,
+        "group": g.group,
+        "hermite": g.hermite,
+        "table": None if table is None else table.response,
+        "table_start": None if table is None else table.start,
+        "table_step": None if table is None else table.step,
+    }
+    buffers = {name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()}
+    return {"nearest": position.round().long(), "remainder": position - position.round(), **buffers}
 
 
 def _bags(basis: Tensor, first: Tensor, weights: Tensor) -> Tensor:

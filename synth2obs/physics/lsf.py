@@ -1,12 +1,17 @@
-"""Gaussian line spread on a uniform grid; every length here is in samples of that grid."""
+"""Line spread on a uniform grid; every length here is in samples of that grid."""
 
 import math
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-REACH = 5.0
-"""Half length of a kernel's window in σ; the tail outside holds 6e-7."""
+REACH = 5.5
+"""Half length of a kernel's window in σ; the tail outside holds 4e-8."""
+
+HERMITE_REACH = 6.5
+"""The same with Hermite terms, which fall off later."""
 
 SHARPEST = 1.2
 """Samples. The narrowest Gaussian that is sampled: even its correction aliases by only 2e-7."""
@@ -16,6 +21,9 @@ SHARPEST_REACH = 8.0
 
 ORDERS = 5
 """Even moments that the correction of a narrow kernel restores: polynomials of degree < 12 are exact."""
+
+DEGREE = 14
+"""Highest power of ∂ that is kept where several corrections multiply."""
 
 
 def applied_variance(survey: Tensor, rest: Tensor, width_scale: Tensor | float = 1.0) -> Tensor:
@@ -32,50 +40,114 @@ def applied_variance(survey: Tensor, rest: Tensor, width_scale: Tensor | float =
     return (width_scale**2 * survey - rest).clamp(min=0.0)
 
 
-def reach(variance: Tensor) -> Tensor:
-    """Half length of the window of a kernel of the given variance, in samples."""
-    return (REACH * variance.sqrt()).clamp(min=SHARPEST_REACH)
+class Kernel(NamedTuple):
+    """Line spread that is still to be applied at every pixel; lengths in samples.
 
+    The kernel is a polynomial in the derivative ∂ acting on a Gaussian G: broadening, the Gauss–Hermite terms, a
+    kernel narrower than a sample and the undoing of an average all are of this form.
 
-def split_variance(variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance of the Gaussian that is sampled, and the excess that is taken out again.
-
-    Returns:
-        σ_b² = max(σ², SHARPEST²) and σ_b² − σ², both of the shape of ``variance`` (samples²).
+    Args:
+        variance: σ² of the Gaussian, shape (..., P).
+        width: The survey's σ, in units of which the Hermite terms are given, shape (..., P).
+        hermite: Amplitudes h_1 … h_M of He_m(t), probabilists' Hermite polynomials, in φ(t) (1 + Σ h_m He_m(t)) with
+            t = (pixel − light) / width, shape (..., P, M); None for a Gaussian.
+        averaged: Fourth and sixth order (a_4, a_6) of the operator 1 + a_4 ∂⁴ + a_6 ∂⁶ that undoes an average.
     """
-    base = variance.clamp(min=SHARPEST**2)
-    return base, base - variance
+
+    variance: Tensor
+    width: Tensor | None = None
+    hermite: Tensor | None = None
+    averaged: tuple[float, float] | None = None
+
+    def reach(self) -> Tensor:
+        """Half length of the kernel's window, in samples."""
+        widths = REACH if self.hermite is None else HERMITE_REACH
+        return (widths * self.variance.sqrt()).clamp(min=SHARPEST_REACH)
+
+    def to(self, dtype: torch.dtype) -> "Kernel":
+        """The same kernel in another precision."""
+        parts = (None if part is None else part.to(dtype) for part in self[:3])
+        return self._replace(**dict(zip(self._fields, parts, strict=False)))
+
+    def series(self) -> tuple[Tensor, list[Tensor] | None]:
+        """Variance σ_b² ≥ SHARPEST² that is sampled, and the amplitudes of He_1, He_2 … at that width.
+
+        With y = −σ_b ∂, He_m φ = yᵐ φ, so that operators multiply as polynomials in y. A Gaussian narrower than
+        SHARPEST is exp(−(σ_b² − σ²) ∂²/2) G_b, cut after ∂¹⁰.
+        """
+        base = self.variance.clamp(min=SHARPEST**2)
+        factors = []
+        if bool((self.variance < base).any()):
+            ratio = -0.5 * (1.0 - self.variance / base)
+            factors.append({2 * k: ratio**k / math.factorial(k) for k in range(1, ORDERS + 1)})
+        if self.hermite is not None and self.width is not None:
+            relative = self.width * base.rsqrt()
+            amplitudes = self.hermite.unbind(-1)
+            factors.append({m: h * relative**m for m, h in enumerate(amplitudes, start=1)})
+        if self.averaged is not None:
+            factors.append({n: a / base ** (n // 2) for n, a in zip((4, 6), self.averaged, strict=True)})
+        return base, _product(factors) if factors else None
 
 
-def _hermite_series(t: Tensor, ratio: Tensor) -> Tensor:
-    """Σ_k (−r/2)^k He_{2k−1}(t) / k! for k = 1…ORDERS, by the recurrence of the He_n."""
-    total, odd, even = torch.zeros_like(t), t, t * t - 1.0
-    for k in range(1, ORDERS + 1):
-        total = total + (-0.5 * ratio) ** k / math.factorial(k) * odd
-        odd = t * even - 2 * k * odd
-        even = t * odd - (2 * k + 1) * even
+class Response(NamedTuple):
+    """Tabulated responses of pixels to monochromatic light, the pixels' extent included; lengths in samples.
+
+    Args:
+        table: Values at equal steps of offset (light − pixel), linear in between and 0 outside, shape (..., P, J).
+        start: Offset of the first entry, shape (..., P).
+        step: Spacing, shape (..., P).
+    """
+
+    table: Tensor
+    start: Tensor
+    step: Tensor
+
+    def reach(self) -> Tensor:
+        """Half length of the window that holds the table, in samples."""
+        end = self.start + (self.table.shape[-1] - 1) * self.step
+        return torch.maximum(self.start.abs(), end.abs())
+
+    def to(self, dtype: torch.dtype) -> "Response":
+        """The same responses in another precision."""
+        return Response(*(part.to(dtype) for part in self))
+
+
+def _product(factors: list[dict[int, Tensor]]) -> list[Tensor]:
+    """Coefficients of y¹ … of Π (1 + Σ_m c_m yᵐ), cut after DEGREE."""
+    total = dict(factors[0])
+    for factor in factors[1:]:
+        new = {m: total.get(m, 0.0) + factor.get(m, 0.0) for m in {*total, *factor}}
+        for (m, a), (n, b) in product(total.items(), factor.items()):
+            if m + n <= DEGREE:
+                new[m + n] = new.get(m + n, 0.0) + a * b
+        total = new
+    zero = torch.zeros_like(next(iter(total.values())))
+    return [total.get(m, zero) for m in range(1, max(total) + 1)]
+
+
+def _hermite_sum(t: Tensor, amplitudes: list[Tensor]) -> Tensor:
+    """Σ_m c_m He_{m−1}(t) by the recurrence of the He_m; c_m of shape (..., P), t of shape (..., P, T)."""
+    total, before, here = torch.zeros_like(t), torch.zeros_like(t), torch.ones_like(t)
+    for m, amplitude in enumerate(amplitudes):
+        total = total + amplitude[..., None] * here
+        before, here = here, t * here - m * before
     return total
 
 
-def cumulative(t: Tensor, ratio: Tensor | None = None) -> Tensor:
-    """Integral of the line spread from −∞ to ``t`` widths, up to a constant.
+def cumulative(t: Tensor, amplitudes: list[Tensor] | None = None) -> Tensor:
+    """Integral of φ(t) (1 + Σ_m c_m He_m(t)) from −∞ to ``t``, minus 1/2.
 
-    A kernel narrower than a sample cannot be sampled. It is written as a Gaussian of width SHARPEST whose
-    excess variance s² is removed by the operator exp(−s² ∂²/2), cut after ORDERS terms. As the width
-    goes to zero this becomes an interpolant that is exact for polynomials of degree below 12.
+    He_m φ is the derivative of −He_{m−1} φ, so that the integral over a pixel is exact at every order.
 
     Args:
-        t: Distance from the sample in units of σ_b.
-        ratio: Excess s² / σ_b², broadcastable to ``t``; None where no kernel is that narrow.
-
-    Returns:
-        Φ(t) − 1/2, minus the correction, same shape as ``t``.
+        t: Distance in units of the width, shape (..., P, T).
+        amplitudes: c_1, c_2, …, each of shape (..., P); None for a Gaussian.
     """
     gaussian = 0.5 * torch.erf(t * math.sqrt(0.5))
-    if ratio is None:
+    if amplitudes is None:
         return gaussian
     density = torch.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi)
-    return gaussian - density * _hermite_series(t, ratio)
+    return gaussian - density * _hermite_sum(t, amplitudes)
 
 
 def broaden(flux: Tensor, log_step: float, sigma: Tensor) -> Tensor:
