@@ -206,8 +206,8 @@ def geometry(
     response = _check_profile("lsf_kernel", lsf_kernel, sigma)
     if group is not None and (len(sigma) == 1 or own_pixels):
         rows = group if len(sigma) > 1 else slice(None)
-        sigma, hermite, response = (None if a is None else a[rows] for a in (sigma, hermite, response))
-        group = None
+        hermite, response = (None if profile is None else profile[rows] for profile in (hermite, response))
+        sigma, group = sigma[rows], None
     step = log_step(rest)
     lower, upper = (np.log(edge) for edge in pixel_edges(native, numbers))
     survey = sigma / native

@@ -220,7 +220,12 @@ class Instrument(nn.Module):
         covered = self._covered(placed)
         distance = (placed.nearest - first).where(covered, length // 2) + placed.remainder
         kind = dtype or rv.dtype
-        rows = row_weights(distance.to(kind), placed.half_width.to(kind), placed.kernel.to(kind), length)
+        rows = row_weights(
+            distance.to(kind),
+            placed.half_width.to(kind),
+            placed.kernel.map(lambda values: values.to(kind)),
+            length,
+        )
         if not bool(covered.all()):
             rows = rows * covered[..., None]
         return first, rows
@@ -290,10 +295,8 @@ class Instrument(nn.Module):
     def _make_operator(self, row: int, width_scale: Tensor | float, dtype: torch.dtype) -> SharedPixels:
         kernel = self._kernel(width_scale, torch.tensor([row]), None, 1)
         position = self.nearest[0] + self.remainder[0].double()
-        flat = {name: part[0].double() for name, part in kernel._asdict().items() if isinstance(part, Tensor)}
-        return shared_pixels(
-            position, self.band[:, 0], self.half_width[0].double(), kernel._replace(**flat), self.step, dtype
-        )
+        own = kernel.map(lambda values: values[0].double())
+        return shared_pixels(position, self.band[:, 0], self.half_width[0].double(), own, self.step, dtype)
 
     def project(
         self, basis: Tensor, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None

@@ -1,6 +1,7 @@
 """Line spread on a uniform grid; every length here is in samples of that grid."""
 
 import math
+from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
@@ -64,10 +65,10 @@ class Kernel(NamedTuple):
         widths = REACH if self.hermite is None else HERMITE_REACH
         return (widths * self.variance.sqrt()).clamp(min=SHARPEST_REACH)
 
-    def to(self, dtype: torch.dtype) -> "Kernel":
-        """The same kernel in another precision."""
-        parts = (None if part is None else part.to(dtype) for part in self[:3])
-        return self._replace(**dict(zip(self._fields, parts, strict=False)))
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Kernel":
+        """The kernel with every tensor changed: another precision, or some of the pixels."""
+        width, hermite = (None if part is None else change(part) for part in (self.width, self.hermite))
+        return Kernel(change(self.variance), width, hermite, self.averaged)
 
     def series(self) -> tuple[Tensor, list[Tensor] | None]:
         """Variance σ_b² ≥ SHARPEST² that is sampled, and the amplitudes of He_1, He_2 … at that width.
@@ -107,20 +108,22 @@ class Response(NamedTuple):
         end = self.start + (self.table.shape[-1] - 1) * self.step
         return torch.maximum(self.start.abs(), end.abs())
 
-    def to(self, dtype: torch.dtype) -> "Response":
-        """The same responses in another precision."""
-        return Response(*(part.to(dtype) for part in self))
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Response":
+        """The responses with every tensor changed: another precision, or some of the pixels."""
+        return Response(*(change(part) for part in self))
 
 
 def _product(factors: list[dict[int, Tensor]]) -> list[Tensor]:
     """Coefficients of y¹ … of Π (1 + Σ_m c_m yᵐ), cut after DEGREE."""
     total = dict(factors[0])
     for factor in factors[1:]:
-        new = {m: total.get(m, 0.0) + factor.get(m, 0.0) for m in {*total, *factor}}
-        for (m, a), (n, b) in product(total.items(), factor.items()):
-            if m + n <= DEGREE:
-                new[m + n] = new.get(m + n, 0.0) + a * b
-        total = new
+        terms = [*total.items(), *factor.items()]
+        terms += [
+            (m + n, a * b) for (m, a), (n, b) in product(total.items(), factor.items()) if m + n <= DEGREE
+        ]
+        total = {}
+        for m, term in terms:
+            total[m] = total[m] + term if m in total else term
     zero = torch.zeros_like(next(iter(total.values())))
     return [total.get(m, zero) for m in range(1, max(total) + 1)]
 

@@ -152,7 +152,7 @@ def _stretch(
     run: slice, position: Tensor, band: Tensor, half_width: Tensor, kernel: Kernel | Response, step: float
 ) -> tuple[Stretch, Tensor]:
     low, high = (int(end) for end in band[:, run.start])
-    own = _take(kernel, run)
+    own = kernel.map(lambda values: values[run])
     pooling = Pooling()
     if isinstance(own, Kernel):
         pooling = pooling_for(float(own.variance.detach().min()) ** 0.5, step * C_KMS)
@@ -165,12 +165,6 @@ def _stretch(
     start = int(first.min())
     where = banded.layout(first - start, length)
     return Stretch(run, slice(low, high + 1), pooling, start, where), banded.blocks(rows, where)
-
-
-def _take(kernel: Kernel | Response, run: slice) -> Kernel | Response:
-    """The line spread of some pixels."""
-    fields = {name: value[run] for name, value in kernel._asdict().items() if isinstance(value, Tensor)}
-    return kernel._replace(**fields)
 
 
 def _averaged(kernel: Kernel, pooling: Pooling) -> Kernel:

@@ -158,14 +158,14 @@ class TestBands:
     segment = np.repeat([0, 1], [450, 450])
 
     def instrument(self) -> Instrument:
-        return Instrument(self.rest, self.pixels, self.segment, self.pixels * 20 * STEP, 0.0)
+        return Instrument(self.rest, self.pixels, self.segment, self.pixels * 21 * STEP, 0.0)
 
     def test_equals_one_instrument_per_band(self):
         flux = torch.cat([spectra()[:, :COUNT], spectra(self.rest[COUNT:] * 5050 / 8050)], dim=1)
         got, valid = self.instrument()(flux, RV), self.instrument().valid(RV)
         for part, samples in ((slice(0, 450), slice(0, COUNT)), (slice(450, 900), slice(COUNT, None))):
             pixels = self.pixels[part]
-            alone = Instrument(self.rest[samples], pixels, self.segment[part], pixels * 20 * STEP, 0.0)
+            alone = Instrument(self.rest[samples], pixels, self.segment[part], pixels * 21 * STEP, 0.0)
             torch.testing.assert_close(got[:, part], alone(flux[:, samples], RV), rtol=1e-11, atol=1e-14)
             assert torch.equal(valid[:, part], alone.valid(RV))
         assert valid[:, 450:].all() and not valid[:, :450].all()
@@ -186,7 +186,7 @@ class TestBands:
     def test_bands_of_different_steps_are_refused(self):
         rest = np.concatenate([REST, log_grid(8000.0, 8100.0, 1.3 * STEP)])
         with pytest.raises(DataError, match="uniform in ln λ"):
-            Instrument(rest, self.pixels, self.segment, self.pixels * 20 * STEP, 0.0)
+            Instrument(rest, self.pixels, self.segment, self.pixels * 21 * STEP, 0.0)
 
 
 class TestRefuses:
