@@ -62,6 +62,15 @@ def apply(matrix: Tensor, where: Layout, values: Tensor, offset: Tensor) -> Tens
     return product.flatten(1)[:, : len(where.place)]
 
 
+def apply_transpose(matrix: Tensor, where: Layout, values: Tensor) -> Tensor:
+    """The transposed matrix times every row of ``values`` (B, R), shape (B, where.columns)."""
+    rows = pad(values, (0, len(where.starts) * ROWS - values.shape[1]))
+    blocked = torch.bmm(matrix, rows.view(len(rows), -1, ROWS).permute(1, 2, 0))
+    total = values.new_zeros(where.columns, len(rows))
+    places = where.starts[:, None] + torch.arange(where.window, device=values.device)
+    return total.index_add_(0, places.flatten(), blocked.flatten(0, 1)).T
+
+
 class _Windows(torch.autograd.Function):
     """Windows of values (B, M) that start at starts (B, K), shape (B, K, window): contiguous copies."""
 

@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from synth2obs.core.constants import C_KMS
 from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.geometry import Geometry, geometry
 from synth2obs.physics.lsf import Kernel, Response, applied_variance
 from synth2obs.physics.pixels import check_window, row_weights, window_length
-from synth2obs.physics.shared import RESOLVED, SharedPixels, shared_pixels
+from synth2obs.physics.shared import SharedPixels, shared_pixels
 
 CHUNK = 2**19
 """Weights (pixels × window) worked on at a time: 15 MB of work space in float32, within the caches."""
@@ -182,7 +183,15 @@ class Instrument(nn.Module):
     @torch.no_grad()
     def valid(self, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None) -> Tensor:
         """Whether the rest grid covers a pixel and all of its line spread, shape (B, P), bool."""
-        return self._covered(self.place(rv, width_scale, stars))
+        if not self.shared:
+            return self._covered(self.place(rv, width_scale, stars))
+        shift = self.shift(rv)
+        parts = []
+        for row, some in self._by_width(stars, len(rv)):
+            covered = self._operator(row, float(width_scale), torch.float64).covers(shift[some])
+            everywhere = torch.ones(len(shift[some]), self.pixels, dtype=torch.bool, device=rv.device)
+            parts.append(everywhere if covered is None else covered)
+        return self._joined(parts, stars, len(rv))
 
     def _covered(self, placed: Placed) -> Tensor:
         centre = placed.nearest + placed.remainder.detach()
@@ -249,8 +258,13 @@ class Instrument(nn.Module):
             ValueError: As for `weights`, or if ``flux`` is not on the rest grid.
         """
         self._check(flux.shape[-1], "flux")
-        if self._resolved(width_scale):
-            return self._shared(flux, self.shift(rv), width_scale, stars)
+        if self.shared:
+            shift = self.shift(rv)
+            parts = [
+                self._operator(row, width_scale, flux.dtype)(flux[some], shift[some])
+                for row, some in self._by_width(stars, len(flux))
+            ]
+            return self._joined(parts, stars, len(flux))
         parts = []
         for chunk, first, rows in self._chunks(rv, width_scale, stars, flux.dtype):
             index = first[..., None] + torch.arange(rows.shape[-1], device=first.device)
@@ -258,27 +272,52 @@ class Instrument(nn.Module):
             parts.append(torch.linalg.vecdot(windows, rows))
         return torch.cat(parts)
 
-    def _resolved(self, width_scale: Tensor | float) -> bool:
-        """Whether all stars share their pixels and the rest grid resolves the line spread to apply."""
-        if len(self.nearest) > 1:
-            return False
-        with torch.no_grad():
-            variance = applied_variance(self.survey_variance, self.rest_variance, width_scale)
-            return bool(variance.min() >= RESOLVED**2)
+    @property
+    def shared(self) -> bool:
+        """Whether all stars have the same pixels."""
+        return len(self.nearest) == 1
 
-    def _shared(
-        self, flux: Tensor, shift: Tensor, width_scale: Tensor | float, stars: Tensor | None
-    ) -> Tensor:
-        """`forward` on pixels that all stars share, one line spread after the other."""
-        if len(self._widths()) == 1:
-            return self._operator(0, width_scale, flux.dtype)(flux, shift)
-        rows = self._row(self._widths(), stars, len(flux))
-        order = rows.argsort(stable=True)
-        present, counts = rows[order].unique_consecutive(return_counts=True)
-        parts = [
-            self._operator(int(row), width_scale, flux.dtype)(flux[some], shift[some])
-            for row, some in zip(present, order.split(counts.tolist()), strict=True)
+    def linearised(
+        self, flux: Tensor, rv: Tensor, width_scale: float = 1.0, stars: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`forward` and its derivative by ``rv`` per km/s, both (B, P), on pixels that all stars share."""
+        shift, by_shift = self.shift(rv), self._shift_slope(rv).to(flux.dtype)[:, None]
+        pairs = [
+            self._operator(row, width_scale, flux.dtype).linearised(flux[some], shift[some])
+            for row, some in self._by_width(stars, len(flux))
         ]
+        native, slope = (self._joined(list(part), stars, len(flux)) for part in zip(*pairs, strict=True))
+        return native, slope * by_shift
+
+    def adjoint(
+        self, values: Tensor, rv: Tensor, width_scale: float = 1.0, stars: Tensor | None = None
+    ) -> Tensor:
+        """The transpose of `forward` on pixels that all stars share: (B, P) → (B, L)."""
+        shift = self.shift(rv)
+        parts = [
+            self._operator(row, width_scale, values.dtype).adjoint(values[some], shift[some], self.samples)
+            for row, some in self._by_width(stars, len(values))
+        ]
+        return self._joined(parts, stars, len(values))
+
+    def _shift_slope(self, rv: Tensor) -> Tensor:
+        """Samples per km/s."""
+        return 1.0 / (C_KMS * self.step * (1.0 - (rv.double() / C_KMS).square()))
+
+    def _by_width(self, stars: Tensor | None, batch: int) -> Iterator[tuple[int, Tensor | slice]]:
+        """The stars of a batch by the row of their line spread."""
+        if len(self.survey_variance) == 1:
+            yield 0, slice(None)
+            return
+        rows = self._row(self._widths(), stars, batch)
+        for row in rows.unique().tolist():
+            yield row, (rows == row).nonzero()[:, 0]
+
+    def _joined(self, parts: list[Tensor], stars: Tensor | None, batch: int) -> Tensor:
+        """Results of `_by_width` in the order of the batch."""
+        if len(parts) == 1:
+            return parts[0]
+        order = torch.cat([torch.as_tensor(some) for _, some in self._by_width(stars, batch)])
         return torch.cat(parts)[order.argsort()]
 
     def _operator(self, row: int, width_scale: Tensor | float, dtype: torch.dtype) -> SharedPixels:

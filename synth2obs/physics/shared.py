@@ -10,6 +10,7 @@ with one set of taps per star (`shift.shift_and_pool`), K A⁻¹ a banded matrix
 A narrows nothing that K lets pass, and what it does is undone exactly in the kernel up to sixth order of derivatives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,10 +22,7 @@ from synth2obs.core.constants import C_KMS
 from synth2obs.physics import banded
 from synth2obs.physics.lsf import Kernel, Response
 from synth2obs.physics.pixels import check_window, row_weights, window_length
-from synth2obs.physics.shift import Pooling, shift_and_pool
-
-RESOLVED = 1.5
-"""Samples. From this σ on, interpolating the theory and integrating its samples is exact to 1e-7 or so."""
+from synth2obs.physics.shift import Pooling, shift_and_pool, shift_filter, unpool_and_shift
 
 FINE = 2.75
 """Averaged samples per σ that are kept, where an average still resolves the theory's own lines."""
@@ -90,25 +88,59 @@ class SharedPixels:
 
     def __call__(self, flux: Tensor, shift: Tensor) -> Tensor:
         """Native pixels, shape (B, P), of rest-frame flux (B, L) shifted by samples (B,), float64."""
-        if not len(flux):
-            return flux.new_zeros(0, len(self.lowest))
-        size = max(1, WORK // flux.shape[1])
-        chunks = [self._some(flux[n : n + size], shift[n : n + size]) for n in range(0, len(flux), size)]
-        native = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+        return self._masked(self._in_chunks(self._some, flux, shift), shift)
+
+    def linearised(self, flux: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Native pixels and their derivative by the shift per sample, both (B, P)."""
+        both = self._in_chunks(self._some_and_slope, flux, shift)
+        return self._masked(both[:, 0], shift), self._masked(both[:, 1], shift)
+
+    def adjoint(self, values: Tensor, shift: Tensor, samples: int) -> Tensor:
+        """The transpose: native pixels (B, P) → (B, samples) on the rest grid."""
+        rest = values.new_zeros(len(values), samples)
+        masked = self._masked(values, shift)
+        for part, matrix in self.parts:
+            averaged = banded.apply_transpose(matrix, part.where, masked[:, part.pixels])
+            own = shift_filter(shift, part.pooling, values.dtype)
+            count = part.samples.stop - part.samples.start
+            rest[:, part.samples] += unpool_and_shift(averaged, own, part.first, count)
+        return rest
+
+    def _masked(self, native: Tensor, shift: Tensor) -> Tensor:
         covered = self.covers(shift)
         return native if covered is None else native * covered
 
+    def _in_chunks(self, work: Callable[[Tensor, Tensor], Tensor], flux: Tensor, shift: Tensor) -> Tensor:
+        """A few stars at a time, so that what is in between stays in the caches."""
+        size = max(1, WORK // flux.shape[1])
+        chunks = [work(flux[n : n + size], shift[n : n + size]) for n in range(0, max(len(flux), 1), size)]
+        return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+
     def _some(self, flux: Tensor, shift: Tensor) -> Tensor:
-        pixels = []
+        return self._parts(flux, shift, slope=False)[0]
+
+    def _some_and_slope(self, flux: Tensor, shift: Tensor) -> Tensor:
+        return torch.stack(self._parts(flux, shift, slope=True), dim=1)
+
+    def _parts(self, flux: Tensor, shift: Tensor, *, slope: bool) -> list[Tensor]:
+        """Native pixels, and their slope if asked for."""
+        if not len(flux):
+            return [flux.new_zeros(0, len(self.lowest))] * (1 + slope)
+        pixels: list[list[Tensor]] = [[] for _ in range(1 + slope)]
         for part, matrix in self.parts:
-            own = flux[:, part.samples]
-            averaged, offset = shift_and_pool(own, shift, part.pooling, part.first, part.where.columns)
-            pixels.append(banded.apply(matrix, part.where, averaged, offset))
-        return torch.cat(pixels, dim=1) if len(pixels) > 1 else pixels[0]
+            own = shift_filter(shift, part.pooling, flux.dtype, slope=slope)
+            matrices = [own.matrix] if own.slope is None else [own.matrix, own.slope]
+            for row, taps in zip(pixels, matrices, strict=True):
+                filtered = own._replace(matrix=taps)
+                averaged = shift_and_pool(flux[:, part.samples], filtered, part.first, part.where.columns)
+                row.append(banded.apply(matrix, part.where, *averaged))
+        return [torch.cat(row, dim=1) if len(row) > 1 else row[0] for row in pixels]
 
     @torch.no_grad()
     def covers(self, shift: Tensor) -> Tensor | None:
         """Whether the rest grid covers each pixel's window, shape (B, P); None where all are covered."""
+        if not len(shift):
+            return None
         if float(shift.min()) >= self.always[0] and float(shift.max()) <= self.always[1]:
             return None
         return (shift[:, None] >= self.lowest) & (shift[:, None] <= self.highest)
@@ -128,7 +160,7 @@ def shared_pixels(
         position: Pixel centres.
         band: First and last sample that each pixel may use, shape (2, P).
         half_width: Half of each pixel.
-        kernel: Line spread to apply, with a σ of at least RESOLVED samples; differentiable.
+        kernel: Line spread to apply; differentiable.
         step: Length of a sample in ln λ.
         dtype: Of the spectra.
     """

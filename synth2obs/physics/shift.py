@@ -27,6 +27,10 @@ SKINNY = 4
 """Outputs per block up to which the small matrix is the faster left factor."""
 
 
+SLOPE = 1e-4
+"""Samples. Half the difference that gives the derivative of a filter, in float64: exact to 1e-8."""
+
+
 class Pooling(NamedTuple):
     """How spectra are averaged onto a coarser grid.
 
@@ -64,33 +68,83 @@ def lagrange(fraction: Tensor, order: int) -> Tensor:
     return ratio.prod(-1)
 
 
-def shift_and_pool(
-    flux: Tensor, shift: Tensor, pooling: Pooling, first: int, count: int
-) -> tuple[Tensor, Tensor]:
-    """Spectra shifted to larger index and averaged, on a grid that all stars share.
+class Filter(NamedTuple):
+    """The filter of every star of a batch, placed on the grid that the stars share.
+
+    Args:
+        matrix: Takes input blocks to outputs, shape (B, blocks · outputs, s).
+        slope: Its derivative by the shift, per sample, or None.
+        ahead: Averaged samples by which each star's own grid is ahead of the shared one, int64, shape (B,).
+        pooling: How spectra are averaged.
+    """
+
+    matrix: Tensor
+    slope: Tensor | None
+    ahead: Tensor
+    pooling: Pooling
+
+
+def shift_filter(shift: Tensor, pooling: Pooling, dtype: torch.dtype, *, slope: bool = False) -> Filter:
+    """Filters that shift spectra to larger index and average them.
+
+    Args:
+        shift: Samples, float64, shape (B,).
+        pooling: How to average.
+        dtype: Of the spectra.
+        slope: Also the derivative by the shift.
+    """
+    start = -shift - 0.5 * pooling.boxes * (pooling.size - 1)
+    whole = start.detach().div(pooling.size).floor()
+    rest = start - pooling.size * whole
+    first = rest.detach().floor()
+    matrix = _taps(rest - first, first, pooling).to(dtype)
+    moved = None
+    if slope:
+        ends = (_taps(rest - first - end, first, pooling) for end in (SLOPE, -SLOPE))
+        moved = torch.sub(*ends).div(2.0 * SLOPE).to(dtype)
+    return Filter(matrix, moved, whole.long(), pooling)
+
+
+def shift_and_pool(flux: Tensor, own: Filter, first: int, count: int) -> tuple[Tensor, Tensor]:
+    """Spectra shifted and averaged.
 
     Args:
         flux: Shape (B, L); taken as 0 beyond its ends.
-        shift: Samples, float64, shape (B,).
-        pooling: How to average.
+        own: Filters of the same stars.
         first, count: The samples wanted: j = first … first + count − 1, sample j being centred on q j.
 
     Returns:
-        Averaged samples (B, ≥ count), differentiable in ``flux`` and ``shift``, and for each star the column that holds
+        Averaged samples (B, ≥ count), differentiable in ``flux`` and the shift, and for each star the column that holds
         sample ``first``, int64, shape (B,).
     """
-    q, start = pooling.size, -shift - 0.5 * pooling.boxes * (pooling.size - 1)
-    whole = start.detach().div(q).floor()
-    matrix = _taps(start - q * whole, pooling).to(flux.dtype)
-    ahead = whole.long()
-    low, high = int(ahead.min()), int(ahead.max())
-    return _filter(flux, matrix, pooling, first + low, count + high - low), ahead - low
+    low, high = int(own.ahead.min()), int(own.ahead.max())
+    return _filter(flux, own.matrix, own.pooling, first + low, count + high - low), own.ahead - low
 
 
-def _taps(start: Tensor, pooling: Pooling) -> Tensor:
+def unpool_and_shift(averaged: Tensor, own: Filter, first: int, samples: int) -> Tensor:
+    """The transpose of `shift_and_pool`: shape (B, count) from sample ``first`` on → (B, samples)."""
+    _, low, high, outputs = _layout(own.pooling)
+    width = own.matrix.shape[2]
+    begin, end = -high, samples // width - low + 2
+    place = begin * outputs - first - own.ahead
+    aligned = _window(averaged, place, (end - begin) * outputs).unflatten(1, (-1, outputs))
+    count = end - begin - (high - low)
+    stacked = torch.cat([aligned[:, high - low - k :][:, :count] for k in range(high - low + 1)], dim=2)
+    spectra = torch.bmm(stacked, own.matrix).flatten(1)
+    return spectra[:, :samples]
+
+
+def _window(values: Tensor, start: Tensor, length: int) -> Tensor:
+    """Columns start … start + length − 1 of each row, 0 where there are none."""
+    low, high = int(start.min()), int(start.max())
+    left, right = max(-low, 0), max(high + length - values.shape[1], 0)
+    padded = pad(values, (left, right))
+    return padded.unfold(1, length, 1)[torch.arange(len(values), device=values.device), start + left]
+
+
+def _taps(fraction: Tensor, first: Tensor, pooling: Pooling) -> Tensor:
     """The filter of every star as a matrix that takes input blocks to outputs, shape (B, blocks · outputs, s)."""
-    first = start.detach().floor()
-    taps = lagrange(start - first, pooling.order)
+    taps = lagrange(fraction, pooling.order)
     if pooling.boxes:
         taps = taps @ _boxes(pooling).to(taps)
     empty = pooling.size - 1
