@@ -136,9 +136,8 @@ def _morphed(
 ) -> Morphed:
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
-    flux = bridge.observe(model.coefficients(bridge.decoder, moved).value, survey, rv)
-    plain = model.without_gap(model.coefficients(bridge.decoder, latent))
-    theory = bridge.observe(plain.value, survey, rv)
+    flux = bridge.observe(model.value(bridge.decoder, moved), survey, rv)
+    theory = bridge.observe(model.without_gap(model.value(bridge.decoder, latent)), survey, rv)
     variance = model.gap.variance(model.features(moved).float())
     error = bridge.instrument(survey)(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(

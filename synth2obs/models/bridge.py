@@ -109,10 +109,17 @@ class Bridge(nn.Module):
         """
         model, latent, by_x = self.survey(survey), self.emulator(x), self.emulator.jacobian(x)
         if not morphed:
-            plain = model.without_gap(model.coefficients(self.decoder, latent))
-            return Coefficients(plain.value, plain.jacobian @ by_x)
-        moved = model.coefficients(self.decoder, model.morph(latent)[0])
-        return Coefficients(moved.value, moved.jacobian @ (model.morph_jacobian(latent) @ by_x))
+            value, jacobian = model.coefficients(self.decoder, latent)
+            return Coefficients(model.without_gap(value), model.without_gap(jacobian) @ by_x)
+        value, jacobian = model.coefficients(self.decoder, model.morph(latent)[0])
+        return Coefficients(value, jacobian @ (model.morph_jacobian(latent) @ by_x))
+
+    def values_from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Tensor:
+        """The value of `from_labels` alone, shape (B, M)."""
+        model, latent = self.survey(survey), self.emulator(x)
+        if not morphed:
+            return model.without_gap(model.value(self.decoder, latent))
+        return model.value(self.decoder, model.morph(latent)[0])
 
     @torch.no_grad()
     def rest_flux(self, labels: ArrayLike) -> Tensor:
@@ -144,7 +151,7 @@ class Bridge(nn.Module):
         velocity = torch.as_tensor(np.broadcast_to(np.asarray(rv, float), len(table)).copy())
         if not bool(torch.isfinite(velocity).all()):
             raise ModelError("rv in km/s must be finite; use 0 for the rest frame")
-        coefficients = self.from_labels(survey, self.scale(torch.as_tensor(table)), morphed=morphed).value
+        coefficients = self.values_from_labels(survey, self.scale(torch.as_tensor(table)), morphed=morphed)
         return self.observe(coefficients, survey, velocity)
 
     def _checked(self, labels: ArrayLike) -> NDArray[np.float64]:

@@ -99,7 +99,8 @@ class KernelEmulator(nn.Module):
         """∂h/∂x, shape (B, D, K)."""
         scaled = x * self.relevance
         slope = -self._kernel(scaled).square() / self.length**2
-        pulled = torch.einsum("bn,nd,nk->bdk", slope, self.alpha, self.centres)
+        products = (self.alpha[:, :, None] * self.centres[:, None]).flatten(1)
+        pulled = (slope @ products).unflatten(1, (-1, x.shape[1]))
         jacobian = scaled[:, None, :] * (slope @ self.alpha)[:, :, None] - pulled + self.beta.T
         return jacobian * self.relevance
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -13,22 +15,49 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder import Decoder
 from synth2obs.models.label_prior import STELLAR
-from synth2obs.models.solve import Coefficients, Prior, Problem, Solution, evaluate, origin_prior, solve
+from synth2obs.models.linear import Linear, Projected, Through
+from synth2obs.models.solve import (
+    Coefficients,
+    Prior,
+    Problem,
+    Solution,
+    best_start,
+    evaluate,
+    origin_prior,
+    solve,
+)
 from synth2obs.models.survey import SurveyModel
+from synth2obs.models.velocity import Templates, contrast
 from synth2obs.physics.continuum import chebyshev_basis
+from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.instrument import Instrument
 
 BATCH = 64
 EDGE = 0.1
 """How far fits may leave the grid, as a share of its range of each label."""
 
-STARTS = ((4600.0, 2.0, -0.4), (5800.0, 4.2, -0.4))
-"""Labels from which every fit starts: a giant and a dwarf; the better one is kept."""
+MIDDLE = (5200.0, 3.0, -0.4)
+"""Teff, log g, [Fe/H] from which a fit first looks."""
+
+LATTICE = (10, 6, 5)
+"""Values of Teff, log g and [Fe/H], over the grid's range, among which a fit then starts."""
+
+TEMPLATES = (
+    (4600.0, 2.0, -0.4),
+    (5800.0, 4.2, -0.4),
+    (7000.0, 4.2, 0.0),
+    (4200.0, 4.6, 0.0),
+    (5200.0, 2.5, -2.0),
+)
+"""Labels of the theory that unknown velocities are looked for with."""
 
 STEP_LIMIT = 0.7
 """Largest change of a scaled label in one step."""
 
 RV_LIMIT = 1000.0
+
+REACH = 2.0
+"""Widths of the velocity prior within which a pixel must stay on the rest grid to be used."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +73,8 @@ class Observation:
         continuum: Chebyshev functions, (P, C) or (N, P, C).
         rv: Velocities to start from in km/s, shape (N,).
         stars: Row of each star in the instrument, shape (N,); None for the same order.
-        inner: Whether both neighbours of a pixel are on its detector, shape (P,); None: all but the ends.
+        segment: Detector of each pixel, shape (P,).
+        unknown: Whether a star's velocity has to be looked for, shape (N,); None: for no star.
     """
 
     survey: str
@@ -54,11 +84,18 @@ class Observation:
     log_wave: Tensor
     continuum: Tensor
     rv: Tensor
+    segment: Tensor
     stars: Tensor | None = None
-    inner: Tensor | None = None
+    unknown: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.flux)
+
+    @property
+    def width(self) -> float:
+        """The median σ of the line spread in ln λ."""
+        variance = self.instrument.survey_variance
+        return float(variance.median().sqrt()) * self.instrument.step
 
     def take(self, rows: Tensor) -> "Observation":
         """Some of the stars; their pixels stay those of the same instrument."""
@@ -71,6 +108,7 @@ class Observation:
             continuum=self.rows("continuum", rows),
             rv=self.rv[rows],
             stars=origin[rows],
+            unknown=None if self.unknown is None else self.unknown[rows],
         )
 
     def instrument_rows(self, rows: Tensor) -> Tensor:
@@ -124,7 +162,8 @@ def observe(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
         wavelength.log(),
         chebyshev_basis(wavelength, segment, order).float(),
         known if spectra.frame != "rest" else torch.zeros(len(spectra), dtype=torch.float64),
-        inner=_between(segment[1:] == segment[:-1]),
+        segment,
+        unknown=torch.from_numpy(np.isnan(spectra.rv)) if spectra.frame != "rest" else None,
     )
 
 
@@ -190,6 +229,8 @@ class Options:
         morphed: False fits plain theory.
         population: Use the stellar-evolution prior.
         fixed: Indices of scaled labels that are held at their start.
+        rv_search: Where a star's velocity is unknown, it is looked for by cross-correlation up to this many km/s;
+            0 starts at 0.
     """
 
     steps: int = 8
@@ -199,6 +240,7 @@ class Options:
     morphed: bool = True
     population: bool = True
     fixed: tuple[int, ...] = ()
+    rv_search: float = 500.0
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.refresh < 1:
@@ -215,8 +257,35 @@ def encode(bridge: Bridge, seen: Observation, options: Options | None = None) ->
         return model.coefficients(bridge.decoder, u)
 
     start = torch.zeros(len(seen), bridge.decoder.latent, dtype=torch.float64)
-    task = _Task(seen, model, bridge.decoder, coefficients, origin_prior, choice)
-    return task.run(start, seen.rv)
+
+    def value(u: Tensor) -> Tensor:
+        return model.value(bridge.decoder, u)
+
+    task = _Task.of(bridge, seen, _Map(coefficients, value, origin_prior), choice)
+    return task.run(start, starting_velocity(bridge, seen, choice.rv_search))
+
+
+@torch.no_grad()
+def starting_velocity(bridge: Bridge, seen: Observation, search: float) -> Tensor:
+    """The known velocities, and for the other stars the peak of a cross-correlation with theory; km/s, shape (N,).
+
+    Args:
+        bridge: Gives the templates: theory of a few kinds of star.
+        seen: The spectra.
+        search: Largest velocity in km/s that is looked at.
+    """
+    if seen.unknown is None or not bool(seen.unknown.any()) or search <= 0:
+        return seen.rv
+    low, high = log_doppler(torch.tensor([-search, search], dtype=torch.float64)).tolist()
+    rest = bridge.decoder.rest_wavelength.log()
+    templates = Templates(
+        bridge.rest_flux(_table(bridge, np.array(TEMPLATES))), rest, seen.width, (low, high)
+    )
+    rv = seen.rv.clone()
+    for rows in seen.unknown.nonzero()[:, 0].split(BATCH):
+        values, weight = contrast(seen.flux[rows], seen.ivar[rows], seen.rows("continuum", rows))
+        rv[rows] = templates.velocity(values, weight, seen.rows("log_wave", rows))[0]
+    return rv
 
 
 @torch.no_grad()
@@ -239,7 +308,10 @@ def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options |
         zero = torch.zeros_like(theta)
         return origin_prior(theta)._replace(value=zero.sum(1), gradient=zero)
 
-    task = _Task(seen, model, bridge.decoder, coefficients, held, options or Options(steps=4))
+    def value(theta: Tensor) -> Tensor:
+        return model.value(bridge.decoder, theta)
+
+    task = _Task.of(bridge, seen, _Map(coefficients, value, held), options or Options(steps=4))
     return task.run(u, seen.rv)
 
 
@@ -257,29 +329,40 @@ def fit_labels(
         bridge: Trained, or not: then theory is fitted.
         seen: The spectra.
         options: How to fit.
-        start: Scaled labels to start from, (N, K); by default a giant and a dwarf, the better one kept.
+        start: Scaled labels to start from, (N, K); by default the best of a lattice of kinds of star.
         rv: Velocities to start from in km/s.
     """
     choice = options or Options()
-    rv = seen.rv if rv is None else rv
+    task = _label_task(bridge, seen, choice)
+    rv = starting_velocity(bridge, seen, choice.rv_search) if rv is None else rv
     if start is not None:
-        return _label_fit(bridge, seen, choice, start, rv)
-    short = replace(choice, steps=(choice.steps + 1) // 2, refresh=1)
-    giant, dwarf = (_label_fit(bridge, seen, short, _start(bridge, len(seen), y), rv) for y in STARTS)
-    best = giant.better(dwarf)
-    return _label_fit(bridge, seen, replace(choice, refresh=max(1, choice.refresh - 1)), best.theta, best.rv)
+        return task.run(start, rv)
+    middle = _scaled_labels(bridge, np.array([MIDDLE])).expand(len(seen), -1)
+    return task.run(task.best_start(middle, _lattice(bridge), rv), rv)
 
 
-def _start(bridge: Bridge, count: int, stellar: tuple[float, float, float]) -> Tensor:
+def _lattice(bridge: Bridge) -> Tensor:
+    """Scaled labels at which fits may start, shape (N, K): every kind of star, other labels at their default."""
     space = bridge.labels
-    table = space.default.copy()
-    for name, value in zip(STELLAR, stellar, strict=True):
-        column = space.index(name)
-        table[column] = np.clip(value, space.lower[column], space.upper[column])
-    return bridge.scale(torch.as_tensor(table)).expand(count, -1).clone()
+    ends = [(space.lower[k], space.upper[k]) for k in map(space.index, STELLAR)]
+    axes = [np.linspace(low, high, count + 2)[1:-1] for (low, high), count in zip(ends, LATTICE, strict=True)]
+    return _scaled_labels(bridge, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
 
 
-def _label_fit(bridge: Bridge, seen: Observation, choice: Options, start: Tensor, rv: Tensor) -> Fit:
+def _scaled_labels(bridge: Bridge, stellar: NDArray[np.float64]) -> Tensor:
+    """Scaled labels of (Teff, log g, [Fe/H]), shape (N, 3), kept in the grid's range, the others at their default."""
+    return bridge.scale(torch.as_tensor(_table(bridge, stellar)))
+
+
+def _table(bridge: Bridge, stellar: NDArray[np.float64]) -> NDArray[np.float64]:
+    space = bridge.labels
+    table = np.tile(space.default, (len(stellar), 1))
+    for column, values in zip(map(space.index, STELLAR), stellar.T, strict=True):
+        table[:, column] = np.clip(values, space.lower[column], space.upper[column])
+    return table
+
+
+def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":
     prior = bridge.label_prior(population=choice.population)
     free = torch.ones(len(bridge.labels), dtype=torch.float64)
     free[list(choice.fixed)] = 0.0
@@ -293,10 +376,10 @@ def _label_fit(bridge: Bridge, seen: Observation, choice: Options, start: Tensor
         held = torch.diag_embed(1.0 - free).expand_as(curvature)
         return Prior(value, gradient * free, curvature * free * free[:, None] + held)
 
-    model = bridge.survey(seen.survey)
-    task = _Task(seen, model, bridge.decoder, coefficients, held_prior, choice, _bounds(bridge, free))
-    fit = task.run(start, rv)
-    return replace(fit, covariance=fit.covariance * free * free[:, None])
+    def value(x: Tensor) -> Tensor:
+        return bridge.values_from_labels(seen.survey, x, morphed=choice.morphed)
+
+    return _Task.of(bridge, seen, _Map(coefficients, value, held_prior), choice, free=free)
 
 
 def _bounds(bridge: Bridge, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -308,6 +391,14 @@ def _bounds(bridge: Bridge, free: Tensor) -> tuple[Tensor, Tensor]:
     return low - margin, high + margin
 
 
+class _Map(NamedTuple):
+    """Parameters θ of a fit: their coefficients with and without Jacobian, and their prior."""
+
+    coefficients: Callable[[Tensor], Coefficients]
+    value: Callable[[Tensor], Tensor]
+    prior: Callable[[Tensor], Prior]
+
+
 @dataclass(frozen=True)
 class _Task:
     """One kind of fit: what is common to all batches of stars."""
@@ -315,10 +406,35 @@ class _Task:
     seen: Observation
     model: SurveyModel
     decoder: Decoder
-    coefficients: Callable[[Tensor], Coefficients]
-    prior: Callable[[Tensor], Prior]
+    parameters: _Map
     options: Options
+    through: Through | None
+    free: Tensor | None = None
     bounds: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        bridge: Bridge,
+        seen: Observation,
+        parameters: _Map,
+        options: Options,
+        free: Tensor | None = None,
+    ) -> "_Task":
+        """A fit of latents, or with ``free`` (1 for labels that are fitted, 0 for those held) of labels."""
+        model, through = bridge.survey(seen.survey), None
+        if seen.instrument.shared:
+            through = model.through(bridge.decoder, seen.instrument, seen.log_wave, seen.segment)
+        bounds = None if free is None else _bounds(bridge, free)
+        return cls(seen, model, bridge.decoder, parameters, options, through, free, bounds)
+
+    def best_start(self, theta: Tensor, candidates: Tensor, rv: Tensor) -> Tensor:
+        """Of the candidates (N, Q), the one to start from for every star, looked at from ``theta``."""
+        parts = [
+            best_start(self._problem(rows, theta[rows], rv[rows]), theta[rows], candidates)
+            for rows in self.seen.batches()
+        ]
+        return torch.cat(parts)
 
     def run(self, start: Tensor, rv: Tensor) -> Fit:
         """Fit all stars, a batch at a time."""
@@ -333,34 +449,45 @@ class _Task:
         return self._result(problem, solution, rv)
 
     def _problem(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Problem:
-        """Project at the velocities reached so far, and weight with noise and scatter."""
-        width = float(self.model.width_scale)
-        instrument = self.seen.instrument
-        stars = self.seen.instrument_rows(rows)
-        projected = self.model.project(self.decoder, instrument, rv, stars)
-        valid = instrument.valid(rv, width, stars)
-        ivar = self.seen.ivar[rows] * valid
-        inner = _between(valid[:, 1:] & valid[:, :-1])
+        """The map around the velocities reached so far, and weights from noise and scatter."""
+        model, scatter, valid = self._shared(rows, rv) if self.through else self._projected(rows, rv)
         bare = Problem(
-            functions=projected[..., :-1],
-            log_wave=self.seen.rows("log_wave", rows),
+            model=model,
             flux=self.seen.flux[rows],
-            ivar=ivar,
+            ivar=self.seen.ivar[rows] * valid,
             continuum=self.seen.rows("continuum", rows),
-            coefficients=self.coefficients,
-            prior=self.prior,
+            coefficients=self.parameters.coefficients,
+            value=self.parameters.value,
+            prior=self.parameters.prior,
             rv_sigma=self.options.rv_sigma,
             lower=None if self.bounds is None else self.bounds[0],
             upper=None if self.bounds is None else self.bounds[1],
             max_step=STEP_LIMIT if self.bounds is not None else torch.inf,
-            inner=inner if self.seen.inner is None else inner & self.seen.inner,
         )
         if not self.options.scatter:
             return bare
         continuum = evaluate(bare, theta, torch.zeros_like(rv)).continuum
-        extra = (continuum * projected[..., -1]).square()
-        total = torch.where(ivar > 0, 1.0 / (1.0 / ivar.clamp(min=1e-30) + extra), 0.0)
+        extra = (continuum * scatter).square()
+        total = torch.where(bare.ivar > 0, 1.0 / (1.0 / bare.ivar.clamp(min=1e-30) + extra), 0.0)
         return replace(bare, ivar=total / float(self.model.correlation))
+
+    def _shared(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
+        """The map, the scatter and the pixels covered at every velocity in reach."""
+        assert self.through is not None
+        stars = self.seen.instrument_rows(rows)
+        spread = self.model.seen()[:, -1].expand(len(rows), -1)
+        scatter = self.seen.instrument(spread, rv, 0.0, stars)
+        model, reach = self.through.of(stars, rv), torch.full_like(rv, REACH * self.options.rv_sigma)
+        return model, scatter, model.valid(-reach) & model.valid(reach)
+
+    def _projected(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
+        """The same for stars with pixels of their own."""
+        instrument, stars = self.seen.instrument, self.seen.instrument_rows(rows)
+        functions = self.model.project(self.decoder, instrument, rv, stars)
+        valid = instrument.valid(rv, float(self.model.width_scale), stars)
+        inner = _between(valid[:, 1:] & valid[:, :-1]) & _between(self.seen.segment.diff() == 0)
+        model = Projected(functions[..., :-1], self.seen.rows("log_wave", rows), inner)
+        return model, functions[..., -1], valid
 
     def _result(self, problem: Problem, solution: Solution, rv: Tensor) -> Fit:
         state = solution.state
@@ -369,7 +496,7 @@ class _Task:
         level = state.continuum.where(state.continuum.abs() > 1e-3, 1e-3)
         return Fit(
             theta=state.theta,
-            covariance=solution.covariance,
+            covariance=self._covariance(solution),
             rv=rv,
             rv_error=solution.rv_error,
             objective=state.objective,
@@ -379,8 +506,12 @@ class _Task:
             continuum=state.continuum,
             ivar=problem.ivar * share,
             residual=(problem.flux / level - state.spectrum) * good,
-            coefficients=problem.coefficients(state.theta).value,
+            coefficients=state.coefficients,
         )
+
+    def _covariance(self, solution: Solution) -> Tensor:
+        free = self.free
+        return solution.covariance if free is None else solution.covariance * free * free[:, None]
 
 
 FIELDS = tuple(Fit.__annotations__)

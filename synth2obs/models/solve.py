@@ -1,36 +1,38 @@
 r"""Gauss–Newton encoding, which replaces the gradient step from the origin of Gradient Origin Networks.
 
-For every star the model in native pixels is a continuum times a linear combination of projected functions,
+For every star the model in native pixels is a continuum times a map that is linear in its coefficients,
 
-.. math:: m = (\Phi a) \cdot (A\, c(\theta)),\qquad A = P(v)\,B ,
+.. math:: m = (\Phi a) \cdot A(v)\, g(\theta) ,
 
-and θ (a latent, or labels), the velocity and the continuum are found together by damped Gauss–Newton steps
+and θ (a latent, or labels), the velocity v and the continuum a are found together. At the current point all that is
+needed of the pixels is the exact gradient and the normal matrix of (g, v), the continuum eliminated exactly (variable
+projection by a Schur complement). With them
 
-.. math:: (J^T W J + \Lambda)\, \delta = J^T W r - \nabla\text{prior} ,
+.. math:: \min_{\theta, v}\ \tfrac12 z^T N z - b^T z + \mathrm{prior}(\theta, v) , \qquad z = (g(\theta) - g_0, v - v_0)
 
-with the continuum eliminated exactly (variable projection by a Schur complement), Levenberg–Marquardt
-damping wherever a step would raise χ² (Bond-Taylor & Willcocks 2021, arXiv:2007.02798, for the origin;
-Levenberg 1944, Marquardt 1963 for the damping). A pixel with ivar = 0 is an exact no-op.
+is solved by damped Gauss–Newton steps that touch no pixel, and the result is accepted where the true objective falls;
+elsewhere the star alone is damped more (Bond-Taylor & Willcocks 2021, arXiv:2007.02798, for the origin; Levenberg 1944,
+Marquardt 1963 for the damping; Golub & Pereyra 1973 for variable projection). A pixel with ivar = 0 is an exact no-op.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from synth2obs.core.constants import C_KMS
+from synth2obs.models.linear import Linear, Place
+from synth2obs.models.profile import Continuum
 
-RIDGE = 1e-6
-"""Relative ridge on the continuum's normal matrix: above single precision, below anything that shows."""
+INNER = 4
+"""Damped Gauss–Newton steps in the coefficients for every look at the pixels."""
 
-RANK = 1e-8
-"""Continuum functions whose relative variance over the good pixels is less are left out."""
+ENOUGH = 1e-4
+"""Change of the objective below which a star is left alone: a hundredth of an error."""
 
-FEW = 8
-"""Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
+STUCK = 1e4
+"""Damping above which a star is given up."""
 
 
 class Prior(NamedTuple):
@@ -42,7 +44,7 @@ class Prior(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Coefficients of the projected functions at θ, and their Jacobian."""
+    """Coefficients of the linear map at θ, and their Jacobian."""
 
     value: Tensor  # (B, M)
     jacobian: Tensor  # (B, M, Q)
@@ -53,44 +55,63 @@ class Problem:
     """Spectra to be explained, all in native pixels.
 
     Args:
-        functions: Projected functions A of each star, shape (B, P, M), float32.
-        log_wave: ln λ of the pixels, shape (B, P) or (P,): for the velocity's derivative.
+        model: Coefficients and velocity → spectrum without continuum.
         flux: Shape (B, P); any finite value where ivar = 0.
         ivar: Shape (B, P), everything that is not model included (noise, intrinsic scatter).
         continuum: Continuum functions Φ, shape (P, C) or (B, P, C).
         coefficients: θ (B, Q) → `Coefficients`.
+        value: The same without the Jacobian, (B, M).
         prior: θ (B, Q) → `Prior`.
         rv_sigma: Prior width of the velocity *correction* in km/s; 0 holds the velocity.
         lower, upper: Bounds of θ, shape (Q,).
         max_step: Largest change of a parameter in one step.
-        inner: Whether both neighbours of a pixel exist, on its detector and within the grid, shape (B, P) or
-            (P,); the velocity's derivative is 0 elsewhere. None: all but the first and the last pixel.
     """
 
-    functions: Tensor
-    log_wave: Tensor
+    model: Linear
     flux: Tensor
     ivar: Tensor
     continuum: Tensor
     coefficients: Callable[[Tensor], Coefficients]
+    value: Callable[[Tensor], Tensor]
     prior: Callable[[Tensor], Prior]
     rv_sigma: float = 30.0
     lower: Tensor | None = None
     upper: Tensor | None = None
     max_step: float = 1.0
-    inner: Tensor | None = None
+
+    def take(self, rows: Tensor) -> "Problem":
+        """Some of the stars."""
+        return replace(
+            self,
+            model=self.model.take(rows),
+            flux=self.flux[rows],
+            ivar=self.ivar[rows],
+            continuum=self.continuum[rows] if self.continuum.dim() == 3 else self.continuum,
+        )
 
 
 class State(NamedTuple):
     """Where a fit stands; every field has the stars first."""
 
     theta: Tensor  # (B, Q) float64
-    rv: Tensor  # (B,) km/s, relative to the velocity of the projected functions
+    rv: Tensor  # (B,) km/s, relative to the velocity from which the model counts
+    coefficients: Tensor  # (B, M) float64
     spectrum: Tensor  # (B, P) without continuum
     by_rv: Tensor  # (B, P) ∂spectrum/∂rv per km/s
     continuum: Tensor  # (B, P)
+    factor: Tensor  # (B, C, C) of the continuum's normal matrix
     objective: Tensor  # (B,) χ² + 2 prior
     chi2: Tensor  # (B,)
+
+
+class Quadratic(NamedTuple):
+    """−log likelihood around a state, over coefficients and scaled velocity, the continuum eliminated; float64."""
+
+    normal: Tensor  # (B, M + 1, M + 1)
+    gradient: Tensor  # (B, M + 1), of the log likelihood
+
+
+Stars = TypeVar("Stars", State, Quadratic, "_Inner")
 
 
 class Solution(NamedTuple):
@@ -107,171 +128,195 @@ def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3)
     Args:
         problem: What to explain.
         theta: Start, shape (B, Q), float64.
-        steps: Steps; a step that raises the objective of a star is undone and damped for that star alone.
+        steps: Looks at the pixels; a step that raises the objective of a star is undone and damped for that star
+            alone.
         damping: First Levenberg–Marquardt damping.
     """
-    problem = _well_conditioned(problem)
-    state = _evaluate(problem, theta, torch.zeros(len(theta), dtype=torch.float64))
+    continuum = Continuum.over(problem.continuum, problem.ivar)
+    state = _evaluate(problem, continuum, theta.clone(), torch.zeros(len(theta), dtype=torch.float64))
+    local = _quadratic(problem, continuum, state)
     damp = torch.full((len(theta),), damping, dtype=torch.float64)
+    active = torch.arange(len(theta))
     for _ in range(steps):
-        normal, gradient = _normal_equations(problem, state)
-        trial = _advance(problem, state, normal, gradient, damp)
-        better = trial.objective <= state.objective
-        state = State(*(_where(better, new, old) for new, old in zip(trial, state, strict=True)))
-        damp = torch.where(better, damp * 0.2, damp * 8.0).clamp(1e-8, 1e8)
-    normal, _ = _normal_equations(problem, state)
-    return _with_covariance(problem, state, normal)
+        own, basis = problem.take(active), continuum.take(active)
+        here = _rows(state, active)
+        found, rv = _advance(own, here, _rows(local, active), damp[active])
+        trial = _evaluate(own, basis, found, rv)
+        better, change = trial.objective <= here.objective, (trial.objective - here.objective).abs()
+        here = _merged(better, trial, here)
+        damp[active] = torch.where(better, damp[active] * 0.2, damp[active] * 8.0).clamp(min=1e-8)
+        _put(state, active, here)
+        _put(local, active, _quadratic(own, basis, here))
+        active = active[(change > ENOUGH) & (damp[active] < STUCK)]
+        if not len(active):
+            break
+    return _with_covariance(problem, state, local)
+
+
+def best_start(problem: Problem, theta: Tensor, candidates: Tensor) -> Tensor:
+    """The candidate with the lowest objective, as far as one look at the pixels tells, for every star.
+
+    Because the model is linear in its coefficients, the quadratic around any one point says how well every other point
+    fits, the best velocity and continuum included to first order.
+
+    Args:
+        problem: What to explain.
+        theta: Where to look from, shape (B, Q), float64.
+        candidates: Shape (N, Q), float64.
+
+    Returns:
+        Shape (B, Q).
+    """
+    continuum = Continuum.over(problem.continuum, problem.ivar)
+    state = _evaluate(problem, continuum, theta, torch.zeros(len(theta), dtype=torch.float64))
+    normal, gradient = _quadratic(problem, continuum, state)
+    moving = normal[:, :-1, -1:] / (normal[:, -1:, -1:] + 1.0)
+    normal_left = normal[:, :-1, :-1] - moving @ normal[:, -1:, :-1]
+    gradient_left = gradient[:, :-1] - moving[..., 0] * gradient[:, -1:]
+    offset = problem.value(candidates)[None] - state.coefficients[:, None]
+    pulled = offset.float() @ normal_left.float()
+    value = (pulled.double() * offset).sum(2) * 0.5 - (offset @ gradient_left[..., None])[..., 0]
+    return candidates[(value + problem.prior(candidates).value).argmin(1)]
 
 
 def evaluate(problem: Problem, theta: Tensor, rv: Tensor) -> State:
     """The model and its objective at given parameters, the continuum at its best."""
-    return _evaluate(_well_conditioned(problem), theta, rv)
+    return _evaluate(problem, Continuum.over(problem.continuum, problem.ivar), theta, rv)
 
 
-def _evaluate(problem: Problem, theta: Tensor, rv: Tensor) -> State:
-    coefficients = problem.coefficients(theta).value.float()
-    still = torch.einsum("bpm,bm->bp", problem.functions, coefficients)
-    by_rv = _differences(still, _spacing(problem)) / -C_KMS
-    moved = still + by_rv * rv.float()[:, None]
-    continuum = _continuum(problem, moved)
-    residual = (problem.flux - continuum * moved) * (problem.ivar > 0)
+def _evaluate(problem: Problem, continuum: Continuum, theta: Tensor, rv: Tensor) -> State:
+    coefficients = problem.value(theta)
+    spectrum, by_rv = problem.model.spectrum(coefficients, rv)
+    ivar = problem.ivar.float()
+    values, factor = continuum.profile(spectrum, problem.flux, ivar)
+    residual = (problem.flux - values * spectrum) * (ivar > 0)
     chi2 = (residual.double().square() * problem.ivar).sum(1)
-    prior = problem.prior(theta).value * 2.0
-    if problem.rv_sigma > 0:
-        prior = prior + (rv / problem.rv_sigma).square()
-    return State(theta, rv, moved, by_rv, continuum, chi2 + prior, chi2)
+    objective = chi2 + 2.0 * problem.prior(theta).value + _velocity_prior(problem, rv)
+    return State(theta, rv, coefficients, spectrum, by_rv, values, factor, objective, chi2)
 
 
-def _spacing(problem: Problem) -> Tensor:
-    """1 / (ln λ of the next pixel − that of the previous), 0 where one of them is missing, shape (B, P)."""
-    x = problem.log_wave.expand_as(problem.flux)
-    inverse = pad(1.0 / (x[:, 2:] - x[:, :-2]), (1, 1)).float()
-    return inverse if problem.inner is None else inverse.where(problem.inner, 0.0)
+def _velocity_prior(problem: Problem, rv: Tensor) -> Tensor:
+    return (rv / problem.rv_sigma).square() if problem.rv_sigma > 0 else torch.zeros_like(rv)
 
 
-def _differences(values: Tensor, spacing: Tensor) -> Tensor:
-    """Central differences along the pixels times ``spacing``: ∂/∂ln λ of values (B, P) or (B, P, K)."""
-    slope = torch.zeros_like(values)
-    slope[:, 1:-1] = values[:, 2:] - values[:, :-2]
-    return slope * spacing
+def _quadratic(problem: Problem, continuum: Continuum, state: State) -> Quadratic:
+    """Exact gradient, and the normal matrix as the linear map gives it; velocity in units of ``rv_sigma``."""
+    model, by_rv = problem.model, state.by_rv * problem.rv_sigma
+    inner = problem.ivar.float() * state.continuum
+    moving = inner * state.continuum * by_rv
+    residual = inner * (problem.flux - state.continuum * state.spectrum)
+    pulled = model.pull(residual, state.rv).double()
+    crossed = model.pull(moving, state.rv).double() if problem.rv_sigma > 0 else torch.zeros_like(pulled)
+    place = Place(
+        state.coefficients, state.rv, state.spectrum, inner * state.continuum, inner, problem.continuum
+    )
+    products = model.products(place)
+    normal = torch.cat([products.normal.double(), crossed[:, None]], dim=1)
+    corner = torch.cat([crossed, (moving * by_rv).double().sum(1, keepdim=True)], dim=1)
+    normal = torch.cat([normal, corner[..., None]], dim=2)
+    outer = products.continuum.double() @ continuum.transform
+    outer = torch.cat([outer, continuum.pull(inner * by_rv * state.spectrum)[:, None]], dim=1)
+    slope = (residual * by_rv).double().sum(1, keepdim=True)
+    eliminated = normal - outer @ torch.cholesky_solve(outer.mT, state.factor)
+    return Quadratic(eliminated, torch.cat([pulled, slope], dim=1))
 
 
-def _few(problem: Problem) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of a few stars at a time, and their continuum functions, (P, C) or (b, P, C)."""
-    for start in range(0, max(len(problem.flux), 1), FEW):
-        rows = slice(start, start + FEW)
-        yield rows, problem.continuum[rows] if problem.continuum.dim() == 3 else problem.continuum
+class _Inner(NamedTuple):
+    """The quadratic and the priors at θ and scaled velocity x."""
+
+    theta: Tensor  # (B, Q)
+    x: Tensor  # (B,)
+    value: Tensor  # (B,)
+    gradient: Tensor  # (B, Q + 1)
+    curvature: Tensor  # (B, Q + 1, Q + 1)
 
 
-def _well_conditioned(problem: Problem) -> Problem:
-    """The same problem with continuum functions that are orthonormal over each star's good pixels.
+def _inner(
+    problem: Problem, state: State, local: Quadratic, jacobian: Tensor, theta: Tensor, x: Tensor
+) -> _Inner:
+    prior, offset = problem.prior(theta), problem.value(theta) - state.coefficients
+    z = torch.cat([offset, (x - _scaled(problem, state.rv))[:, None]], dim=1)
+    pulled = (local.normal @ z[..., None])[..., 0]
+    value = (0.5 * pulled - local.gradient).mul(z).sum(1) + prior.value + 0.5 * x.square()
+    downhill = pulled - local.gradient
+    gradient = torch.cat(
+        [(jacobian.mT @ downhill[:, :-1, None])[..., 0] + prior.gradient, downhill[:, -1:] + x[:, None]],
+        dim=1,
+    )
+    return _Inner(theta, x, value, gradient, _curvature(local.normal, jacobian, prior))
 
-    Polynomials on a detector that is masked in part are nearly dependent: their normal matrix is not positive
-    in single precision. Their span, which alone matters, is kept.
+
+def _curvature(normal: Tensor, jacobian: Tensor, prior: Prior) -> Tensor:
+    """Normal matrix over (θ, scaled velocity) with the curvature of the priors."""
+    reduced = jacobian.mT @ normal[:, :-1]
+    full = torch.cat([reduced[..., :-1] @ jacobian + prior.curvature, reduced[..., -1:]], dim=2)
+    last = torch.cat([reduced[..., -1], normal[:, -1, -1:] + 1.0], dim=1)
+    return torch.cat([full, last[:, None]], dim=1)
+
+
+def _scaled(problem: Problem, rv: Tensor) -> Tensor:
+    return rv / problem.rv_sigma if problem.rv_sigma > 0 else torch.zeros_like(rv)
+
+
+def _advance(problem: Problem, state: State, local: Quadratic, damp: Tensor) -> tuple[Tensor, Tensor]:
+    """θ and velocity at which the damped quadratic and the priors are lowest, no further than a step may go.
+
+    The Jacobian of the coefficients is that at the start, the coefficients themselves are those of each step.
     """
-    parts = []
-    for rows, own in _few(problem):
-        functions = own.double()
-        weighted = functions * problem.ivar[rows].double()[..., None]
-        values, vectors = torch.linalg.eigh(weighted.mT @ functions)
-        kept = values > RANK * values[:, -1:].clamp(min=1e-300)
-        scale = torch.where(kept, values.clamp(min=1e-300).rsqrt(), 0.0)
-        parts.append((functions @ (vectors * scale[:, None])).float())
-    return replace(problem, continuum=torch.cat(parts))
+    diagonal = local.normal.diagonal(dim1=-2, dim2=-1)
+    damped = local._replace(normal=local.normal + torch.diag_embed(damp[:, None] * diagonal))
+    start = _scaled(problem, state.rv)
+    jacobian = problem.coefficients(state.theta).jacobian.double()
+    here = _inner(problem, state, damped, jacobian, state.theta, start)
+    damp = torch.full_like(start, 1e-6)
+    for _ in range(INNER):
+        step = _newton(here, damp)
+        theta = _bounded(problem, state.theta, here.theta + step[:, :-1])
+        x = torch.clamp(here.x + step[:, -1], start - 2.0, start + 2.0)
+        there = _inner(problem, state, damped, jacobian, theta, x)
+        better = there.value <= here.value
+        here = _merged(better, there, here)
+        damp = torch.where(better, damp * 0.2, damp * 30.0).clamp(1e-8, 1e8)
+    return here.theta, here.x * problem.rv_sigma
 
 
-def _continuum(problem: Problem, spectrum: Tensor) -> Tensor:
-    weight = problem.ivar.float().sqrt()
-    target = (problem.flux * weight)[..., None]
-    scale = (spectrum * weight)[..., None]
-    parts = []
-    for rows, functions in _few(problem):
-        design = torch.cat([functions * scale[rows], target[rows]], dim=-1)
-        normal = (design.mT @ design).double()
-        values = torch.cholesky_solve(normal[:, :-1, -1:], _factor(normal[:, :-1, :-1]))
-        parts.append((functions @ values.float())[..., 0])
-    return torch.cat(parts)
+def _newton(here: _Inner, damp: Tensor) -> Tensor:
+    diagonal = here.curvature.diagonal(dim1=-2, dim2=-1)
+    damped = here.curvature + torch.diag_embed(damp[:, None] * diagonal + 1e-10)
+    return -torch.cholesky_solve(here.gradient[..., None], torch.linalg.cholesky(damped))[..., 0]
 
 
-def _factor(normal: Tensor) -> Tensor:
-    diagonal = normal.diagonal(dim1=-2, dim2=-1)
-    ridge = RIDGE * diagonal.mean(-1, keepdim=True) + 1e-30
-    return torch.linalg.cholesky(normal + torch.diag_embed(ridge.expand_as(diagonal)))
+def _bounded(problem: Problem, origin: Tensor, theta: Tensor) -> Tensor:
+    theta = torch.clamp(theta, origin - problem.max_step, origin + problem.max_step)
+    if problem.lower is None or problem.upper is None:
+        return theta
+    return torch.maximum(torch.minimum(theta, problem.upper), problem.lower)
 
 
-def _normal_equations(problem: Problem, state: State) -> tuple[Tensor, Tensor]:
-    """JᵀWJ and JᵀWr over (θ, velocity), continuum eliminated, prior not yet added."""
-    full = _gram(problem, state, problem.coefficients(state.theta).jacobian.float())
-    count = state.theta.shape[1] + (problem.rv_sigma > 0)
-    last = slice(count, -1)
-    inner, moment = full[:, :count, :count], full[:, :, -1:]
-    cross = full[:, last, :count]
-    pulled = torch.cholesky_solve(cross, _factor(full[:, last, last]))
-    return inner - cross.mT @ pulled, (moment[:, :count] - pulled.mT @ moment[:, last])[..., 0]
-
-
-def _gram(problem: Problem, state: State, jacobian: Tensor) -> Tensor:
-    """Products over the pixels of all columns: θ, velocity, continuum, residual; float64."""
-    weight = problem.ivar.float().sqrt()
-    residual = ((problem.flux - state.continuum * state.spectrum) * weight)[..., None]
-    still, outer = (state.continuum * weight)[..., None], (state.spectrum * weight)[..., None]
-    moving = residual[..., :0]
-    if problem.rv_sigma > 0:
-        moving = (state.by_rv * problem.rv_sigma)[..., None] * still
-    shift = (_spacing(problem) * (state.rv / -C_KMS).float()[:, None])[..., None]
-    parts = []
-    for rows, functions in _few(problem):
-        theta = problem.functions[rows] @ jacobian[rows]
-        theta = (theta + _differences(theta, shift[rows])) * still[rows]
-        columns = torch.cat([theta, moving[rows], functions * outer[rows], residual[rows]], dim=-1)
-        parts.append(columns.mT @ columns)
-    return torch.cat(parts).double()
-
-
-def _with_prior(problem: Problem, state: State, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Normal matrix with the prior's curvature, and the prior's gradient, over (θ, scaled velocity)."""
-    prior = problem.prior(state.theta)
-    size = prior.gradient.shape[1]
-    full = normal.clone()
-    full[:, :size, :size] += prior.curvature
-    gradient = normal.new_zeros(normal.shape[:2])
-    gradient[:, :size] = prior.gradient
-    if problem.rv_sigma > 0:
-        full[:, -1, -1] += 1.0
-        gradient[:, -1] = state.rv / problem.rv_sigma
-    return full, gradient
-
-
-def _advance(problem: Problem, state: State, normal: Tensor, moment: Tensor, damp: Tensor) -> State:
-    full, gradient = _with_prior(problem, state, normal)
-    diagonal = full.diagonal(dim1=-2, dim2=-1)
-    damped = full + torch.diag_embed(damp[:, None] * diagonal + 1e-10)
-    step = torch.cholesky_solve((moment - gradient)[..., None], torch.linalg.cholesky(damped))[..., 0]
-    size = state.theta.shape[1]
-    theta = state.theta + step[:, :size].clamp(-problem.max_step, problem.max_step)
-    if problem.lower is not None and problem.upper is not None:
-        theta = torch.maximum(torch.minimum(theta, problem.upper), problem.lower)
-    rv = state.rv
-    if problem.rv_sigma > 0:
-        rv = rv + step[:, -1].clamp(-2.0, 2.0) * problem.rv_sigma
-    return _evaluate(problem, theta, rv)
-
-
-def _with_covariance(problem: Problem, state: State, normal: Tensor) -> Solution:
-    full, _ = _with_prior(problem, state, normal)
+def _with_covariance(problem: Problem, state: State, local: Quadratic) -> Solution:
+    jacobian = problem.coefficients(state.theta).jacobian.double()
+    full = _curvature(local.normal, jacobian, problem.prior(state.theta))
     tiny = 1e-10 * full.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
     covariance = torch.cholesky_inverse(
         torch.linalg.cholesky(full + tiny * torch.eye(full.shape[-1], dtype=full.dtype))
     )
     size = state.theta.shape[1]
-    rv_error = torch.zeros(len(full), dtype=torch.float64)
-    if problem.rv_sigma > 0:
-        rv_error = covariance[:, -1, -1].sqrt() * problem.rv_sigma
-    return Solution(state, covariance[:, :size, :size], rv_error)
+    return Solution(state, covariance[:, :size, :size], covariance[:, -1, -1].sqrt() * problem.rv_sigma)
 
 
-def _where(better: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(better.reshape(-1, *[1] * (new.dim() - 1)), new, old)
+def _merged(better: Tensor, new: Stars, old: Stars) -> Stars:
+    """Star by star the new values, or the old ones."""
+    parts = zip(new, old, strict=True)
+    return type(new)(*(torch.where(better.reshape(-1, *[1] * (a.dim() - 1)), a, b) for a, b in parts))
+
+
+def _rows(stars: Stars, rows: Tensor) -> Stars:
+    return type(stars)(*(part[rows] for part in stars))
+
+
+def _put(stars: Stars, rows: Tensor, values: Stars) -> None:
+    for part, value in zip(stars, values, strict=True):
+        part[rows] = value
 
 
 def origin_prior(theta: Tensor) -> Prior:

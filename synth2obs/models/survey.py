@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from synth2obs.core.wavelengths import bands
 from synth2obs.models.decoder import Decoder
 from synth2obs.models.flow import Density, FlowConfig, Morph
 from synth2obs.models.gap import Gap
+from synth2obs.models.linear import Functions, Through
 from synth2obs.models.solve import Coefficients
 from synth2obs.physics.instrument import Instrument
 
@@ -89,6 +91,19 @@ class SurveyModel(nn.Module):
         """Functions that are already as the survey sees them: gap and scatter, shape (L, F + 1)."""
         return torch.cat([self.gap.mean.T, self.gap.scatter.sqrt()[:, None]], dim=1)
 
+    def through(self, decoder: Decoder, instrument: Instrument, log_wave: Tensor, segment: Tensor) -> Through:
+        """Coefficients → native pixels that all stars share; see `project` for the functions.
+
+        Args:
+            decoder: Of the rest frame.
+            instrument: With shared pixels.
+            log_wave: ln λ of these pixels, shape (P,).
+            segment: Their detectors, shape (P,).
+        """
+        parts = bands(decoder.rest_wavelength.numpy())
+        functions = Functions(self.sharp(decoder), self.seen()[:, :-1], parts)
+        return Through(instrument, functions, float(self.width_scale), log_wave, segment)
+
     def project(
         self, decoder: Decoder, instrument: Instrument, rv: Tensor, stars: Tensor | None = None
     ) -> Tensor:
@@ -107,20 +122,29 @@ class SurveyModel(nn.Module):
     def coefficients(self, decoder: Decoder, u: Tensor) -> Coefficients:
         """Coefficients of what `project` gives, but the scatter, at survey latents u (float64), and ∂/∂u."""
         bent, by_u = self._labels(u)
-        features, slope = _features(bent, self.config.gap_degree)
+        slope = _features(bent, self.config.gap_degree)[1]
         narrow = u.to(decoder.branch.skip.dtype)
-        value = torch.cat([torch.ones_like(u[:, :1]), decoder.branch(narrow).to(u.dtype), features], dim=1)
         jacobian = torch.cat(
             [torch.zeros_like(u)[:, None], decoder.branch.jacobian(narrow).to(u.dtype), slope @ by_u], dim=1
         )
-        return Coefficients(value, jacobian)
+        return Coefficients(self.value(decoder, u), jacobian)
 
-    def without_gap(self, found: Coefficients) -> Coefficients:
-        """The same coefficients with those of the gap at zero."""
-        value, jacobian = found.value.clone(), found.jacobian.clone()
-        value[:, -self.config.features :] = 0.0
-        jacobian[:, -self.config.features :] = 0.0
-        return Coefficients(value, jacobian)
+    def value(self, decoder: Decoder, u: Tensor) -> Tensor:
+        """The value of `coefficients` alone, shape (B, M)."""
+        narrow = u.to(decoder.branch.skip.dtype)
+        return torch.cat(
+            [torch.ones_like(u[:, :1]), decoder.branch(narrow).to(u.dtype), self.features(u)], dim=1
+        )
+
+    def without_gap(self, coefficients: Tensor) -> Tensor:
+        """The same coefficients (B, M), or their Jacobian (B, M, Q), with those of the gap at zero."""
+        return torch.cat(
+            [
+                coefficients[:, : -self.config.features],
+                torch.zeros_like(coefficients[:, -self.config.features :]),
+            ],
+            dim=1,
+        )
 
     def _labels(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised (5040 K / Teff, log g, [Fe/H]) read linearly from u, bent at ±BEND; and ∂/∂u."""

@@ -1,22 +1,27 @@
 """One survey's instrument: Doppler shift, line spread and native pixels as one linear operator."""
 
+import math
 from collections.abc import Iterator
+from copy import copy
 from typing import NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import conv1d, embedding_bag, pad
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.geometry import Geometry, geometry
-from synth2obs.physics.lsf import Kernel, Response, applied_variance
+from synth2obs.physics.lsf import REACH, Kernel, Response, applied_variance
 from synth2obs.physics.pixels import check_window, row_weights, window_length
 from synth2obs.physics.shared import SharedPixels, shared_pixels
 
 CHUNK = 2**19
 """Weights (pixels × window) worked on at a time: 15 MB of work space in float32, within the caches."""
+
+SMOOTH, LEFT = 1.6, 0.7
+"""Coarse samples per σ of smoothed theory, and of the line spread left to apply, that `Instrument.coarser` keeps."""
 
 KEPT = 8
 """Operators of one instrument that are kept, for different widths and precisions."""
@@ -277,6 +282,37 @@ class Instrument(nn.Module):
         """Whether all stars have the same pixels."""
         return len(self.nearest) == 1
 
+    def coarser(self, width_scale: float = 1.0) -> "Coarser":
+        """The same instrument for theory that part of the line spread was applied to, on a coarser rest grid.
+
+        What is applied is a Gaussian of one width in ln λ, which commutes with the shift: as wide as leaves the rest of
+        the line spread resolved. Worth it for functions that many stars share.
+        """
+        variance = applied_variance(self.survey_variance, self.rest_variance, width_scale)
+        own = float(self.rest_variance.min())
+        factor = int(((float(variance.min()) + own) / (SMOOTH**2 + LEFT**2)) ** 0.5)
+        if factor < 2 or self.table is not None:
+            return Coarser(self, 1, 0.0)
+        sigma = max((SMOOTH * factor) ** 2 - own, 0.0) ** 0.5
+        return Coarser(self._coarsened(factor, sigma), factor, sigma)
+
+    def _coarsened(self, factor: int, sigma: float) -> "Instrument":
+        new = copy(self)
+        new._buffers, new._kept = dict(self._buffers), {}
+        starts, stops = self.band.unique(dim=1) if self.band.dim() == 2 else self.band.flatten(1).unique(dim=1)
+        counts = (stops - starts) // factor + 1
+        firsts = counts.cumsum(0) - counts
+        which = torch.searchsorted(starts, self.band[0], right=True) - 1
+        position = (self.nearest - starts[which] + self.remainder) / factor + firsts[which]
+        edge = math.ceil(REACH * sigma / factor)
+        new.nearest, new.remainder = position.round().long(), position - position.round()
+        new.band = torch.stack([firsts[which] + edge, firsts[which] + counts[which] - 1 - edge])
+        new.half_width, new.step = self.half_width / factor, self.step * factor
+        new.survey_variance = self.survey_variance / factor**2
+        new.rest_variance = (self.rest_variance + sigma**2) / factor**2
+        new.samples = int(counts.sum())
+        return new
+
     def linearised(
         self, flux: Tensor, rv: Tensor, width_scale: float = 1.0, stars: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -383,6 +419,35 @@ class Instrument(nn.Module):
                 f"{name} has {length} samples, the instrument's rest grid {self.samples}; "
                 "resample it to rest_wavelength"
             )
+
+
+class Coarser(NamedTuple):
+    """An instrument on a coarser rest grid, and how theory gets there.
+
+    Args:
+        instrument: For theory on the coarser grid.
+        factor: Rest samples per coarse sample.
+        sigma: Gaussian to be applied first, in rest samples.
+    """
+
+    instrument: Instrument
+    factor: int
+    sigma: float
+
+    def sharp(self, basis: Tensor, bands: list[slice]) -> Tensor:
+        """Functions (L, K) that the line spread acts on, on the coarser grid."""
+        if not self.sigma:
+            return self.seen(basis, bands)
+        half = math.ceil(REACH * self.sigma)
+        steps = torch.arange(-half, half + 1, dtype=basis.dtype)
+        kernel = torch.exp(-0.5 * (steps / self.sigma) ** 2)
+        kernel = (kernel / kernel.sum())[None, None]
+        parts = [pad(basis[band].T[:, None], (half, half), mode="replicate") for band in bands]
+        return torch.cat([conv1d(part, kernel, stride=self.factor)[:, 0].T for part in parts])
+
+    def seen(self, basis: Tensor, bands: list[slice]) -> Tensor:
+        """Functions (L, K) that are at the survey's resolution already, on the coarser grid."""
+        return torch.cat([basis[band][:: self.factor] for band in bands])
 
 
 def _buffers(g: Geometry) -> dict[str, Tensor | None]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.models.linear import Projected
 from synth2obs.models.solve import Coefficients, Prior, Problem, evaluate, origin_prior, solve
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
 
@@ -30,12 +31,12 @@ def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, *
     basis = chebyshev_basis(wavelength, segment, order).float()
     functions = model.project(bridge.decoder, instrument, zeros(count))[..., :-1]
     problem = Problem(
-        functions=functions,
-        log_wave=wavelength.log(),
+        model=Projected(functions, wavelength.log()),
         flux=torch.ones(count, instrument.pixels),
         ivar=torch.full((count, instrument.pixels), SNR**2),
         continuum=basis,
         coefficients=lambda u: model.coefficients(bridge.decoder, u),
+        value=lambda u: model.value(bridge.decoder, u),
         **{"prior": origin_prior, **changes},
     )
     truth = 0.1 * torch.randn(count, 2, order + 1, generator=generator) / (1 + torch.arange(order + 1)) ** 2
@@ -137,7 +138,7 @@ class TestInvariance:
         for n in (0, 3, 6):
             own = replace(
                 problem,
-                functions=problem.functions[n : n + 1],
+                model=replace(problem.model, functions=problem.model.functions[n : n + 1]),
                 flux=problem.flux[n : n + 1],
                 ivar=problem.ivar[n : n + 1],
             )
@@ -217,14 +218,14 @@ class TestNormalEquations:
         problem, _ = make_problem(bridge, instrument, theta, rv)
         solution = solve(problem, theta, steps=0)
         state, jacobian = solution.state, problem.coefficients(theta).jacobian
-        x = problem.log_wave
+        x = problem.model.log_wave
         for n in range(len(theta)):
             spectrum, continuum = state.spectrum[n].double(), state.continuum[n].double()
             slope = torch.zeros_like(spectrum)
             slope[1:-1] = (spectrum[2:] - spectrum[:-2]) / (x[2:] - x[:-2])
             dense = torch.cat(
                 [
-                    problem.functions[n].double() @ jacobian[n] * continuum[:, None],
+                    problem.model.functions[n].double() @ jacobian[n] * continuum[:, None],
                     (-slope * continuum / C_KMS)[:, None],
                     problem.continuum.double() * spectrum[:, None],
                 ],
@@ -249,12 +250,13 @@ class TestNormalEquations:
         problem, _ = make_problem(
             bridge, instrument, torch.zeros(4, 6, dtype=torch.float64), zeros(4), noise=1.0, rv_sigma=0.0
         )
-        problem = replace(problem, coefficients=linear)
+        problem = replace(problem, coefficients=linear, value=lambda at: linear(at).value)
         state = solve(problem, torch.zeros_like(theta), steps=12).state
         for n in range(4):
-            design = (problem.functions[n].double() @ mixing) * state.continuum[n].double()[:, None]
+            design = (problem.model.functions[n].double() @ mixing) * state.continuum[n].double()[:, None]
             rest = (
-                problem.flux[n].double() - problem.functions[n, :, 0].double() * state.continuum[n].double()
+                problem.flux[n].double()
+                - problem.model.functions[n, :, 0].double() * state.continuum[n].double()
             )
             best = torch.linalg.solve(SNR**2 * design.T @ design + torch.eye(4), SNR**2 * design.T @ rest)
             torch.testing.assert_close(state.theta[n], best, rtol=0, atol=2e-3)
@@ -263,13 +265,13 @@ class TestNormalEquations:
         """Overlapping orders: wavelengths come again, and differences across the seam divide by zero."""
         theta, rv = theta_rv
         problem, _ = make_problem(bridge, instrument, theta, zeros(6))
-        again = torch.cat([problem.log_wave[:145], problem.log_wave[:145]])
+        again = torch.cat([problem.model.log_wave[:145], problem.model.log_wave[:145]])
         again[145] = again[143]
         inner = torch.ones(290, dtype=torch.bool)
         inner[[0, 144, 145, 289]] = False
-        overlapping = replace(problem, log_wave=again, inner=inner)
+        overlapping = replace(problem, model=replace(problem.model, log_wave=again, inner=inner))
         with pytest.raises(torch.linalg.LinAlgError):
-            evaluate(replace(overlapping, inner=None), theta, rv)
+            evaluate(replace(problem, model=replace(problem.model, log_wave=again)), theta, rv)
         state = solve(overlapping, theta, steps=3).state
         assert all(torch.isfinite(part).all() for part in state)
 
