@@ -22,7 +22,7 @@ from synth2obs.physics.instrument import Instrument
 FEW = 8
 """Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
 
-STRETCH = 64
+STRETCH = 32
 """Pixels over which `Through` takes weights and continuum as constant where they steer a step."""
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from synth2obs.models.linear import Linear, Place
 from synth2obs.models.profile import Continuum
 
-INNER = 4
+INNER = 6
 """Damped Gauss–Newton steps in the coefficients for every look at the pixels."""
 
 ENOUGH = 1e-4
@@ -231,10 +231,9 @@ class _Inner(NamedTuple):
     curvature: Tensor  # (B, Q + 1, Q + 1)
 
 
-def _inner(
-    problem: Problem, state: State, local: Quadratic, jacobian: Tensor, theta: Tensor, x: Tensor
-) -> _Inner:
-    prior, offset = problem.prior(theta), problem.value(theta) - state.coefficients
+def _inner(problem: Problem, state: State, local: Quadratic, theta: Tensor, x: Tensor) -> _Inner:
+    (found, jacobian), prior = problem.coefficients(theta), problem.prior(theta)
+    offset, jacobian = found - state.coefficients, jacobian.double()
     z = torch.cat([offset, (x - _scaled(problem, state.rv))[:, None]], dim=1)
     pulled = (local.normal @ z[..., None])[..., 0]
     value = (0.5 * pulled - local.gradient).mul(z).sum(1) + prior.value + 0.5 * x.square()
@@ -259,21 +258,17 @@ def _scaled(problem: Problem, rv: Tensor) -> Tensor:
 
 
 def _advance(problem: Problem, state: State, local: Quadratic, damp: Tensor) -> tuple[Tensor, Tensor]:
-    """θ and velocity at which the damped quadratic and the priors are lowest, no further than a step may go.
-
-    The Jacobian of the coefficients is that at the start, the coefficients themselves are those of each step.
-    """
+    """θ and velocity at which the damped quadratic and the priors are lowest, no further than a step may go."""
     diagonal = local.normal.diagonal(dim1=-2, dim2=-1)
     damped = local._replace(normal=local.normal + torch.diag_embed(damp[:, None] * diagonal))
     start = _scaled(problem, state.rv)
-    jacobian = problem.coefficients(state.theta).jacobian.double()
-    here = _inner(problem, state, damped, jacobian, state.theta, start)
+    here = _inner(problem, state, damped, state.theta, start)
     damp = torch.full_like(start, 1e-6)
     for _ in range(INNER):
         step = _newton(here, damp)
         theta = _bounded(problem, state.theta, here.theta + step[:, :-1])
         x = torch.clamp(here.x + step[:, -1], start - 2.0, start + 2.0)
-        there = _inner(problem, state, damped, jacobian, theta, x)
+        there = _inner(problem, state, damped, theta, x)
         better = there.value <= here.value
         here = _merged(better, there, here)
         damp = torch.where(better, damp * 0.2, damp * 30.0).clamp(1e-8, 1e8)
