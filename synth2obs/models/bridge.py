@@ -19,6 +19,7 @@ from synth2obs.models.decoder import Decoder
 from synth2obs.models.emulator import KernelEmulator, LabelScale
 from synth2obs.models.flow import Density, FlowConfig
 from synth2obs.models.label_prior import LabelPrior
+from synth2obs.models.linear import Through
 from synth2obs.models.population import Population
 from synth2obs.models.solve import Coefficients
 from synth2obs.models.survey import SurveyConfig, SurveyModel
@@ -27,6 +28,9 @@ from synth2obs.physics.instrument import Instrument
 WEIGHTS = "bridge.safetensors"
 FINGERPRINT_TOLERANCE = 1e-4
 BATCH = 64
+
+KEPT = 4
+"""Maps to native pixels that a bridge keeps."""
 
 
 class Bridge(nn.Module):
@@ -58,6 +62,7 @@ class Bridge(nn.Module):
         self.population = population
         self.density = Density(decoder.latent, config=FlowConfig(layers=2, hidden=24)).double()
         self.card = dict(card or {})
+        self._throughs: list[tuple[str, Instrument | None, tuple[int, ...], Through]] = []
 
     @property
     def surveys(self) -> tuple[str, ...]:
@@ -98,6 +103,27 @@ class Bridge(nn.Module):
             self.decoder.rest_sigma,
             lsf_group,
         )
+
+    def through(
+        self, survey: str, instrument: Instrument | None = None, segment: Tensor | None = None
+    ) -> Through:
+        """A survey's map from coefficients to native pixels that all stars share; kept while nothing changes.
+
+        Args:
+            survey: Which one.
+            instrument: Its operator on other pixels than the usual ones; these must be shared by all stars.
+            segment: The detector of each of these pixels, shape (P,).
+        """
+        model = self.survey(survey)
+        parts = (*model.gap.state_dict().values(), *self.decoder.state_dict().values(), model.width_scale)
+        state = (*(part.data_ptr() for part in parts), *(part._version for part in parts))
+        for kept_survey, kept_instrument, kept_state, through in self._throughs:
+            if kept_survey == survey and kept_instrument is instrument and kept_state == state:
+                return through
+        own = instrument or self.instrument(survey)
+        through = model.through(self.decoder, own, model.segment if segment is None else segment)
+        self._throughs = [*self._throughs[-KEPT + 1 :], (survey, instrument, state, through)]
+        return through
 
     def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
         """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.
@@ -175,14 +201,23 @@ class Bridge(nn.Module):
         Returns:
             Shape (N, P), NaN where the grid does not reach.
         """
+        if instrument is None or instrument.shared:
+            return self._observe_shared(self.through(survey, instrument), coefficients, rv)
         model = self.survey(survey)
-        instrument = instrument or self.instrument(survey)
         parts = []
         for rows in torch.arange(len(rv)).split(BATCH):
             projected = model.project(self.decoder, instrument, rv[rows], rows)[..., :-1]
             flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
             covered = instrument.valid(rv[rows], float(model.width_scale), rows)
             parts.append(flux.masked_fill(~covered, torch.nan))
+        return torch.cat(parts).numpy()
+
+    def _observe_shared(self, through: Through, coefficients: Tensor, rv: Tensor) -> NDArray[np.float32]:
+        parts = []
+        for rows in torch.arange(len(rv)).split(BATCH):
+            own = through.of(rows, rv[rows])
+            still = torch.zeros_like(rv[rows])
+            parts.append(own.native(coefficients[rows], still).masked_fill(~own.valid(still), torch.nan))
         return torch.cat(parts).numpy()
 
     def save(self, folder: str | Path) -> Path:

@@ -250,7 +250,7 @@ class Options:
 @torch.no_grad()
 def encode(bridge: Bridge, seen: Observation, options: Options | None = None) -> Fit:
     """Latents from the origin, with covariance, velocity and continuum (the survey's gap included)."""
-    choice = options or Options(steps=3)
+    choice = options or Options(steps=6)
     model = bridge.survey(seen.survey)
 
     def coefficients(u: Tensor) -> Coefficients:
@@ -424,7 +424,7 @@ class _Task:
         """A fit of latents, or with ``free`` (1 for labels that are fitted, 0 for those held) of labels."""
         model, through = bridge.survey(seen.survey), None
         if seen.instrument.shared:
-            through = model.through(bridge.decoder, seen.instrument, seen.log_wave, seen.segment)
+            through = bridge.through(seen.survey, seen.instrument, seen.segment)
         bounds = None if free is None else _bounds(bridge, free)
         return cls(seen, model, bridge.decoder, parameters, options, through, free, bounds)
 

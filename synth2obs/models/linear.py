@@ -6,8 +6,10 @@ all stars and sends spectra through the instrument, there and back; sums over pi
 are taken over short stretches of the spectrum within which weights and continuum hardly change.
 """
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -22,15 +24,15 @@ from synth2obs.physics.instrument import Instrument
 FEW = 8
 """Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
 
-STRETCH = 32
-"""Pixels over which `Through` takes weights and continuum as constant where they steer a step."""
+STRETCHES = 256
+"""Stretches of the spectrum in which `Through` takes weights and continuum as constant where they steer a step."""
 
 
 class Products(NamedTuple):
     """Sums over pixels that steer a Gauss–Newton step."""
 
-    normal: Tensor  # (B, M, M), AᵀWA
-    continuum: Tensor  # (B, M, C), Aᵀ(factor ∘ spectrum ∘ Φ)
+    normal: Tensor  # (B, M, M), AᵀWc²A
+    continuum: Tensor  # (B, M, C), AᵀWc (s ∘ Φ)
 
 
 class Place(NamedTuple):
@@ -38,9 +40,10 @@ class Place(NamedTuple):
 
     coefficients: Tensor  # g, (B, M)
     rv: Tensor  # (B,) km/s
-    spectrum: Tensor  # A g, (B, P)
-    weight: Tensor  # W, (B, P)
-    factor: Tensor  # (B, P)
+    spectrum: Tensor  # s = A g, (B, P)
+    by_rv: Tensor  # its derivative by the scaled velocity, (B, P)
+    ivar: Tensor  # W, (B, P)
+    level: Tensor  # c, the continuum, (B, P)
     continuum: Tensor  # Φ, (P, C) or (B, P, C)
 
 
@@ -55,8 +58,20 @@ class Linear(Protocol):
         """A(v)ᵀ times ``values`` (B, P), shape (B, M)."""
         ...
 
-    def products(self, at: "Place") -> Products:
-        """Sums over pixels."""
+    def products(self, at: Place) -> Products:
+        """Sums over pixels that steer a step."""
+        ...
+
+    def gram(self, at: Place, jacobian: Tensor) -> Tensor:
+        """Products under W of the columns c A ∂g/∂θ, c ∂s/∂v and s ∘ Φ, which say how sure a fit is.
+
+        Args:
+            at: Where.
+            jacobian: ∂g/∂θ, shape (B, M, Q).
+
+        Returns:
+            Shape (B, Q + 1 + C, Q + 1 + C), float64.
+        """
         ...
 
     def take(self, rows: Tensor) -> "Linear":
@@ -107,16 +122,44 @@ class Projected:
     def products(self, at: Place) -> Products:
         """See `Linear`; exact."""
         shift = (self._spacing() * at.rv.float()[:, None])[..., None]
-        values = at.factor * at.spectrum
+        factor = at.ivar * at.level
         normal, cross = [], []
-        for start in range(0, max(len(values), 1), FEW):
-            rows = slice(start, start + FEW)
+        for rows, own in _few(at):
             functions = self.functions[rows]
             moved = functions + _differences(functions, shift[rows])
-            own = at.continuum[rows] if at.continuum.dim() == 3 else at.continuum
-            normal.append(moved.mT @ (moved * at.weight[rows, :, None]))
-            cross.append(moved.mT @ (own * values[rows, :, None]))
+            normal.append(moved.mT @ (moved * (factor * at.level)[rows, :, None]))
+            cross.append(moved.mT @ (own * (factor * at.spectrum)[rows, :, None]))
         return Products(torch.cat(normal), torch.cat(cross))
+
+    def gram(self, at: Place, jacobian: Tensor) -> Tensor:
+        """See `Linear`; exact."""
+        shift = (self._spacing() * at.rv.float()[:, None])[..., None]
+        parts = []
+        for rows, own in _few(at):
+            theta = self.functions[rows] @ jacobian[rows].float()
+            theta = theta + _differences(theta, shift[rows])
+            parts.append(_gram(theta, _rows(at, rows), own))
+        return torch.cat(parts)
+
+
+def _few(at: Place) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of a few stars at a time, and their continuum functions, (P, C) or (b, P, C)."""
+    for start in range(0, max(len(at.rv), 1), FEW):
+        rows = slice(start, start + FEW)
+        yield rows, at.continuum[rows] if at.continuum.dim() == 3 else at.continuum
+
+
+def _rows(at: Place, rows: slice) -> Place:
+    """Some of the stars; the continuum functions stay."""
+    return Place._make([*(part[rows] for part in at[:-1]), at.continuum])
+
+
+def _gram(theta: Tensor, at: Place, continuum: Tensor) -> Tensor:
+    """Products of the columns of θ (B, P, Q), the velocity's and the continuum's (P, C) or (B, P, C), float64."""
+    weight = at.ivar.sqrt()
+    inner, outer = (weight * at.level)[..., None], (weight * at.spectrum)[..., None]
+    columns = torch.cat([theta * inner, at.by_rv[..., None] * inner, continuum * outer], dim=-1).float()
+    return (columns.mT @ columns).double()
 
 
 def _differences(values: Tensor, spacing: Tensor) -> Tensor:
@@ -163,13 +206,10 @@ class Through:
         instrument: The survey's operator.
         functions: What it acts on.
         width: Factor on the survey's σ.
-        log_wave: ln λ of the pixels, shape (P,), increasing on every detector.
-        segment: Detector of each pixel, shape (P,).
+        segment: Detector of each pixel, shape (P,); wavelengths increase on every detector.
     """
 
-    def __init__(
-        self, instrument: Instrument, functions: Functions, width: float, log_wave: Tensor, segment: Tensor
-    ) -> None:
+    def __init__(self, instrument: Instrument, functions: Functions, width: float, segment: Tensor) -> None:
         coarser = instrument.coarser(width)
         self.instrument, self.width = coarser.instrument, width
         self.sharp = coarser.sharp(functions.sharp.float(), functions.bands).contiguous()
@@ -177,7 +217,7 @@ class Through:
         self.has_seen = bool(self.seen.any())
         self.stars: Tensor | None = None
         self.origin = torch.zeros(1, dtype=torch.float64)
-        self.stretches = [_stretches(run, log_wave, self._at_rest()[run]) for run in _detectors(segment)]
+        self.log_wave, self.detectors = instrument.log_wave, _detectors(segment)
 
     def of(self, stars: Tensor | None, rv: Tensor) -> "Through":
         """The same map for stars (rows of the instrument) whose velocities the solver counts from ``rv`` in km/s."""
@@ -228,7 +268,40 @@ class Through:
         parts = [_stretch_products(part, at, coefficients, shift) for part in self.stretches]
         return Products(*(torch.stack(sums).sum(0) for sums in zip(*parts, strict=True)))
 
-    def _at_rest(self) -> Tensor:
+    def gram(self, at: Place, jacobian: Tensor) -> Tensor:
+        """See `Linear`; the functions at rest, and all else where it then falls, interpolated between pixels."""
+        shift = log_doppler(self.origin + at.rv)
+        parts = []
+        for rows, own in _few(at):
+            lower, share = self._between(shift[rows])
+            some = _rows(at, rows)
+            moved = [_interpolated(part, lower, share) for part in some[2:6]]
+            theta = self.rest @ jacobian[rows].float()
+            basis = own.expand(len(lower), -1, -1)
+            functions = torch.stack([_interpolated(part, lower, share) for part in basis.unbind(2)], dim=2)
+            parts.append(_gram(theta, Place._make([*some[:2], *moved, functions]), functions))
+        return torch.cat(parts)
+
+    def _between(self, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixel before the place of each rest pixel at a shift in ln λ, and the share of the next one."""
+        lower, share = [], []
+        for part in self.stretches:
+            place = part.log_wave + shift[:, None]
+            before = (torch.searchsorted(part.log_wave, place) - 1).clamp(0, len(part.log_wave) - 2)
+            start = part.log_wave[before]
+            portion = (place - start) / (part.log_wave[before + 1] - start)
+            lower.append(before + part.pixels.start)
+            share.append(portion.clamp(0.0, 1.0).float())
+        return torch.cat(lower, dim=1), torch.cat(share, dim=1)
+
+    @cached_property
+    def stretches(self) -> list[Stretches]:
+        """Sums over short stretches of the functions at rest."""
+        size = max(1, len(self.log_wave) // STRETCHES)
+        return [_stretches(run, self.log_wave, self.rest[run], size) for run in self.detectors]
+
+    @cached_property
+    def rest(self) -> Tensor:
         """All functions in native pixels at zero velocity, shape (P, M); the first star's line spread."""
         rows = torch.zeros(1, dtype=torch.int64)
         parts = []
@@ -248,10 +321,10 @@ def _detectors(segment: Tensor) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(limits)]
 
 
-def _stretches(pixels: slice, log_wave: Tensor, functions: Tensor) -> Stretches:
+def _stretches(pixels: slice, log_wave: Tensor, functions: Tensor, size: int) -> Stretches:
     own = log_wave[pixels].contiguous()
-    parts = functions.split(STRETCH)
-    edges = [0.5 * (own[n * STRETCH - 1] + own[n * STRETCH]) for n in range(1, len(parts))]
+    parts = functions.split(size)
+    edges = [0.5 * (own[n * size - 1] + own[n * size]) for n in range(1, len(parts))]
     normal = torch.stack([part.T @ part / len(part) for part in parts])
     return Stretches(pixels, own, torch.stack(edges) if edges else own[:0], normal)
 
@@ -260,13 +333,19 @@ def _stretch_products(part: Stretches, at: Place, coefficients: Tensor, shift: T
     """The sums of one detector."""
     limits = torch.searchsorted(part.log_wave, part.edges + shift[:, None])
     limits = pad(pad(limits, (1, 0)), (0, 1), value=len(part.log_wave))
-    weight, factor = (_sums(values[:, part.pixels], limits) for values in (at.weight, at.factor))
+    inner = at.ivar * at.level
+    weight, factor = (_sums(values[:, part.pixels], limits) for values in (inner * at.level, inner))
     basis = at.continuum[..., part.pixels, :].mT
     count = limits.diff(dim=1).clamp(min=1)[:, None]
     functions = _sums(basis, limits[:, None]) / count
     spectrum = torch.einsum("kmn,bn->bkm", part.normal, coefficients)
     normal = (weight @ part.normal.flatten(1)).unflatten(1, part.normal.shape[1:])
     return Products(normal, torch.einsum("bkm,bk,bck->bmc", spectrum, factor, functions))
+
+
+def _interpolated(values: Tensor, lower: Tensor, share: Tensor) -> Tensor:
+    """Values (B, P) between pixels."""
+    return torch.lerp(values.gather(1, lower), values.gather(1, lower + 1), share.to(values.dtype))
 
 
 def _sums(values: Tensor, limits: Tensor) -> Tensor:

@@ -31,6 +31,12 @@ INNER = 6
 ENOUGH = 1e-4
 """Change of the objective below which a star is left alone: a hundredth of an error."""
 
+ROUNDING = 1e-8
+"""Share of the objective that single precision loses."""
+
+TRIES = 8
+"""Dampings tried for one step: the last is a thousand times the diagonal."""
+
 STUCK = 1e4
 """Damping above which a star is given up."""
 
@@ -147,10 +153,11 @@ def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3)
         damp[active] = torch.where(better, damp[active] * 0.2, damp[active] * 8.0).clamp(min=1e-8)
         _put(state, active, here)
         _put(local, active, _quadratic(own, basis, here))
-        active = active[(change > ENOUGH) & (damp[active] < STUCK)]
+        moving = change > ENOUGH + ROUNDING * here.objective
+        active = active[moving & (damp[active] < STUCK)]
         if not len(active):
             break
-    return _with_covariance(problem, state, local)
+    return _with_covariance(problem, continuum, state)
 
 
 def best_start(problem: Problem, theta: Tensor, candidates: Tensor) -> Tensor:
@@ -199,24 +206,29 @@ def _velocity_prior(problem: Problem, rv: Tensor) -> Tensor:
     return (rv / problem.rv_sigma).square() if problem.rv_sigma > 0 else torch.zeros_like(rv)
 
 
+def _place(problem: Problem, state: State) -> Place:
+    by_rv = state.by_rv * problem.rv_sigma
+    ivar = problem.ivar.float()
+    return Place(
+        state.coefficients, state.rv, state.spectrum, by_rv, ivar, state.continuum, problem.continuum
+    )
+
+
 def _quadratic(problem: Problem, continuum: Continuum, state: State) -> Quadratic:
     """Exact gradient, and the normal matrix as the linear map gives it; velocity in units of ``rv_sigma``."""
-    model, by_rv = problem.model, state.by_rv * problem.rv_sigma
-    inner = problem.ivar.float() * state.continuum
-    moving = inner * state.continuum * by_rv
-    residual = inner * (problem.flux - state.continuum * state.spectrum)
+    model, at = problem.model, _place(problem, state)
+    inner = at.ivar * at.level
+    moving = inner * at.level * at.by_rv
+    residual = inner * (problem.flux - at.level * at.spectrum)
     pulled = model.pull(residual, state.rv).double()
     crossed = model.pull(moving, state.rv).double() if problem.rv_sigma > 0 else torch.zeros_like(pulled)
-    place = Place(
-        state.coefficients, state.rv, state.spectrum, inner * state.continuum, inner, problem.continuum
-    )
-    products = model.products(place)
+    products = model.products(at)
     normal = torch.cat([products.normal.double(), crossed[:, None]], dim=1)
-    corner = torch.cat([crossed, (moving * by_rv).double().sum(1, keepdim=True)], dim=1)
+    corner = torch.cat([crossed, (moving * at.by_rv).double().sum(1, keepdim=True)], dim=1)
     normal = torch.cat([normal, corner[..., None]], dim=2)
     outer = products.continuum.double() @ continuum.transform
-    outer = torch.cat([outer, continuum.pull(inner * by_rv * state.spectrum)[:, None]], dim=1)
-    slope = (residual * by_rv).double().sum(1, keepdim=True)
+    outer = torch.cat([outer, continuum.pull(inner * at.by_rv * at.spectrum)[:, None]], dim=1)
+    slope = (residual * at.by_rv).double().sum(1, keepdim=True)
     eliminated = normal - outer @ torch.cholesky_solve(outer.mT, state.factor)
     return Quadratic(eliminated, torch.cat([pulled, slope], dim=1))
 
@@ -276,9 +288,15 @@ def _advance(problem: Problem, state: State, local: Quadratic, damp: Tensor) -> 
 
 
 def _newton(here: _Inner, damp: Tensor) -> Tensor:
-    diagonal = here.curvature.diagonal(dim1=-2, dim2=-1)
-    damped = here.curvature + torch.diag_embed(damp[:, None] * diagonal + 1e-10)
-    return -torch.cholesky_solve(here.gradient[..., None], torch.linalg.cholesky(damped))[..., 0]
+    """The damped step; where sums that only steer leave the curvature indefinite, it is damped until it is not."""
+    diagonal = here.curvature.diagonal(dim1=-2, dim2=-1).clamp(min=1e-10)
+    for _ in range(TRIES):
+        damped = here.curvature + torch.diag_embed(damp[:, None] * diagonal + 1e-10)
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if not bool(failed.any()):
+            break
+        damp = torch.where(failed > 0, damp.clamp(min=1e-4) * 10.0, damp)
+    return -torch.cholesky_solve(here.gradient[..., None], factor)[..., 0]
 
 
 def _bounded(problem: Problem, origin: Tensor, theta: Tensor) -> Tensor:
@@ -288,14 +306,18 @@ def _bounded(problem: Problem, origin: Tensor, theta: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(theta, problem.upper), problem.lower)
 
 
-def _with_covariance(problem: Problem, state: State, local: Quadratic) -> Solution:
-    jacobian = problem.coefficients(state.theta).jacobian.double()
-    full = _curvature(local.normal, jacobian, problem.prior(state.theta))
+def _with_covariance(problem: Problem, continuum: Continuum, state: State) -> Solution:
+    jacobian, prior = problem.coefficients(state.theta).jacobian, problem.prior(state.theta)
+    size = state.theta.shape[1]
+    gram = problem.model.gram(_place(problem, state), jacobian)
+    outer = gram[:, : size + 1, size + 1 :] @ continuum.transform
+    full = gram[:, : size + 1, : size + 1] - outer @ torch.cholesky_solve(outer.mT, state.factor)
+    full[:, :size, :size] += prior.curvature
+    full[:, -1, -1] += 1.0
     tiny = 1e-10 * full.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
     covariance = torch.cholesky_inverse(
         torch.linalg.cholesky(full + tiny * torch.eye(full.shape[-1], dtype=full.dtype))
     )
-    size = state.theta.shape[1]
     return Solution(state, covariance[:, :size, :size], covariance[:, -1, -1].sqrt() * problem.rv_sigma)
 
 

@@ -91,18 +91,17 @@ class SurveyModel(nn.Module):
         """Functions that are already as the survey sees them: gap and scatter, shape (L, F + 1)."""
         return torch.cat([self.gap.mean.T, self.gap.scatter.sqrt()[:, None]], dim=1)
 
-    def through(self, decoder: Decoder, instrument: Instrument, log_wave: Tensor, segment: Tensor) -> Through:
+    def through(self, decoder: Decoder, instrument: Instrument, segment: Tensor) -> Through:
         """Coefficients → native pixels that all stars share; see `project` for the functions.
 
         Args:
             decoder: Of the rest frame.
             instrument: With shared pixels.
-            log_wave: ln λ of these pixels, shape (P,).
             segment: Their detectors, shape (P,).
         """
         parts = bands(decoder.rest_wavelength.numpy())
         functions = Functions(self.sharp(decoder), self.seen()[:, :-1], parts)
-        return Through(instrument, functions, float(self.width_scale), log_wave, segment)
+        return Through(instrument, functions, float(self.width_scale), segment)
 
     def project(
         self, decoder: Decoder, instrument: Instrument, rv: Tensor, stars: Tensor | None = None

@@ -65,7 +65,7 @@ def apply(matrix: Tensor, where: Layout, values: Tensor, offset: Tensor) -> Tens
 def apply_transpose(matrix: Tensor, where: Layout, values: Tensor) -> Tensor:
     """The transposed matrix times every row of ``values`` (B, R), shape (B, where.columns)."""
     rows = pad(values, (0, len(where.starts) * ROWS - values.shape[1]))
-    blocked = torch.bmm(matrix, rows.view(len(rows), -1, ROWS).permute(1, 2, 0))
+    blocked = torch.bmm(matrix, rows.view(len(rows), len(where.starts), ROWS).permute(1, 2, 0))
     total = values.new_zeros(where.columns, len(rows))
     places = where.starts[:, None] + torch.arange(where.window, device=values.device)
     return total.index_add_(0, places.flatten(), blocked.flatten(0, 1)).T

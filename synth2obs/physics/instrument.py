@@ -278,6 +278,12 @@ class Instrument(nn.Module):
         return torch.cat(parts)
 
     @property
+    def log_wave(self) -> Tensor:
+        """Ln λ of the pixels' centres counted from the start of the rest grid, holes left out, shape (P,) or (N, P)."""
+        place = (self.nearest + self.remainder.double()) * self.step
+        return place[0] if self.shared else place
+
+    @property
     def shared(self) -> bool:
         """Whether all stars have the same pixels."""
         return len(self.nearest) == 1
@@ -299,7 +305,9 @@ class Instrument(nn.Module):
     def _coarsened(self, factor: int, sigma: float) -> "Instrument":
         new = copy(self)
         new._buffers, new._kept = dict(self._buffers), {}
-        starts, stops = self.band.unique(dim=1) if self.band.dim() == 2 else self.band.flatten(1).unique(dim=1)
+        starts, stops = (
+            self.band.unique(dim=1) if self.band.dim() == 2 else self.band.flatten(1).unique(dim=1)
+        )
         counts = (stops - starts) // factor + 1
         firsts = counts.cumsum(0) - counts
         which = torch.searchsorted(starts, self.band[0], right=True) - 1

@@ -24,7 +24,7 @@ from synth2obs.physics.lsf import Kernel, Response
 from synth2obs.physics.pixels import check_window, row_weights, window_length
 from synth2obs.physics.shift import Pooling, shift_and_pool, shift_filter, unpool_and_shift
 
-FINE = 2.75
+FINE = 2.4
 """Averaged samples per σ that are kept, where an average still resolves the theory's own lines."""
 
 COARSE = 4.0
@@ -64,11 +64,12 @@ def pooling_for(sigma: float, step_kms: float) -> Pooling:
     fine, coarse = int(sigma / FINE), int(sigma / COARSE)
     if fine * step_kms > THERMAL:
         fine = max(int(THERMAL / step_kms), 1)
+    fine, coarse = (size // 8 * 8 if size > 8 else size for size in (fine, coarse))
     if coarse > fine:
-        return Pooling(coarse, 4, 6)
+        return Pooling(coarse, 4, 4 if coarse >= 8 else 6)
     if fine < 2:
         return Pooling()
-    return Pooling(fine, 2, 8 if fine < 4 else 6)
+    return Pooling(fine, 2, 8 if fine < 4 else 6 if fine < 8 else 4)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class SharedPixels:
     def adjoint(self, values: Tensor, shift: Tensor, samples: int) -> Tensor:
         """The transpose: native pixels (B, P) → (B, samples) on the rest grid."""
         rest = values.new_zeros(len(values), samples)
+        if not len(values):
+            return rest
         masked = self._masked(values, shift)
         for part, matrix in self.parts:
             averaged = banded.apply_transpose(matrix, part.where, masked[:, part.pixels])
@@ -112,7 +115,8 @@ class SharedPixels:
 
     def _in_chunks(self, work: Callable[[Tensor, Tensor], Tensor], flux: Tensor, shift: Tensor) -> Tensor:
         """A few stars at a time, so that what is in between stays in the caches."""
-        size = max(1, WORK // flux.shape[1])
+        count = -(-len(flux) * flux.shape[1] // WORK)
+        size = -(-len(flux) // max(count, 1)) or 1
         chunks = [work(flux[n : n + size], shift[n : n + size]) for n in range(0, max(len(flux), 1), size)]
         return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
 

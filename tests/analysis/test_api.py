@@ -106,7 +106,8 @@ def test_a_shard_a_table_and_specutils_spectra_give_the_same(bridge, spectra, sh
     ]
     for other in found[1:]:
         np.testing.assert_allclose(other.mean[:3], found[0].mean, atol=0.02)
-        np.testing.assert_allclose(other.rv[:3], found[0].rv, atol=0.05)
+        # Stars with pixels of their own have a velocity column from differences between pixels.
+        assert (np.abs(other.rv[:3] - found[0].rv) < 0.15 * found[0].rv_error).all()
 
 
 def test_pixels_beyond_theory_are_left_out(bridge, spectra):
