@@ -1,0 +1,62 @@
+"""Milliseconds per star of the physics layers alone, for an optical survey of low resolution."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from benchmarks.report import Column, Table
+from benchmarks.tables import Setting, seconds, threads_limited
+from benchmarks.timing import timed
+from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.physics import Instrument, chebyshev_basis, profile_continuum
+
+STARS, SAMPLES, PIXELS, FUNCTIONS, ORDER = 128, 9000, 4100, 64, 8
+QUICK_STARS = 4
+
+NOTE = (
+    f"Single precision; {SAMPLES} rest samples of 8e-5, {PIXELS} pixels of 0.9 Å from 3540.5 Å, FWHM 2.5 Å, grid of "
+    "R = 6000, velocities of some 50 km/s."
+)
+COLUMNS = (
+    Column("layer", "layer"),
+    Column("threads", "threads", "number"),
+    Column("ms", "ms per star", "number"),
+    Column("wall_ms", "by the clock", "number"),
+)
+
+
+def measure(setting: Setting) -> Table:
+    """The table for all numbers of threads."""
+    stars = QUICK_STARS if setting.quick else STARS
+    rows = []
+    for threads in setting.threads:
+        with threads_limited(threads):
+            for name, call in _layers(stars).items():
+                timing = timed(call, setting.repeats, setting.limit)
+                spent = 1e3 * seconds(timing, threads) / stars
+                rows.append(
+                    {"layer": name, "threads": threads, "ms": spent, "wall_ms": 1e3 * timing.wall / stars}
+                )
+    return Table("Layers", NOTE, COLUMNS, rows, {"stars": stars})
+
+
+def _layers(stars: int) -> dict[str, Callable[[], object]]:
+    torch.manual_seed(0)
+    rest = 3520.0 * np.exp(8e-5 * np.arange(SAMPLES))
+    pixels = 3540.5 + 0.9 * np.arange(PIXELS)
+    own = rest / (6000.0 * FWHM_PER_SIGMA)
+    instrument = Instrument(rest, pixels, np.zeros(PIXELS), np.full(PIXELS, 2.5 / FWHM_PER_SIGMA), own)
+    rv, flux = 50.0 * torch.randn(stars), torch.rand(stars, SAMPLES)
+    basis, ivar = torch.randn(SAMPLES, FUNCTIONS), torch.ones(stars, PIXELS)
+    leaf = flux.clone().requires_grad_()
+    continuum = chebyshev_basis(torch.from_numpy(pixels), torch.zeros(PIXELS), ORDER)
+    seen = instrument(flux, rv)
+    return {
+        "forward": lambda: instrument(flux, rv),
+        "forward and gradient of the flux": lambda: torch.autograd.grad(instrument(leaf, rv).sum(), leaf),
+        f"project, {FUNCTIONS} functions": lambda: instrument.project(basis, rv),
+        f"profile_continuum, {ORDER + 1} coefficients": lambda: profile_continuum(
+            seen, seen, ivar, continuum
+        ),
+    }
