@@ -28,7 +28,14 @@ class Spectra:
         snr: Median signal to noise per pixel, shape (N,).
         lsf_sigma: Gaussian σ in Å, shape (G, P).
         lsf_group: Row of ``lsf_sigma`` that each star has, shape (N,).
+        lsf_hermite: Amplitudes of He_1 to He_M (probabilists' Hermite polynomials) in the line spread
+            ∝ φ(t) (1 + Σ_m h_m He_m(t)), t = (λ_pixel - λ_light) / σ, shape (G, P, M); None for a Gaussian.
+        lsf_kernel: Response of a pixel to monochromatic light at ``lsf_offset`` from its centre, the pixel's own
+            width included, in any unit, shape (G, P, T); None if σ, or σ and the amplitudes, say all.
+        lsf_offset: λ_light - λ_pixel in Å, increasing, shape (T,); None without a kernel.
         labels, label_errors: Columns of shape (N,), NaN = unknown.
+        native: What the survey's own files say of each spectrum (file, object, published velocity …),
+            columns of numbers or text, shape (N,).
         frame: ``rest`` or ``barycentric``.
         flux_kind: ``normalized``, ``relative`` or ``absolute``.
         air_formula: How air wavelengths became vacuum; empty if they were vacuum.
@@ -47,10 +54,14 @@ class Spectra:
     rv: Floats
     rv_error: Floats
     snr: Floats
+    lsf_hermite: Floats | None = None
+    lsf_kernel: Floats | None = None
+    lsf_offset: Floats | None = None
     flags: NDArray[np.uint32] | None = None
     flag_names: Mapping[int, str] = field(default_factory=dict)
     labels: Mapping[str, Floats] = field(default_factory=dict)
     label_errors: Mapping[str, Floats] = field(default_factory=dict)
+    native: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     frame: str = "rest"
     flux_kind: str = "relative"
     air_formula: str = ""
@@ -83,4 +94,5 @@ class Spectra:
             snr=self.snr[rows],
             labels={name: column[rows] for name, column in self.labels.items()},
             label_errors={name: column[rows] for name, column in self.label_errors.items()},
+            native={name: column[rows] for name, column in self.native.items()},
         )

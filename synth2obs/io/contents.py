@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.labels import unit_of
 from synth2obs.io.layout import CHUNK_ROWS, COLUMNS
+from synth2obs.io.line_spread import profile_problems, width_problems
 from synth2obs.io.rules import Problem, fields, guarded
 from synth2obs.io.structure import attribute_problems, missing_problems, shape_problems
 
@@ -88,16 +89,18 @@ def _columns(file: h5py.File) -> Iterator[Problem]:
             yield Problem(name, "is negative for a star", "use NaN for unknown")
 
 
-def _lsf(file: h5py.File) -> Iterator[Problem]:
-    sigma, group = file["lsf/sigma"][:], file["lsf/group"][:]
-    if not (np.isfinite(sigma) & (sigma > 0)).all():
-        yield Problem("lsf/sigma", "must be finite and > 0 Å everywhere", "give sigma = FWHM / 2.3548 in Å")
-    if group.min() < 0 or group.max() >= len(sigma):
-        yield Problem(
-            "lsf/group",
-            f"runs from {group.min()} to {group.max()}",
-            f"it must be within 0 to {len(sigma) - 1}",
-        )
+def _native(file: h5py.File) -> Iterator[Problem]:
+    group = file.get("native", {})
+    if isinstance(group, h5py.Dataset):
+        yield Problem("native", "is a dataset", "make it a group with one dataset a fact")
+        return
+    for name in group:
+        if h5py.check_string_dtype(group[name].dtype) is not None:
+            group[name].asstr("utf-8")[:]
+        elif group[name].dtype.kind not in "fiu":
+            yield Problem(
+                f"native/{name}", f"has type {group[name].dtype}", "it must be numbers or UTF-8 text"
+            )
 
 
 def _labels(file: h5py.File) -> Iterator[Problem]:
@@ -152,7 +155,9 @@ RULES: dict[Callable[[h5py.File], Iterator[Problem]], tuple[str, ...]] = {
     _wavelength: ("wavelength", "segment"),
     _identity: ("id",),
     _columns: COLUMNS,
-    _lsf: ("lsf/sigma", "lsf/group"),
+    width_problems: ("lsf/sigma", "lsf/group"),
+    profile_problems: ("lsf/hermite", "lsf/kernel", "lsf/offset"),
+    _native: ("native",),
     _labels: ("labels", "flux"),
     _gradients: ("gradients", "flux"),
     _provenance: ("provenance",),

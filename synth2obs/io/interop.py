@@ -71,6 +71,41 @@ def from_specutils(
     )
 
 
+def to_specutils(spectra: Spectra, unit: str = "") -> list[Any]:
+    """Every row as a `specutils.Spectrum` with wavelengths in vacuum Å, inverse variances, mask and velocity.
+
+    Bad pixels are masked; an unknown velocity is 0, as specutils has it. Detectors and line spread stay behind.
+
+    Args:
+        spectra: A survey's spectra.
+        unit: Unit of the flux; dimensionless if empty.
+
+    Raises:
+        DataError: If it is a grid, or detectors overlap so that wavelengths do not increase.
+    """
+    from astropy import units
+    from astropy.nddata import InverseVariance
+    from specutils import Spectrum
+
+    if spectra.ivar is None:
+        raise DataError("a grid has no errors", field="ivar", remedy="give a survey's spectra")
+    rows = np.broadcast_to(spectra.wavelength, spectra.flux.shape)
+    if not (np.diff(rows, axis=1) > 0).all():
+        raise DataError(
+            "detectors overlap", field="wavelength", remedy="keep the pixels of one detector at a time"
+        )
+    return [
+        Spectrum(
+            spectral_axis=axis * units.AA,
+            flux=flux * units.Unit(unit),
+            uncertainty=InverseVariance(ivar, unit=units.Unit(unit) ** -2),
+            mask=ivar == 0,
+            radial_velocity=np.nan_to_num(rv) * units.Unit("km/s"),
+        )
+        for axis, flux, ivar, rv in zip(rows, spectra.flux, spectra.ivar, spectra.rv, strict=True)
+    ]
+
+
 def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Wavelength in Å, flux and ivar of one spectrum; masked pixels get ivar 0."""
     from astropy.nddata import InverseVariance
@@ -89,7 +124,9 @@ def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             remedy="give wavelengths, frequencies or energies",
         ) from error
     flux = np.asarray(spectrum.flux.value, float)
-    ivar = np.array(spectrum.uncertainty.represent_as(InverseVariance).array, float)
+    # astropy goes through the variance, which is infinite in a pixel of no weight.
+    with np.errstate(divide="ignore"):
+        ivar = np.array(spectrum.uncertainty.represent_as(InverseVariance).array, float)
     if flux.ndim != 1:
         raise DataError(f"flux has shape {flux.shape}", field="flux", remedy="pass one-dimensional spectra")
     if spectrum.mask is not None:

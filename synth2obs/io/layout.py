@@ -20,9 +20,15 @@ FRAMES = ("rest", "barycentric")
 FLUX_KINDS = ("normalized", "relative", "absolute")
 ATTRIBUTES = ("format", "domain", "kind", "medium", "frame", "flux_kind")
 COLUMNS = ("rv", "rv_error", "snr")
+LSF_SHAPES = {"lsf/hermite": "hermite orders", "lsf/kernel": "offsets"}
+"""Optional descriptions of the line spread, shape (groups, pixels, what is named here)."""
+
+LSF_FIELDS = {"lsf/hermite": "lsf_hermite", "lsf/kernel": "lsf_kernel", "lsf/offset": "lsf_offset"}
+"""Optional datasets of the line spread and their fields of `core.spectra.Spectra`."""
+
 ERROR_SUFFIX = "_error"
 """Ending of the name of a label's error."""
-COMPRESSION = hdf5plugin.Blosc2(cname="zstd", clevel=9, filters=hdf5plugin.Blosc2.BITSHUFFLE)
+COMPRESSION = hdf5plugin.Blosc2(cname="zstd", clevel=5, filters=hdf5plugin.Blosc2.BITSHUFFLE)
 
 _INGEST = "make it again with `synth2obs ingest`"
 _COPY = "copy or build the file again"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.check import refuse
 from synth2obs.io.contents import header_problems
-from synth2obs.io.layout import CHUNK_ROWS, ERROR_SUFFIX, open_shard
+from synth2obs.io.layout import CHUNK_ROWS, ERROR_SUFFIX, LSF_FIELDS, open_shard
 from synth2obs.io.rules import row_problems
 
 
@@ -46,9 +46,8 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
         ivar=ivar,
         flags=_gather(file["flags"], rows) if "flags" in file else None,
         flag_names={int(bit): name for bit, name in flag_names.items()},
-        id=_column(file["id"].asstr("utf-8"), rows).astype(str),
-        lsf_sigma=file["lsf/sigma"][:],
-        lsf_group=column("lsf/group"),
+        id=_any_column(file["id"], rows),
+        **_line_spreads(file, rows),
         rv=column("rv"),
         rv_error=column("rv_error"),
         snr=column("snr"),
@@ -58,11 +57,27 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
             for name in values
             if f"{name}{ERROR_SUFFIX}" in names
         },
+        native={name: _any_column(data, rows) for name, data in file.get("native", {}).items()},
         frame=str(file.attrs["frame"]),
         flux_kind=str(file.attrs["flux_kind"]),
         air_formula=str(file.attrs.get("air_formula", "")),
         provenance=json.loads(file["provenance"][()]),
     )
+
+
+def _line_spreads(file: h5py.File, rows: NDArray[np.integer[Any]]) -> dict[str, Any]:
+    """Fields of the line spread: of all groups, or of those that the rows have where there are many groups."""
+    group, groups = _column(file["lsf/group"], rows), len(file["lsf/sigma"])
+    used = np.arange(groups)
+    if groups > CHUNK_ROWS:
+        used, group = np.unique(group, return_inverse=True)
+    fields = {"lsf/sigma": "lsf_sigma", **LSF_FIELDS}
+    found = {
+        field: file[name][:] if name == "lsf/offset" else _gather(file[name], used)
+        for name, field in fields.items()
+        if name in file
+    }
+    return {**found, "lsf_group": group.astype(file["lsf/group"].dtype)}
 
 
 def _checked(
@@ -80,6 +95,13 @@ def _column(dataset: Any, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
         return np.asarray(dataset[:0])
     first = int(rows.min())
     return np.asarray(dataset[first : int(rows.max()) + 1])[rows - first]
+
+
+def _any_column(dataset: h5py.Dataset, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """A column of numbers or of text."""
+    if h5py.check_string_dtype(dataset.dtype) is None:
+        return _column(dataset, rows)
+    return _column(dataset.asstr("utf-8"), rows).astype(str)
 
 
 def _gather(dataset: h5py.Dataset, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
@@ -100,13 +122,30 @@ def join(first: Spectra, second: Spectra) -> Spectra:
         one, other = getattr(first, name), getattr(second, name)
         return None if one is None else np.concatenate([one, other])
 
-    rows = ("flux", "ivar", "flags", "id", "lsf_group", "rv", "rv_error", "snr")
+    rows = ("flux", "ivar", "flags", "id", "rv", "rv_error", "snr")
     return replace(
         first,
         **{name: both(name) for name in rows},
+        **_join_spreads(first, second),
         wavelength=first.wavelength if first.shared_wavelength else both("wavelength"),
         labels={name: np.concatenate([c, second.labels[name]]) for name, c in first.labels.items()},
         label_errors={
             name: np.concatenate([c, second.label_errors[name]]) for name, c in first.label_errors.items()
         },
+        native={name: np.concatenate([c, second.native[name]]) for name, c in first.native.items()},
     )
+
+
+def _join_spreads(first: Spectra, second: Spectra) -> dict[str, Any]:
+    """Line spreads of two tables: as they are if they are the same, else those that the first uses and the second's."""
+    names = ("lsf_sigma", "lsf_hermite", "lsf_kernel")
+    pairs = [(getattr(first, name), getattr(second, name)) for name in names]
+    if all(np.array_equal(one, other) for one, other in pairs if one is not None):
+        return {"lsf_group": np.concatenate([first.lsf_group, second.lsf_group])}
+    used, group = np.unique(first.lsf_group, return_inverse=True)
+    joined = {
+        name: None if one is None else np.concatenate([one[used], other])
+        for name, (one, other) in zip(names, pairs, strict=True)
+    }
+    group = np.concatenate([group, second.lsf_group + len(used)])
+    return {**joined, "lsf_group": group.astype(first.lsf_group.dtype)}

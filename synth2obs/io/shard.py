@@ -15,7 +15,14 @@ from synth2obs.core.files import atomic_path
 from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.check import check_shard, refuse
-from synth2obs.io.layout import CHUNK_ROWS, COLUMN_ROWS, COLUMNS, COMPRESSION, ERROR_SUFFIX
+from synth2obs.io.layout import (
+    CHUNK_ROWS,
+    COLUMN_ROWS,
+    COLUMNS,
+    COMPRESSION,
+    ERROR_SUFFIX,
+    LSF_FIELDS,
+)
 from synth2obs.io.rows import open_valid, read_rows
 from synth2obs.io.streaming import stream
 
@@ -110,20 +117,32 @@ def _write(file: h5py.File, spectra: Spectra) -> None:
         _dataset(file, "ivar", spectra.ivar, np.float32)
     if spectra.flags is not None:
         _dataset(file, "flags", spectra.flags, np.uint32)
-    names = np.char.encode(spectra.id, "utf-8")
-    _dataset(file, "id", names, h5py.string_dtype("utf-8", max(names.dtype.itemsize, 1)))
+    _text(file, "id", spectra.id)
     for name in COLUMNS:
         _dataset(file, name, getattr(spectra, name), np.float64)
     _dataset(file, "lsf/sigma", spectra.lsf_sigma, np.float64)
     _dataset(file, "lsf/group", spectra.lsf_group, np.int32)
+    for name, field in LSF_FIELDS.items():
+        if getattr(spectra, field) is not None:
+            _dataset(file, name, getattr(spectra, field), np.float64 if name == "lsf/offset" else np.float32)
     errors = {f"{name}{ERROR_SUFFIX}": column for name, column in spectra.label_errors.items()}
     file.create_group("labels", track_order=True)
     for name, column in {**spectra.labels, **errors}.items():
         dataset = _dataset(file, f"labels/{name}", column, np.float64)
         dataset.attrs["unit"] = unit_of(name.removesuffix(ERROR_SUFFIX))
+    for name, column in spectra.native.items():
+        if column.dtype.kind == "U":
+            _text(file, f"native/{name}", column)
+        else:
+            _dataset(file, f"native/{name}", column, np.float64)
     file["provenance"] = np.bytes_(
         json.dumps(spectra.provenance, ensure_ascii=False, sort_keys=True).encode()
     )
+
+
+def _text(file: h5py.File, name: str, column: NDArray[Any]) -> h5py.Dataset:
+    encoded = np.char.encode(column, "utf-8")
+    return _dataset(file, name, encoded, h5py.string_dtype("utf-8", max(encoded.dtype.itemsize, 1)))
 
 
 def _dataset(file: h5py.File, name: str, values: NDArray[Any], dtype: Any) -> h5py.Dataset:
@@ -132,6 +151,6 @@ def _dataset(file: h5py.File, name: str, values: NDArray[Any], dtype: Any) -> h5
         data = np.asarray(values).astype(dtype)
     if data.size == 0:
         raise DataError("is empty", field=name, remedy="give at least one spectrum of one pixel")
-    longest = CHUNK_ROWS if data.ndim > 1 else COLUMN_ROWS
+    longest = {1: COLUMN_ROWS, 2: CHUNK_ROWS}.get(data.ndim, 1)
     chunks = (min(longest, data.shape[0]), *data.shape[1:])
     return file.create_dataset(name, data=data, chunks=chunks, fletcher32=True, **COMPRESSION)

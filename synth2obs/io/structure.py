@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import h5py
 
 from synth2obs.core.constants import SHARD_FORMAT
-from synth2obs.io.layout import ATTRIBUTES, COLUMNS, FLUX_KINDS, FRAMES, KINDS
+from synth2obs.io.layout import (
+    ATTRIBUTES,
+    COLUMNS,
+    FLUX_KINDS,
+    FRAMES,
+    KINDS,
+    LSF_FIELDS,
+    LSF_SHAPES,
+)
 from synth2obs.io.rules import Problem
 
 CHOICES = {"kind": KINDS, "frame": FRAMES, "flux_kind": FLUX_KINDS}
@@ -52,9 +60,31 @@ def shape_problems(file: h5py.File) -> Iterator[Problem]:
         if name in file and file[name].shape not in allowed:
             wanted = " or ".join(str(one) for one in allowed)
             yield Problem(name, f"has shape {file[name].shape}", f"with flux {shape} it must be {wanted}")
-    yield from _types(file, ["flux", "ivar", "wavelength", "lsf/sigma", *COLUMNS], "f", "floating point")
+    yield from _profile_shapes(file, pixels)
+    floats = ["flux", "ivar", "wavelength", "lsf/sigma", *LSF_FIELDS, *COLUMNS]
+    yield from _types(file, floats, "f", "floating point")
     yield from _types(file, ["segment", "lsf/group", "flags"], "iu", "integers")
     yield from _types(file, ["id"], "SO", "text")
+
+
+def _profile_shapes(file: h5py.File, pixels: int) -> Iterator[Problem]:
+    """Line spreads other than Gaussians: one profile per group and pixel, and an offset per entry of a table."""
+    groups = _groups(file)
+    for name, what in LSF_SHAPES.items():
+        if name in file and (file[name].shape[:2] != (groups, pixels) or file[name].ndim != 3):
+            yield Problem(name, f"has shape {file[name].shape}", f"it must be ({groups}, {pixels}, {what})")
+    if ("lsf/kernel" in file) != ("lsf/offset" in file):
+        missing = "lsf/offset" if "lsf/kernel" in file else "lsf/kernel"
+        yield Problem(missing, "is missing", "a tabulated line spread has kernel and offset")
+    elif "lsf/kernel" in file and file["lsf/offset"].shape != file["lsf/kernel"].shape[2:]:
+        yield Problem("lsf/offset", f"has shape {file['lsf/offset'].shape}", "one per entry of lsf/kernel")
+    if "lsf/kernel" in file and "lsf/hermite" in file:
+        yield Problem("lsf/hermite", "stands beside lsf/kernel", "describe the line spread in one way")
+
+
+def _groups(file: h5py.File) -> int:
+    sigma = file.get("lsf/sigma")
+    return int(sigma.shape[0]) if isinstance(sigma, h5py.Dataset) and sigma.shape else 1
 
 
 def _types(file: h5py.File, names: list[str], kinds: str, words: str) -> Iterator[Problem]:
@@ -64,16 +94,15 @@ def _types(file: h5py.File, names: list[str], kinds: str, words: str) -> Iterato
 
 
 def _expected_shapes(file: h5py.File, stars: int, pixels: int) -> dict[str, list[tuple[int, ...]]]:
-    sigma = file.get("lsf/sigma")
-    groups = sigma.shape[0] if isinstance(sigma, h5py.Dataset) and sigma.shape else 1
     columns = ["id", *COLUMNS, "lsf/group"]
-    if isinstance(file.get("labels"), h5py.Group):
-        columns += [f"labels/{name}" for name in file["labels"]]
+    for group in ("labels", "native"):
+        if isinstance(file.get(group), h5py.Group):
+            columns += [f"{group}/{name}" for name in file[group]]
     return {
         "wavelength": [(pixels,), (stars, pixels)],
         "segment": [(pixels,)],
         "ivar": [(stars, pixels)],
         "flags": [(stars, pixels)],
-        "lsf/sigma": [(groups, pixels)],
+        "lsf/sigma": [(_groups(file), pixels)],
         **{name: [(stars,)] for name in columns},
     }

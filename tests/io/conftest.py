@@ -1,8 +1,10 @@
 """Small valid tables, and where the developers' real data lie."""
 
+import importlib.util
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -31,11 +33,16 @@ def table(stars: int = 150, pixels: int = 40, kind: str = "survey", seed: int = 
         id=np.array([f"stär {number}" for number in range(stars)]),
         lsf_sigma=random.uniform(0.5, 1.0, (2, pixels)),
         lsf_group=(np.arange(stars) % 2).astype(np.int32),
+        lsf_hermite=random.normal(0, 0.03, (2, pixels, 3)).astype(np.float32),
         rv=random.normal(0, 50, stars),
         rv_error=np.full(stars, np.nan),
         snr=np.full(stars, 80.0),
         labels={"teff": random.uniform(4000, 7000, stars), "fe_h": random.normal(-0.3, 0.2, stars)},
         label_errors={"teff": np.full(stars, 100.0)},
+        native={
+            "file": np.array([f"Å{number}.fits" for number in range(stars)]),
+            "mjd": np.arange(stars) + 0.5,
+        },
         frame="barycentric",
         flux_kind="normalized",
         air_formula="Morton2000",
@@ -46,6 +53,14 @@ def table(stars: int = 150, pixels: int = 40, kind: str = "survey", seed: int = 
 @pytest.fixture
 def spectra() -> Spectra:
     return table()
+
+
+@pytest.fixture
+def tabulated() -> Spectra:
+    """A table whose line spread is tabulated at seven offsets."""
+    one, offset = table(), np.linspace(-3.0, 3.0, 7)
+    kernel = np.exp(-0.5 * (offset / one.lsf_sigma[..., None]) ** 2).astype(np.float32)
+    return replace(one, lsf_hermite=None, lsf_kernel=kernel, lsf_offset=offset)
 
 
 @pytest.fixture
@@ -74,3 +89,19 @@ def real_data() -> Path:
     if not (folder / "observed" / "miles").is_dir():
         pytest.skip(f"original survey files are not at {folder}; set SYNTH2OBS_REAL_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def native() -> ModuleType:
+    """The module that writes native files of the surveys."""
+    spec = importlib.util.spec_from_file_location("native_files", Path(__file__).with_name("native_files.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def observed(real_data: Path) -> Path:
+    """Folder of the surveys' original files."""
+    return real_data / "observed"

@@ -36,6 +36,17 @@ def attribute(name, value):
     return lambda file: file.attrs.__setitem__(name, value)
 
 
+def tabulate(kernel, offset=None):
+    """Describe the line spread by a table instead of Hermite terms."""
+    places = np.linspace(-2.0, 2.0, 5) if offset is None else offset
+
+    def defect(file):
+        del file["lsf/hermite"]
+        file.update({"lsf/kernel": kernel, "lsf/offset": places})
+
+    return defect
+
+
 def remove(name):
     return lambda file: file.__delitem__(name)
 
@@ -79,6 +90,31 @@ DEFECTS = {
     "NaN sigma": (poke("lsf/sigma", (1, 4), np.nan), "lsf/sigma", "> 0"),
     "group too large": (poke("lsf/group", 9, 2), "lsf/group", "within 0 to 1"),
     "negative group": (poke("lsf/group", 9, -1), "lsf/group", "within 0 to 1"),
+    "NaN Hermite term": (poke("lsf/hermite", (1, 4, 0), np.nan), "lsf/hermite", "NaN"),
+    "Hermite shape": (put("lsf/hermite", np.zeros((2, 39, 3))), "lsf/hermite", "(2, 40, hermite orders)"),
+    "kernel without offsets": (
+        lambda file: file.update({"lsf/kernel": np.ones((2, 40, 5))}),
+        "lsf/offset",
+        "is missing",
+    ),
+    "kernel beside Hermite terms": (
+        lambda file: file.update({"lsf/kernel": np.ones((2, 40, 5)), "lsf/offset": np.arange(5.0)}),
+        "lsf/hermite",
+        "in one way",
+    ),
+    "kernel that sees nothing": (tabulate(np.zeros((2, 40, 5))), "lsf/kernel", "positive sum"),
+    "kernel of other lengths": (tabulate(np.ones((2, 40, 4))), "lsf/offset", "one per entry"),
+    "uneven offsets": (
+        tabulate(np.ones((2, 40, 5)), np.array([-2.0, -1.0, 0.0, 1.0, 3.0])),
+        "lsf/offset",
+        "equal",
+    ),
+    "native fact of another length": (put("native/mjd", np.ones(3)), "native/mjd", "(3,)"),
+    "native text that is not UTF-8": (
+        put("native/file", lambda f: np.array([b"\xff"] * 150)),
+        "native",
+        "UnicodeDecodeError",
+    ),
     "infinite rv": (poke("rv", 9, np.inf), "rv", "infinite"),
     "rv in m/s": (poke("rv", 9, 4e5), "rv", "km/s"),
     "negative snr": (poke("snr", 9, -1.0), "snr", "negative"),
@@ -118,8 +154,9 @@ DEFECTS = {
 }
 
 
-def test_valid_shards_have_no_problem(shard, own_pixels, grid_table, tmp_path):
+def test_valid_shards_have_no_problem(shard, own_pixels, grid_table, tabulated, tmp_path):
     assert check_shard(shard) == []
+    assert check_shard(write_shard(tabulated, tmp_path / "tabulated.h5")) == []
     assert check_shard(write_shard(own_pixels, tmp_path / "own.h5")) == []
     assert check_shard(write_shard(grid_table, tmp_path / "grid.h5")) == []
 

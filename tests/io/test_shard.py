@@ -14,7 +14,7 @@ from synth2obs.io.shard import read_shard, row_count, stream, write_shard
 def assert_same(first, second):
     for item in fields(first):
         one, other = getattr(first, item.name), getattr(second, item.name)
-        if isinstance(one, dict) and item.name in ("labels", "label_errors"):
+        if isinstance(one, dict) and item.name in ("labels", "label_errors", "native"):
             assert list(one) == list(other)
             for name in one:
                 np.testing.assert_array_equal(one[name], other[name])
@@ -26,7 +26,7 @@ def assert_same(first, second):
             assert one == other, item.name
 
 
-@pytest.mark.parametrize("name", ["spectra", "own_pixels"])
+@pytest.mark.parametrize("name", ["spectra", "own_pixels", "tabulated"])
 def test_round_trip_is_bit_exact(name, request, tmp_path):
     spectra = request.getfixturevalue(name)
     assert_same(spectra, read_shard(write_shard(spectra, tmp_path / "a.h5")))
@@ -127,6 +127,24 @@ class TestStream:
         place = {name: row for row, name in enumerate(spectra.id)}
         for batch in stream(shard, seed=3, epoch=0, batch=17):
             assert_same(spectra.take(np.array([place[name] for name in batch.id])), batch)
+
+    @pytest.mark.parametrize("batch", [10, 64, 90])
+    def test_of_many_line_spreads_a_batch_has_its_own(self, tmp_path, spectra, batch):
+        """With a line spread for every star, a batch does not carry those of all others."""
+        random = np.random.default_rng(0)
+        many = replace(
+            spectra,
+            lsf_sigma=random.uniform(0.5, 1.0, (150, 40)),
+            lsf_hermite=random.normal(0, 0.03, (150, 40, 2)).astype(np.float32),
+            lsf_group=random.permutation(150).astype(np.int32),
+        )
+        path = write_shard(many, tmp_path / "many.h5")
+        place = {name: row for row, name in enumerate(many.id)}
+        for part in stream(path, seed=3, epoch=0, batch=batch):
+            rows = many.lsf_group[[place[name] for name in part.id]]
+            np.testing.assert_array_equal(part.lsf_sigma[part.lsf_group], many.lsf_sigma[rows])
+            np.testing.assert_array_equal(part.lsf_hermite[part.lsf_group], many.lsf_hermite[rows])
+            assert len(part.lsf_sigma) < batch + 64
 
     def test_order_is_a_function_of_seed_and_epoch(self, shard):
         def order(seed, epoch):

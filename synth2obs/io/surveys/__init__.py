@@ -1,41 +1,122 @@
 """Native files of surveys, one reader a module."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.surveys.miles import read_miles
-from synth2obs.io.surveys.stelib import read_stelib
+from synth2obs.io.surveys.apogee import APOGEE
+from synth2obs.io.surveys.assemble import assemble
+from synth2obs.io.surveys.desi import DESI
+from synth2obs.io.surveys.gaia_eso import GAIA_ESO
+from synth2obs.io.surveys.gaia_rvs import GAIA_RVS
+from synth2obs.io.surveys.galah import GALAH
+from synth2obs.io.surveys.lamost import LAMOST_LRS
+from synth2obs.io.surveys.lamost_mrs import LAMOST_MRS
+from synth2obs.io.surveys.mastar import MASTAR
+from synth2obs.io.surveys.miles import MILES
+from synth2obs.io.surveys.own import SUFFIX, own_survey
+from synth2obs.io.surveys.reading import named, read_unit, sha256, sources
+from synth2obs.io.surveys.record import Record
+from synth2obs.io.surveys.sdss5 import SDSS5_APOGEE, SDSS5_BOSS
+from synth2obs.io.surveys.stelib import STELIB
+from synth2obs.io.surveys.survey import Parameters, Survey, make_options
 
-Reader = Callable[..., Spectra]
+Progress = Callable[[int, int], None]
 
-READERS: dict[str, Reader] = {
-    "miles": read_miles,
-    "stelib": read_stelib,
+READERS: dict[str, Survey] = {
+    survey.name: survey
+    for survey in (
+        APOGEE,
+        DESI,
+        GAIA_ESO,
+        GAIA_RVS,
+        GALAH,
+        LAMOST_LRS,
+        LAMOST_MRS,
+        MASTAR,
+        MILES,
+        SDSS5_APOGEE,
+        SDSS5_BOSS,
+        STELIB,
+    )
 }
 """Every survey that can be ingested."""
 
 
-def read_survey(name: str, paths: Sequence[str | Path], **options: Any) -> Spectra:
-    """Native files of a survey as spectra.
-
-    Args:
-        name: A key of `READERS`.
-        paths: The survey's own files.
-        options: What the survey's reader takes besides, e.g. ``parameters`` for MILES.
+def find_survey(name: str) -> Survey:
+    """A survey by name, or the one that a file ``….toml`` describes.
 
     Raises:
-        DataError: For an unknown survey, an option that its reader does not take, or unreadable files.
+        DataError: For an unknown name, with the known ones; or a description that cannot be used.
     """
+    if name.endswith(SUFFIX):
+        return own_survey(name)
     if name not in READERS:
-        raise DataError(f"unknown survey {name!r}", remedy=f"known surveys: {', '.join(sorted(READERS))}")
-    reader = READERS[name]
-    unknown = set(options) - set(inspect.signature(reader).parameters)
-    if unknown:
         raise DataError(
-            f"{name} takes no {', '.join(sorted(unknown))}", remedy="leave the option out for this survey"
+            f"unknown survey {name!r}",
+            remedy=f"known surveys: {', '.join(sorted(READERS))}, or your own as a TOML",
         )
-    return reader(paths, **options)
+    return READERS[name]
+
+
+def read_survey(
+    name: str,
+    paths: Sequence[str | Path],
+    *,
+    parameters: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Spectra:
+    """Native files of a survey as spectra in memory; `io.ingest.ingest` does the same on disk, for many files.
+
+    Args:
+        name: A key of `READERS`, or the path of a description in TOML.
+        paths: The survey's own files.
+        parameters: The survey's own table of labels.
+        progress: Called with files read and files in all.
+        options: Fields of the survey's options.
+
+    Raises:
+        DataError: For an unknown survey, an option that it does not take, unreadable files, or spectra that
+            cannot stand in one table.
+    """
+    survey = find_survey(name)
+    if not paths:
+        raise DataError("no files given", remedy="name at least one file")
+    settings = make_options(survey, options)
+    table = read_parameters(survey, parameters)
+    records: list[Record] = []
+    done = 0
+    for unit in survey.group([Path(path) for path in paths]):
+        records += read_unit(survey, unit, settings)
+        done += len(unit)
+        if progress is not None:
+            progress(done, len(paths))
+    return assemble(records, survey, about(survey, named(records), parameters), table)
+
+
+def read_parameters(survey: Survey, path: str | Path | None) -> Parameters | None:
+    """A survey's table of labels; None without one.
+
+    Raises:
+        DataError: If the survey has no such table, or it cannot be read.
+    """
+    if path is None:
+        return None
+    if survey.parameters is None:
+        raise DataError(f"{survey.name} takes no parameters", remedy="leave the option out for this survey")
+    return survey.parameters(Path(path))
+
+
+def about(survey: Survey, files: Any, parameters: str | Path | None) -> dict[str, Any]:
+    """Provenance of spectra: what is known of the survey, and the files.
+
+    Args:
+        survey: Whose spectra they are.
+        files: Name and sha256 of each native file.
+        parameters: Table of labels, which counts as a source.
+    """
+    tables = [] if parameters is None else [(Path(parameters).name, sha256(Path(parameters)))]
+    return {**survey.about, "sources": sources([*files, *tables])}

@@ -1,0 +1,70 @@
+"""Cards of FITS headers, read so that an error names the file and the card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synth2obs.core.errors import DataError
+
+REPAIR = "repair the header or leave the file out"
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Cards of one header.
+
+    Args:
+        header: astropy's header.
+        path: Its file, for messages.
+    """
+
+    header: Any
+    path: Path
+
+    def get(self, card: str) -> Any:
+        """Value of a card; None if it is missing or cannot be parsed."""
+        try:
+            value = self.header.get(card)
+        except Exception:
+            return None
+        return value.strip() if isinstance(value, str) else value
+
+    def number(self, card: str) -> float:
+        """A card that must hold a finite number.
+
+        Raises:
+            DataError: If it is missing or holds something else.
+        """
+        value = self.get(card)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+            state = "is missing" if value is None else f"must be a number, got {value!r}"
+            raise DataError(f"header card {state}", path=self.path, field=card, remedy=REPAIR)
+        return float(value)
+
+    def optional(self, card: str) -> float:
+        """A number that a header may leave out, blank, as text, or as ``-``: NaN when it is not one."""
+        return optional_number(self.get(card))
+
+    def text(self, card: str) -> str:
+        """A card that must hold text or a whole number.
+
+        Raises:
+            DataError: If it is missing or empty.
+        """
+        value = self.get(card)
+        if isinstance(value, (bool, float)) or value is None or not str(value):
+            raise DataError(
+                f"header card must name something, got {value!r}", path=self.path, field=card, remedy=REPAIR
+            )
+        return str(value)
+
+
+def optional_number(value: Any) -> float:
+    """A finite number, or NaN for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+    return number if np.isfinite(number) else float("nan")

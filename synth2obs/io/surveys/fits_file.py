@@ -1,0 +1,230 @@
+"""FITS files of surveys: read whole, and whatever is wrong with one is a DataError that names the file and the card."""
+
+import gzip
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth2obs.core.errors import DataError
+from synth2obs.io.surveys.cards import Cards
+
+Array = NDArray[np.float64]
+
+CARD, MOST = 80, 999
+"""Bytes of a card; largest number of axes or columns in the FITS standard."""
+
+BLOCK, STARTS, END = 2880, (b"SIMPLE  =", b"XTENSION="), b"END".ljust(CARD)
+
+DATASUM = b"DATASUM = "
+
+COUNTS = ("NAXIS", "TFIELDS")
+SIZES = re.compile(rb"(NAXIS\d*|TFIELDS|PCOUNT|GCOUNT) *= +(-?\d+)")
+
+GZIP = b"\x1f\x8b"
+AGAIN = "download or copy the file again"
+
+
+@dataclass(frozen=True)
+class FitsFile:
+    """An open FITS file.
+
+    Args:
+        path: Where it is.
+        hdus: astropy's list.
+    """
+
+    path: Path
+    hdus: Any
+
+    def __len__(self) -> int:
+        """Number of HDUs; to count them all are read."""
+        return len(self.hdus)
+
+    def has(self, hdu: int) -> bool:
+        """Whether there is an HDU of that number; none beyond it is read."""
+        try:
+            self.hdus[hdu]
+        except IndexError:
+            return False
+        return True
+
+    @property
+    def names(self) -> list[str]:
+        """Upper-case names of the HDUs."""
+        return [str(hdu.name).upper() for hdu in self.hdus]
+
+    def cards(self, hdu: int | str = 0) -> Cards:
+        """Header of an HDU, by number or name."""
+        return Cards(self.hdus[hdu].header, self.path)
+
+    def image(self, hdu: int | str, dimensions: int) -> Array:
+        """Image of floating-point numbers in an HDU, as float64.
+
+        Raises:
+            DataError: If there is none, it has another number of dimensions, or it holds something else.
+        """
+        return floating(self._image(hdu, dimensions), self.path, f"HDU {hdu}")
+
+    def numbers(self, hdu: int | str, dimensions: int) -> Array:
+        """Image of an HDU as float64, whatever numbers it holds.
+
+        Raises:
+            DataError: If there is none, or it has another number of dimensions.
+        """
+        return np.ascontiguousarray(self._image(hdu, dimensions), dtype=np.float64)
+
+    def bits(self, hdu: int | str, dimensions: int) -> NDArray[np.uint32]:
+        """Image of an HDU as 32 mask bits.
+
+        Raises:
+            DataError: If it is no image of integers, or a bit beyond the 32nd is set.
+        """
+        return as_bits(self._image(hdu, dimensions), self.path, f"HDU {hdu}")
+
+    def table(self, hdu: int | str) -> Any:
+        """Table of an HDU.
+
+        Raises:
+            DataError: If there is none.
+        """
+        data = self.hdus[hdu].data if self._has(hdu) else None
+        if data is None or data.dtype.names is None:
+            raise DataError("is no table", path=self.path, field=f"HDU {hdu}", remedy=AGAIN)
+        return data
+
+    def _image(self, hdu: int | str, dimensions: int) -> Any:
+        data = self.hdus[hdu].data if self._has(hdu) else None
+        if data is None or data.dtype.names is not None or data.ndim != dimensions:
+            found = "there is none" if data is None else f"got shape {data.shape}"
+            raise DataError(
+                f"must be an image of {dimensions} dimension{'s' if dimensions > 1 else ''}, {found}",
+                path=self.path,
+                field=f"HDU {hdu}, NAXIS",
+                remedy=AGAIN,
+            )
+        return data
+
+    def _has(self, hdu: int | str) -> bool:
+        return self.has(hdu) if isinstance(hdu, int) else hdu.upper() in self.names
+
+
+def floating(values: Any, path: Path, field: str) -> Array:
+    """Floating-point numbers as float64; surveys store flux in no other way, so that anything else is damage.
+
+    Raises:
+        DataError: If they are of another type.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        raise DataError(f"holds {array.dtype.name}, not floats", path=path, field=field, remedy=AGAIN)
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def as_bits(values: Any, path: Path, field: str) -> NDArray[np.uint32]:
+    """Mask values as 32 bits; a negative 16-bit value is its own highest bit.
+
+    Raises:
+        DataError: If they are no whole numbers, or a bit beyond the 32nd is set.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise DataError(f"mask holds {array.dtype.name}", path=path, field=field, remedy=AGAIN)
+    if array.dtype.itemsize <= 4:
+        unsigned = array.astype(array.dtype.newbyteorder("=")).view(f"u{array.dtype.itemsize}")
+        return unsigned.astype(np.uint32)
+    if array.size and not 0 <= array.min() <= array.max() < 2**32:
+        found = f"{array.min()} to {array.max()}"
+        raise DataError(f"mask runs from {found}, not 32 bits", path=path, field=field, remedy=AGAIN)
+    return array.astype(np.uint32)
+
+
+@contextmanager
+def open_fits(path: str | Path) -> Iterator[FitsFile]:
+    """Open a FITS file, gzipped or not; whatever goes wrong inside the block is a DataError about this file.
+
+    Checksums are verified where the file has them.
+
+    Raises:
+        DataError: If it is missing, a folder, empty, no FITS, truncated, damaged, or lacks what the block asks for.
+    """
+    path = Path(path)
+    content = read_bytes(path)
+    try:
+        content = _unzipped(content)
+        _refuse_endless(content, path)
+        with _strict(), BytesIO(content) as stream, _open(stream, DATASUM in content) as hdus:
+            yield FitsFile(path, hdus)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"cannot be read as FITS ({type(error).__name__}: {error})", path=path, remedy=AGAIN
+        ) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        DataError: If it is missing, a folder, unreadable or empty.
+    """
+    if path.is_dir():
+        raise DataError("is a folder", path=path, remedy="name the files in it")
+    if not path.is_file():
+        raise DataError("no such file", path=path, remedy="check the name")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check permissions") from error
+    if not content:
+        raise DataError("is empty, no FITS", path=path, remedy=AGAIN)
+    return content
+
+
+def _refuse_endless(content: bytes, path: Path) -> None:
+    """Refuse sizes that the standard forbids and through which astropy would loop for ever."""
+    for header in _headers(content):
+        for match in SIZES.finditer(header):
+            card, value = match.group(1).decode(), int(match.group(2))
+            most = MOST if card in COUNTS else np.inf
+            if match.start() % CARD == 0 and not 0 <= value <= most:
+                raise DataError(f"is {value}, not within 0 to {most}", path=path, field=card, remedy=AGAIN)
+
+
+def _headers(content: bytes) -> Iterator[bytes]:
+    """Headers of a FITS file: from blocks that begin one to the card END."""
+    for start in range(0, len(content), BLOCK):
+        if content.startswith(STARTS, start):
+            end = content.find(END, start)
+            yield content[start : end if end > 0 else len(content)]
+
+
+def _unzipped(content: bytes) -> bytes:
+    return gzip.decompress(content) if content[:2] == GZIP else content
+
+
+def _open(stream: BytesIO, checksum: bool) -> Any:
+    """HDUs as astropy has them; with checksums every HDU is read at once, without them only what is asked for."""
+    from astropy.io import fits
+
+    return fits.open(stream, checksum=checksum)
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Old cards that break the FITS standard are harmless; astropy only warns of truncation and wrong checksums."""
+    from astropy.io.fits.verify import VerifyWarning
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AstropyUserWarning)
+        warnings.simplefilter("ignore", VerifyWarning)
+        yield

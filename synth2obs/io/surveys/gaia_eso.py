@@ -1,0 +1,228 @@
+"""Gaia-ESO: one-dimensional spectra as ESO's Phase 3 standard has them (ESO-044286; Gilmore et al. 2022)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth2obs.core.errors import DataError
+from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
+from synth2obs.io.surveys.cards import Cards
+from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
+from synth2obs.io.surveys.own_columns import angstroms
+from synth2obs.io.surveys.record import Record, constant_resolution, padded, weigh
+from synth2obs.io.surveys.survey import Survey, Unit, check_resolution, choose
+
+Array = NDArray[np.floating[Any]]
+
+FRAMES = {"BARYCENT": "barycentric", "HELIOCEN": "barycentric", "SOURCE": "rest"}
+"""Values of SPECSYS that a shard has a frame for."""
+
+MEDIA = {"em.wl": "vacuum", "em.wl;obs.atmos": "air"}
+"""What the standard says by the UCD of the wavelength."""
+
+CGS = 1e-16
+"""Unit in erg/s/cm²/Å of a shard's flux where the file's is absolute: its inverse variance must fit float32."""
+
+GAP = 5.0
+"""Steps of more than this many usual ones separate detectors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EsoOptions:
+    """What files may leave open.
+
+    Args:
+        medium: ``vacuum`` or ``air``, for files whose wavelength has no UCD.
+        resolving_power: λ / FWHM, constant; the card SPEC_RES if None.
+        pixels: Number of pixels to which shorter spectra are filled up with bad ones; 0 if all are equally long.
+    """
+
+    medium: str | None = None
+    resolving_power: float | None = None
+    pixels: float = 0
+
+    def __post_init__(self) -> None:
+        if self.medium is not None:
+            choose("medium", self.medium, tuple(MEDIA.values()))
+        check_resolution(self.resolving_power)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the spectrum's table with its UCD and unit."""
+
+    name: str
+    ucd: str
+    unit: str
+
+
+def read_gaia_eso(unit: Unit, options: EsoOptions) -> Iterator[Record]:
+    """The spectrum of one file: a table SPECTRUM of one row, whose columns are told by UCD, or by name without.
+
+    Air or vacuum is the UCD of the wavelength, the frame SPECSYS, the kind of flux CONTNORM and FLUXCAL; nothing
+    is guessed.
+
+    Raises:
+        DataError: If the file is no such spectrum, or leaves medium, frame or resolution open.
+    """
+    with open_fits(unit[0]) as file:
+        if "SPECTRUM" not in file.names:
+            raise DataError(
+                f"has no table SPECTRUM but {', '.join(file.names)}",
+                path=file.path,
+                remedy="give one-dimensional spectra of ESO's Phase 3",
+            )
+        record = _record(file, options)
+        yield padded(record, int(options.pixels), file.path)
+
+
+def _record(file: FitsFile, options: EsoOptions) -> Record:
+    table, cards = file.table("SPECTRUM"), file.cards()
+    columns = _columns(file)
+    axis = _pick(columns, file, "em.wl", ("WAVE", "WAVELENGTH", "LAMBDA"))
+    medium = options.medium or MEDIA.get(axis.ucd)
+    if medium is None:
+        raise DataError(
+            f"has UCD {axis.ucd!r}, which says neither air nor vacuum",
+            path=file.path,
+            field=axis.name,
+            remedy="say medium=air or medium=vacuum",
+        )
+    wavelength = angstroms(_cell(table, axis.name, file), axis.unit or "Angstrom", file.path)
+    wavelength = air_to_vacuum(wavelength) if medium == "air" else wavelength
+    flux = _pick(columns, file, "phot.flux.density", ("FLUX", "FLUX_REDUCED"))
+    error = _pick(columns, file, "stat.error", ("ERR", "ERR_REDUCED"))
+    quality = next((c for c in columns if c.ucd.startswith("meta.code.qual") or c.name == "QUAL"), None)
+    bits = None if quality is None else as_bits(_cell(table, quality.name, file), file.path, quality.name)
+    kind = _flux_kind(cards)
+    scale = CGS if kind == "absolute" else 1.0
+    bad = False if bits is None else bits > 0
+    values, ivar = weigh(_cell(table, flux.name, file), _cell(table, error.name, file), bad)
+    name = str(cards.get("ARCFILE") or file.path.name).removesuffix(".gz").removesuffix(".fits")
+    return Record(
+        id=name,
+        wavelength=wavelength,
+        segment=_segments(wavelength),
+        flux=values / scale,
+        ivar=ivar * scale**2,
+        flags=bits,
+        line_spread=constant_resolution(wavelength, options.resolving_power or _resolution(cards)),
+        native=_facts(cards, name),
+        frame=_frame(cards),
+        flux_kind=kind,
+        air_formula=AIR_FORMULA if medium == "air" else "",
+    )
+
+
+def _columns(file: FitsFile) -> list[Column]:
+    cards = file.cards("SPECTRUM")
+    count = int(cards.number("TFIELDS"))
+
+    def text(card: str) -> str:
+        return str(cards.get(card) or "").strip()
+
+    return [
+        Column(text(f"TTYPE{n}"), text(f"TUCD{n}").lower().replace(" ", ""), text(f"TUNIT{n}"))
+        for n in range(1, count + 1)
+    ]
+
+
+def _pick(columns: list[Column], file: FitsFile, ucd: str, names: tuple[str, ...]) -> Column:
+    """The column with a UCD, the main one if several have it; by name if none has."""
+    by_ucd = [column for column in columns if column.ucd.startswith(ucd)]
+    by_name = [column for name in names for column in columns if column.name.upper() == name]
+    found = sorted(by_ucd, key=lambda column: "meta.main" not in column.ucd) or by_name
+    if not found:
+        raise DataError(
+            f"has no column of UCD {ucd}, nor one named {' or '.join(names)}",
+            path=file.path,
+            field="SPECTRUM",
+            remedy="give spectra with errors, as the standard asks",
+        )
+    return found[0]
+
+
+def _cell(table: Any, name: str, file: FitsFile) -> NDArray[Any]:
+    values = np.asarray(table[name])
+    if values.ndim != 2 or len(values) != 1 or values.shape[1] < 2:
+        raise DataError(
+            f"must be one row of pixels, got shape {values.shape}",
+            path=file.path,
+            field=name,
+            remedy="download the file again",
+        )
+    return values[0] if values.dtype.kind in "iu" else floating(values[0], file.path, name)
+
+
+def _flux_kind(cards: Cards) -> str:
+    normalized = cards.get("CONTNORM")
+    if not isinstance(normalized, bool):
+        raise DataError(
+            f"must be T or F, got {normalized!r}",
+            path=cards.path,
+            field="CONTNORM",
+            remedy="repair the header: it says whether the flux is normalised",
+        )
+    if normalized:
+        return "normalized"
+    return "absolute" if str(cards.get("FLUXCAL")).upper() == "ABSOLUTE" else "relative"
+
+
+def _frame(cards: Cards) -> str:
+    system = str(cards.get("SPECSYS") or "")
+    if system not in FRAMES:
+        raise DataError(
+            f"is {system!r}, not one of {', '.join(FRAMES)}",
+            path=cards.path,
+            field="SPECSYS",
+            remedy="correct the wavelengths for the observatory's motion first",
+        )
+    return FRAMES[system]
+
+
+def _resolution(cards: Cards) -> float:
+    value = cards.optional("SPEC_RES")
+    if not value > 0:
+        raise DataError(
+            "does not say its resolving power",
+            path=cards.path,
+            field="SPEC_RES",
+            remedy="give resolving_power",
+        )
+    return value
+
+
+def _segments(wavelength: Array) -> NDArray[np.int16]:
+    """A new detector after every hole."""
+    steps = np.diff(wavelength)
+    return np.concatenate([[0], np.cumsum(steps > GAP * np.median(steps))]).astype(np.int16)
+
+
+def _facts(cards: Cards, name: str) -> dict[str, float | str]:
+    return {
+        "object": str(cards.get("OBJECT") or name),
+        "instrument": str(cards.get("INSTRUME") or ""),
+        "mjd": cards.optional("MJD-OBS"),
+        "snr": cards.optional("SNR"),
+        "collection": str(cards.get("PROG_ID") or cards.get("REFERENC") or ""),
+    }
+
+
+GAIA_ESO = Survey(
+    name="gaia_eso",
+    read=read_gaia_eso,
+    options=EsoOptions,
+    flag_names={bit: f"QUAL_{bit}" for bit in range(32)},
+    experimental=True,
+    about={
+        "title": "Gaia-ESO survey, spectra of ESO Phase 3",
+        "citation": ["Gilmore et al. 2022, A&A 666, A120", "Randich et al. 2022, A&A 666, A121"],
+        "wavelength": "air or vacuum by the UCD of the wavelength; frame by SPECSYS, heliocentric as barycentric",
+        "flux": "absolute fluxes in 1e-16 erg/s/cm2/Å",
+        "mask": "ivar = 0 where QUAL is set or the error is not positive",
+        "lsf": "Gaussian of constant R: the card SPEC_RES unless told otherwise",
+    },
+)

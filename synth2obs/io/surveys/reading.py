@@ -1,0 +1,70 @@
+"""From files to records: every record checked, and marked with the files that it comes from."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from synth2obs.core.errors import DataError
+from synth2obs.io.surveys.fits_file import read_bytes
+from synth2obs.io.surveys.record import Record, checked
+from synth2obs.io.surveys.survey import Survey, Unit
+
+AGAIN = "check the file and the survey's name"
+JOINT = " / "
+"""Between the names of the files of one observation: no name can hold it."""
+
+
+def read_unit(survey: Survey, unit: Unit, options: Any) -> list[Record]:
+    """The records of one observation; whatever goes wrong is a DataError that names a file.
+
+    Raises:
+        DataError: If a file cannot be read or breaks a rule of the format.
+    """
+    facts = {"file": JOINT.join(path.name for path in unit), "sha256": JOINT.join(map(sha256, unit))}
+    try:
+        return [
+            checked(replace(record, native={**record.native, **facts}), unit[0])
+            for record in survey.read(unit, options)
+        ]
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"cannot be read as {survey.name} ({type(error).__name__}: {error})", path=unit[0], remedy=AGAIN
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def sources(names: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Count and digest of native files.
+
+    Args:
+        names: Name and sha256 of each.
+
+    Returns:
+        ``files``, and ``sha256_of_list``: the sha256 of the sorted lines ``sha256  name``.
+    """
+    lines = sorted(f"{digest}  {name}" for name, digest in names)
+    return {"files": len(lines), "sha256_of_list": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
+
+
+def named(records: Iterable[Record]) -> Iterator[tuple[str, str]]:
+    """Name and sha256 of every file that the records come from, each once."""
+    pairs = {
+        pair: None
+        for record in records
+        for pair in zip(
+            str(record.native["file"]).split(JOINT), str(record.native["sha256"]).split(JOINT), strict=True
+        )
+    }
+    return iter(pairs)

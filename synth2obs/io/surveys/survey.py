@@ -1,0 +1,151 @@
+"""What a survey is to the rest of the package: a reader of its files, its options, and its provenance."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth2obs.core.errors import DataError
+from synth2obs.io.surveys.record import Record
+
+Column = NDArray[np.float64]
+
+Unit = tuple[Path, ...]
+"""Files that belong to one observation."""
+
+Reader = Callable[[Unit, Any], Iterable[Record]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """A survey whose files can be read in one way only."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A survey's own table of labels, by the name that its records give in ``native["object"]``. M objects.
+
+    Args:
+        objects: Names, shape (M,); of a name that occurs twice the first counts.
+        values: Labels in the units of `core.labels`, NaN = unknown, shape (M,) each.
+        errors: Their errors, shape (M,) each.
+    """
+
+    objects: NDArray[np.str_]
+    values: Mapping[str, Column]
+    errors: Mapping[str, Column] = field(default_factory=dict)
+
+    def of(self, objects: NDArray[np.str_]) -> tuple[dict[str, Column], dict[str, Column]]:
+        """Labels and errors of the given objects, NaN for those that the table does not have."""
+        row = {name: number for number, name in reversed(list(enumerate(self.objects.tolist())))}
+        rows = np.array([row.get(name, -1) for name in objects.tolist()], dtype=np.int64)
+        tables = (self.values, self.errors)
+        values, errors = ({n: np.append(c, np.nan)[rows] for n, c in t.items()} for t in tables)
+        return values, errors
+
+
+def each_alone(paths: Sequence[Path]) -> list[Unit]:
+    """Every file is an observation of its own."""
+    return [(path,) for path in paths]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """How to read a survey's native files.
+
+    Args:
+        name: Domain of the shards.
+        read: Turns the files of one observation into records.
+        options: Frozen dataclass of the reader's options; every field has a default unless the user must say it.
+        group: Which files belong together.
+        parameters: Reads the survey's table of labels, if it has one.
+        labels: Labels that a shard has even where all are unknown.
+        flag_names: Name of each bit of ``flags``.
+        about: Title, citation and what was assumed, for the provenance.
+        same_pixels: Whether all spectra must have the same wavelengths.
+        experimental: Whether no native file of a star was at hand when the reader was written.
+    """
+
+    name: str
+    read: Reader
+    about: Mapping[str, Any]
+    options: type = NoOptions
+    group: Callable[[Sequence[Path]], list[Unit]] = each_alone
+    parameters: Callable[[Path], Parameters] | None = None
+    labels: tuple[str, ...] = ()
+    flag_names: Mapping[int, str] = field(default_factory=dict)
+    same_pixels: bool = False
+    experimental: bool = False
+
+
+class Unwanted(DataError):  # noqa: N818 - nothing is wrong with the file
+    """A file that is as it should be, but holds no spectrum that was asked for."""
+
+
+def make_options(survey: Survey, given: Mapping[str, Any]) -> Any:
+    """The survey's options, from Python values or from text as a command line gives it.
+
+    Raises:
+        DataError: For an option that the survey does not take, a value of the wrong kind, or a missing one.
+    """
+    known = {one.name: one for one in fields(survey.options)}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        choice = ", ".join(known) or "none"
+        raise DataError(f"{survey.name} takes no {', '.join(unknown)}", remedy=f"its options: {choice}")
+    missing = [n for n, one in known.items() if n not in given and one.default is MISSING]
+    if missing:
+        raise DataError(f"{survey.name} must be told {', '.join(missing)}", remedy="give the option")
+    kinds = get_type_hints(survey.options)
+    return survey.options(**{name: _value(name, value, kinds[name]) for name, value in given.items()})
+
+
+def _value(name: str, value: Any, kind: Any) -> Any:
+    optional_float = float | None
+    if kind in (float, optional_float) and value is not None:
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"must be a number, got {value!r}", field=name, remedy="give a number") from error
+    return Path(value) if kind is Path else value
+
+
+def choose(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse an option that is none of its choices.
+
+    Raises:
+        DataError: Naming option, value and choices.
+    """
+    if value not in choices:
+        raise DataError(f"got {value!r}", field=name, remedy=f"use one of {', '.join(choices)}")
+
+
+def check_resolution(value: float | None) -> None:
+    """Refuse a resolving power that is not finite and positive.
+
+    Raises:
+        DataError: Naming the value.
+    """
+    if value is not None and not 0 < value < float("inf"):
+        raise DataError(f"must be positive, got {value}", field="resolving_power", remedy="give λ / FWHM")
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, str]:
+    """Options as a command line gives them.
+
+    Args:
+        pairs: Texts ``name=value``.
+
+    Raises:
+        DataError: For a text without ``=``, or a name that occurs twice.
+    """
+    options: dict[str, str] = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or not name or name in options:
+            raise DataError(f"got {pair!r}", field="option", remedy="give each option once, as name=value")
+        options[name] = value
+    return options
