@@ -92,8 +92,12 @@ class Bridge(nn.Module):
         segment: ArrayLike | None = None,
         lsf_sigma: ArrayLike | None = None,
         lsf_group: ArrayLike | None = None,
+        *,
+        lsf_hermite: ArrayLike | None = None,
+        lsf_kernel: ArrayLike | None = None,
+        lsf_offset: ArrayLike | None = None,
     ) -> Instrument:
-        """Doppler, line spread and pixels of a survey; its usual pixels unless others are given."""
+        """Doppler, line spread and pixels of a survey; its usual pixels, and Gaussians, unless others are given."""
         model = self.survey(survey)
         return Instrument(
             self.decoder.rest_wavelength,
@@ -102,6 +106,9 @@ class Bridge(nn.Module):
             model.lsf_sigma if lsf_sigma is None else lsf_sigma,
             self.decoder.rest_sigma,
             lsf_group,
+            lsf_hermite=lsf_hermite,
+            lsf_kernel=lsf_kernel,
+            lsf_offset=lsf_offset,
         )
 
     def through(

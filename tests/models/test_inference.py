@@ -99,6 +99,14 @@ class TestObserve:
         assert all(torch.isfinite(value).all() for value in vars(found).values())
 
 
+    def test_line_spread_is_that_of_the_spectra(self, bridge, spectra):
+        hermite = np.full((1, 290, 3), [0.0, 0.05, 0.02])
+        shaped = observe(bridge, "toy", replace(spectra, lsf_hermite=hermite)).instrument
+        plain = observe(bridge, "toy", spectra).instrument
+        flux, rv = bridge.rest_flux(np.array([[5500.0, 4.0, 0.0, 1.1, 0.0]])), torch.zeros(1).double()
+        assert (shaped(flux, rv) - plain(flux, rv)).abs().max() > 1e-3
+
+
 class TestEncode:
     def test_recovers_latents_and_spectrum(self, bridge, labels, seen):
         u = bridge.emulator(bridge.scale(torch.from_numpy(labels)))
