@@ -229,7 +229,8 @@ def _quadratic(problem: Problem, continuum: Continuum, state: State) -> Quadrati
     outer = products.continuum.double() @ continuum.transform
     outer = torch.cat([outer, continuum.pull(inner * at.by_rv * at.spectrum)[:, None]], dim=1)
     slope = (residual * at.by_rv).double().sum(1, keepdim=True)
-    eliminated = normal - outer @ torch.cholesky_solve(outer.mT, state.factor)
+    half = torch.linalg.solve_triangular(state.factor, outer.mT, upper=False)
+    eliminated = normal - half.mT @ half
     return Quadratic(eliminated, torch.cat([pulled, slope], dim=1))
 
 
@@ -281,8 +282,10 @@ def _advance(problem: Problem, state: State, local: Quadratic, damp: Tensor) -> 
         theta = _bounded(problem, state.theta, here.theta + step[:, :-1])
         x = torch.clamp(here.x + step[:, -1], start - 2.0, start + 2.0)
         there = _inner(problem, state, damped, theta, x)
-        better = there.value <= here.value
+        better, change = there.value <= here.value, (there.value - here.value).abs()
         here = _merged(better, there, here)
+        if bool((change < ENOUGH).all()):
+            break
         damp = torch.where(better, damp * 0.2, damp * 30.0).clamp(1e-8, 1e8)
     return here.theta, here.x * problem.rv_sigma
 
