@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure and close the gap between theoretical stellar spectra and what telescopes see.",
 )
+
+
+class OnError(StrEnum):
+    """What an ingest does with a file that cannot be read."""
+
+    stop = "stop"
+    skip = "skip"
+
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
 Overrides = Annotated[
@@ -145,14 +154,23 @@ def _run(config: Path | None, overrides: list[str], out: Path) -> None:
 
 @app.command()
 def ingest(
-    survey: Annotated[str, typer.Argument(help="miles or stelib")],
+    survey: Annotated[
+        str, typer.Argument(help="apogee, galah, lamost_lrs, miles, … or your own description mine.toml")
+    ],
     files: Annotated[list[Path], typer.Argument(help="Native files")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Shard to write")],
     parameters: Annotated[
-        Path | None, typer.Option(help="Table of literature labels, e.g. MILES_params.db")
+        Path | None, typer.Option(help="Table of literature labels, e.g. allStar or MILES_params.db")
     ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="Option of the reader, name=value")
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="What to do with a file that cannot be read")
+    ] = OnError.stop,
+    workers: Annotated[int | None, typer.Option(help="Processes; one per CPU by default", min=1)] = None,
 ) -> None:
-    """Turn a survey's native files into a checked shard.
+    """Turn a survey's native files into a checked shard; started again, it goes on where it was.
 
     Example: synth2obs ingest miles MILES/*.fits --parameters MILES_params.db -o miles.h5
     """
@@ -161,6 +179,7 @@ def ingest(
         from rich.progress import Progress
 
         from synth2obs.io.ingest import ingest as read
+        from synth2obs.io.surveys.survey import parse_options
 
         with Progress(transient=True, disable=not sys.stderr.isatty()) as bars:
             task = bars.add_task(f"reading {survey}", total=len(files))
@@ -170,6 +189,9 @@ def ingest(
                 out,
                 parameters=parameters,
                 progress=lambda done, total: bars.update(task, completed=done, total=total),
+                on_error=on_error.value,
+                workers=workers,
+                **parse_options(option or []),
             )
         typer.echo(str(summary))
 
