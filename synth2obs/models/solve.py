@@ -25,7 +25,7 @@ from torch import Tensor
 from synth2obs.models.linear import Linear, Place
 from synth2obs.models.profile import Continuum
 
-INNER = 6
+INNER = 4
 """Damped Gauss–Newton steps in the coefficients for every look at the pixels."""
 
 ENOUGH = 1e-4
@@ -244,26 +244,34 @@ class _Inner(NamedTuple):
     curvature: Tensor  # (B, Q + 1, Q + 1)
 
 
-def _inner(problem: Problem, state: State, local: Quadratic, theta: Tensor, x: Tensor) -> _Inner:
-    (found, jacobian), prior = problem.coefficients(theta), problem.prior(theta)
-    offset, jacobian = found - state.coefficients, jacobian.double()
+class _Slope(NamedTuple):
+    """What all inner steps of one look share."""
+
+    jacobian: Tensor  # (B, M, Q) ∂g/∂θ where the look was taken
+    curvature: Tensor  # (B, Q + 1, Q + 1) of the quadratic over (θ, scaled velocity)
+
+
+def _slope(jacobian: Tensor, normal: Tensor) -> _Slope:
+    exact = jacobian.double()
+    reduced = exact.mT @ normal[:, :-1]
+    full = torch.cat([reduced[..., :-1] @ exact, reduced[..., -1:]], dim=2)
+    last = torch.cat([reduced[..., -1], normal[:, -1, -1:]], dim=1)
+    return _Slope(exact, torch.cat([full, last[:, None]], dim=1))
+
+
+def _inner(
+    problem: Problem, state: State, local: Quadratic, slope: _Slope, theta: Tensor, x: Tensor
+) -> _Inner:
+    prior, offset = problem.prior(theta), problem.value(theta) - state.coefficients
     z = torch.cat([offset, (x - _scaled(problem, state.rv))[:, None]], dim=1)
     pulled = (local.normal @ z[..., None])[..., 0]
     value = (0.5 * pulled - local.gradient).mul(z).sum(1) + prior.value + 0.5 * x.square()
     downhill = pulled - local.gradient
-    gradient = torch.cat(
-        [(jacobian.mT @ downhill[:, :-1, None])[..., 0] + prior.gradient, downhill[:, -1:] + x[:, None]],
-        dim=1,
-    )
-    return _Inner(theta, x, value, gradient, _curvature(local.normal, jacobian, prior))
-
-
-def _curvature(normal: Tensor, jacobian: Tensor, prior: Prior) -> Tensor:
-    """Normal matrix over (θ, scaled velocity) with the curvature of the priors."""
-    reduced = jacobian.mT @ normal[:, :-1]
-    full = torch.cat([reduced[..., :-1] @ jacobian + prior.curvature, reduced[..., -1:]], dim=2)
-    last = torch.cat([reduced[..., -1], normal[:, -1, -1:] + 1.0], dim=1)
-    return torch.cat([full, last[:, None]], dim=1)
+    by_theta = (slope.jacobian.mT @ downhill[:, :-1, None])[..., 0] + prior.gradient
+    curvature = slope.curvature.clone()
+    curvature[:, :-1, :-1] += prior.curvature
+    curvature[:, -1, -1] += 1.0
+    return _Inner(theta, x, value, torch.cat([by_theta, downhill[:, -1:] + x[:, None]], dim=1), curvature)
 
 
 def _scaled(problem: Problem, rv: Tensor) -> Tensor:
@@ -271,17 +279,21 @@ def _scaled(problem: Problem, rv: Tensor) -> Tensor:
 
 
 def _advance(problem: Problem, state: State, local: Quadratic, damp: Tensor) -> tuple[Tensor, Tensor]:
-    """θ and velocity at which the damped quadratic and the priors are lowest, no further than a step may go."""
+    """θ and velocity at which the damped quadratic and the priors are lowest, no further than a step may go.
+
+    The Jacobian of the coefficients is that at the start, the coefficients themselves are those of each step.
+    """
     diagonal = local.normal.diagonal(dim1=-2, dim2=-1)
     damped = local._replace(normal=local.normal + torch.diag_embed(damp[:, None] * diagonal))
     start = _scaled(problem, state.rv)
-    here = _inner(problem, state, damped, state.theta, start)
+    slope = _slope(problem.coefficients(state.theta).jacobian, damped.normal)
+    here = _inner(problem, state, damped, slope, state.theta, start)
     damp = torch.full_like(start, 1e-6)
     for _ in range(INNER):
         step = _newton(here, damp)
         theta = _bounded(problem, state.theta, here.theta + step[:, :-1])
         x = torch.clamp(here.x + step[:, -1], start - 2.0, start + 2.0)
-        there = _inner(problem, state, damped, theta, x)
+        there = _inner(problem, state, damped, slope, theta, x)
         better, change = there.value <= here.value, (there.value - here.value).abs()
         here = _merged(better, there, here)
         if bool((change < ENOUGH).all()):
