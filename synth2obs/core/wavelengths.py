@@ -90,13 +90,14 @@ def band_positions(query: Array, wavelength: Array) -> Array:
         Fractional indices into ``wavelength``, shape (Q,), linear in ln λ inside a band.
 
     Raises:
-        DataError: If a wavelength is NaN, or lies outside the grid or in one of its holes.
+        DataError: If a wavelength is not a number, or lies outside the grid or in one of its holes.
     """
     step = log_step(wavelength)
     positions = np.full(np.shape(query), np.nan)
+    log_query = np.log(np.where(query > 0, query, np.nan))
     for band in bands(wavelength):
         last = band.stop - 1
-        steps_in = np.log(query / wavelength[band.start]) / step
+        steps_in = (log_query - np.log(wavelength[band.start])) / step
         inside = (steps_in >= -_ROUNDING) & (steps_in <= last - band.start + _ROUNDING)
         positions = np.where(inside, np.clip(band.start + steps_in, band.start, last), positions)
     _refuse_outside(query, positions, wavelength)
