@@ -188,7 +188,7 @@ class TestClocks:
     def test_short_calls_are_repeated_and_the_collector_comes_back(self):
         calls = []
         timing = timed(lambda: calls.append(gc.isenabled()), 2)
-        assert gc.isenabled() and len(calls) > 100 and not any(calls[1:])
+        assert gc.isenabled() and len(calls) > 3 and not any(calls[1:])
         assert timing.wall < 1e-3
 
     def test_a_limit_lowers_the_repeats(self):

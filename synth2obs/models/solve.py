@@ -35,7 +35,7 @@ ROUNDING = 1e-8
 """Share of the objective that single precision loses."""
 
 TRIES = 8
-"""Dampings tried for one step: the last is a thousand times the diagonal."""
+"""Dampings or ridges tried, each ten times the last."""
 
 STUCK = 1e4
 """Damping above which a star is given up."""
@@ -325,15 +325,27 @@ def _with_covariance(problem: Problem, continuum: Continuum, state: State) -> So
     jacobian, prior = problem.coefficients(state.theta).jacobian, problem.prior(state.theta)
     size = state.theta.shape[1]
     gram = problem.model.gram(_place(problem, state), jacobian)
-    outer = gram[:, : size + 1, size + 1 :] @ continuum.transform
-    full = gram[:, : size + 1, : size + 1] - outer @ torch.cholesky_solve(outer.mT, state.factor)
+    inner, outer = gram[:, : size + 1, : size + 1], gram[:, : size + 1, size + 1 :] @ continuum.transform
+    basis = continuum.transform.mT @ gram[:, size + 1 :, size + 1 :] @ continuum.transform
+    half = torch.linalg.solve_triangular(_factor(basis), outer.mT, upper=False)
+    full = inner - half.mT @ half
     full[:, :size, :size] += prior.curvature
     full[:, -1, -1] += 1.0
-    tiny = 1e-10 * full.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
-    covariance = torch.cholesky_inverse(
-        torch.linalg.cholesky(full + tiny * torch.eye(full.shape[-1], dtype=full.dtype))
-    )
+    covariance = torch.cholesky_inverse(_factor(full))
     return Solution(state, covariance[:, :size, :size], covariance[:, -1, -1].sqrt() * problem.rv_sigma)
+
+
+def _factor(matrix: Tensor) -> Tensor:
+    """Cholesky factors, with as small a ridge as single precision of the sums in a matrix allows."""
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    scale = torch.where(diagonal > 0, diagonal, 1.0)
+    ridge = torch.full_like(scale[:, :1], 1e-10)
+    for _ in range(TRIES):
+        factor, failed = torch.linalg.cholesky_ex(matrix + torch.diag_embed(ridge * scale))
+        if not bool(failed.any()):
+            break
+        ridge = torch.where(failed[:, None] > 0, ridge * 10.0, ridge)
+    return factor
 
 
 def _merged(better: Tensor, new: Stars, old: Stars) -> Stars:
