@@ -98,7 +98,6 @@ class TestObserve:
         found = fit_labels(bridge, observe(bridge, "toy", replace(spectra, flux=flux)), FLAT)
         assert all(torch.isfinite(value).all() for value in vars(found).values())
 
-
     def test_line_spread_is_that_of_the_spectra(self, bridge, spectra):
         hermite = np.full((1, 290, 3), [0.0, 0.05, 0.02])
         shaped = observe(bridge, "toy", replace(spectra, lsf_hermite=hermite)).instrument
