@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from synth2obs.models.solve import (
     Prior,
     Problem,
     Solution,
+    State,
     best_start,
     evaluate,
+    minimise,
     origin_prior,
-    solve,
+    with_covariance,
 )
 from synth2obs.models.survey import SurveyModel
 from synth2obs.models.velocity import Templates, contrast
@@ -283,16 +286,24 @@ def starting_velocity(bridge: Bridge, seen: Observation, search: float) -> Tenso
     """
     if seen.unknown is None or not bool(seen.unknown.any()) or search <= 0:
         return seen.rv
-    low, high = log_doppler(torch.tensor([-search, search], dtype=torch.float64)).tolist()
-    rest = bridge.decoder.rest_wavelength.log()
-    templates = Templates(
-        bridge.rest_flux(_table(bridge, np.array(TEMPLATES))), rest, seen.width, (low, high)
-    )
+    templates = _templates(bridge, seen.width, search)
     rv = seen.rv.clone()
     for rows in seen.unknown.nonzero()[:, 0].split(BATCH):
         values, weight = contrast(seen.flux[rows], seen.ivar[rows], seen.rows("continuum", rows))
         rv[rows] = templates.velocity(values, weight, seen.rows("log_wave", rows))[0]
     return rv
+
+
+def _templates(bridge: Bridge, width: float, search: float) -> Templates:
+    """Templates for a survey with a σ of ``width`` in ln λ; kept while theory stays."""
+
+    def make() -> Templates:
+        low, high = log_doppler(torch.tensor([-search, search], dtype=torch.float64)).tolist()
+        rest = bridge.decoder.rest_wavelength.log()
+        return Templates(bridge.rest_flux(_table(bridge, np.array(TEMPLATES))), rest, width, (low, high))
+
+    parts = (*bridge.decoder.state_dict().values(), *bridge.emulator.state_dict().values())
+    return bridge.memo.get(("templates", width, search), parts, make)
 
 
 @torch.no_grad()
@@ -451,9 +462,20 @@ class _Task:
     def _batch(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Fit:
         for _ in range(self.options.refresh):
             problem = self._problem(rows, theta, rv)
-            solution = solve(problem, theta, steps=self.options.steps)
-            theta, rv = solution.state.theta, (rv + solution.state.rv).clamp(-RV_LIMIT, RV_LIMIT)
-        return self._result(problem, solution, rv)
+            state = minimise(problem, theta, steps=self.options.steps)
+            theta, rv = state.theta, (rv + state.rv).clamp(-RV_LIMIT, RV_LIMIT)
+            if self._settled(state):
+                break
+        return self._result(problem, with_covariance(problem, state), rv)
+
+    def _settled(self, state: State) -> bool:
+        """Whether another projection would change nothing: the map is exact at every velocity, weights are fixed."""
+        near = bool((state.rv.abs() <= self.options.rv_sigma).all())
+        return self.through is not None and near and not self._has_scatter
+
+    @cached_property
+    def _has_scatter(self) -> bool:
+        return self.options.scatter and bool(self.model.gap.scatter.any())
 
     def _problem(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Problem:
         """The map around the velocities reached so far, and weights from noise and scatter."""
@@ -473,9 +495,11 @@ class _Task:
         )
         if not self.options.scatter:
             return bare
-        continuum = evaluate(bare, theta, torch.zeros_like(rv)).continuum
-        extra = (continuum * scatter).square()
-        total = torch.where(bare.ivar > 0, 1.0 / (1.0 / bare.ivar.clamp(min=1e-30) + extra), 0.0)
+        total = bare.ivar
+        if self._has_scatter:
+            continuum = evaluate(bare, theta, torch.zeros_like(rv)).continuum
+            variance = 1.0 / bare.ivar.clamp(min=1e-30) + (continuum * scatter).square()
+            total = torch.where(bare.ivar > 0, 1.0 / variance, 0.0)
         return replace(bare, ivar=total / float(self.model.correlation))
 
     def _shared(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:

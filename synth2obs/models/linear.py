@@ -6,7 +6,7 @@ all stars and sends spectra through the instrument, there and back; sums over pi
 are taken over short stretches of the spectrum within which weights and continuum hardly change.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -217,7 +217,7 @@ class Through:
         self.has_seen = bool(self.seen.any())
         self.stars: Tensor | None = None
         self.origin = torch.zeros(1, dtype=torch.float64)
-        self.log_wave, self.detectors = instrument.log_wave, _detectors(segment)
+        self.still = AtRest(self.instrument, [(self.sharp, width), (self.seen, 0.0)], segment)
 
     def of(self, stars: Tensor | None, rv: Tensor) -> "Through":
         """The same map for stars (rows of the instrument) whose velocities the solver counts from ``rv`` in km/s."""
@@ -265,7 +265,7 @@ class Through:
         """See `Linear`; weights, factor and continuum constant over each stretch."""
         shift = log_doppler(self.origin + at.rv)
         coefficients = at.coefficients.float()
-        parts = [_stretch_products(part, at, coefficients, shift) for part in self.stretches]
+        parts = [_stretch_products(part, at, coefficients, shift) for part in self.still.stretches]
         return Products(*(torch.stack(sums).sum(0) for sums in zip(*parts, strict=True)))
 
     def gram(self, at: Place, jacobian: Tensor) -> Tensor:
@@ -276,7 +276,7 @@ class Through:
             lower, share = self._between(shift[rows])
             some = _rows(at, rows)
             moved = [_interpolated(part, lower, share) for part in some[2:6]]
-            theta = self.rest @ jacobian[rows].float()
+            theta = self.still.pixels @ jacobian[rows].float()
             basis = own.expand(len(lower), -1, -1)
             functions = torch.stack([_interpolated(part, lower, share) for part in basis.unbind(2)], dim=2)
             parts.append(_gram(theta, Place._make([*some[:2], *moved, functions]), functions))
@@ -285,7 +285,7 @@ class Through:
     def _between(self, shift: Tensor) -> tuple[Tensor, Tensor]:
         """The pixel before the place of each rest pixel at a shift in ln λ, and the share of the next one."""
         lower, share = [], []
-        for part in self.stretches:
+        for part in self.still.stretches:
             place = part.log_wave + shift[:, None]
             before = (torch.searchsorted(part.log_wave, place) - 1).clamp(0, len(part.log_wave) - 2)
             start = part.log_wave[before]
@@ -294,24 +294,36 @@ class Through:
             share.append(portion.clamp(0.0, 1.0).float())
         return torch.cat(lower, dim=1), torch.cat(share, dim=1)
 
-    @cached_property
-    def stretches(self) -> list[Stretches]:
-        """Sums over short stretches of the functions at rest."""
-        size = max(1, len(self.log_wave) // STRETCHES)
-        return [_stretches(run, self.log_wave, self.rest[run], size) for run in self.detectors]
+
+class AtRest:
+    """Functions in native pixels at zero velocity, and sums of their products; made when first asked for.
+
+    Args:
+        instrument: The survey's operator.
+        functions: Rest-frame functions (L', S) and the factor on the survey's σ that each kind needs.
+        segment: Detector of each pixel, shape (P,).
+    """
+
+    def __init__(
+        self, instrument: Instrument, functions: Sequence[tuple[Tensor, float]], segment: Tensor
+    ) -> None:
+        self.instrument, self.functions = instrument, functions
+        self.log_wave, self.detectors = instrument.log_wave, _detectors(segment)
 
     @cached_property
-    def rest(self) -> Tensor:
-        """All functions in native pixels at zero velocity, shape (P, M); the first star's line spread."""
-        rows = torch.zeros(1, dtype=torch.int64)
+    def pixels(self) -> Tensor:
+        """All functions, shape (P, M); the first star's line spread."""
         parts = []
-        for functions, width in ((self.sharp, self.width), (self.seen, 0.0)):
-            still, first = (
-                torch.zeros(functions.shape[1], dtype=torch.float64),
-                rows.expand(functions.shape[1]),
-            )
-            parts.append(self.instrument(functions.T.contiguous(), still, width, first).T)
+        for functions, width in self.functions:
+            still = torch.zeros(functions.shape[1], dtype=torch.float64)
+            parts.append(self.instrument(functions.T.contiguous(), still, width, still.long()).T)
         return torch.cat(parts, dim=1)
+
+    @cached_property
+    def stretches(self) -> list[Stretches]:
+        """Sums over short stretches."""
+        size = max(1, len(self.log_wave) // STRETCHES)
+        return [_stretches(run, self.log_wave, self.pixels[run], size) for run in self.detectors]
 
 
 def _detectors(segment: Tensor) -> list[slice]:

@@ -129,6 +129,11 @@ class Solution(NamedTuple):
 
 
 def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3) -> Solution:
+    """`minimise`, and the Laplace covariance of what it found."""
+    return with_covariance(problem, minimise(problem, theta, steps=steps, damping=damping))
+
+
+def minimise(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3) -> State:
     """Minimise χ² + 2·prior over θ, velocity and continuum, batched over stars.
 
     Args:
@@ -143,7 +148,7 @@ def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3)
     local = _quadratic(problem, continuum, state)
     damp = torch.full((len(theta),), damping, dtype=torch.float64)
     active = torch.arange(len(theta))
-    for _ in range(steps):
+    for step in range(steps):
         own, basis = problem.take(active), continuum.take(active)
         here = _rows(state, active)
         found, rv = _advance(own, here, _rows(local, active), damp[active])
@@ -152,12 +157,14 @@ def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3)
         here = _merged(better, trial, here)
         damp[active] = torch.where(better, damp[active] * 0.2, damp[active] * 8.0).clamp(min=1e-8)
         _put(state, active, here)
-        _put(local, active, _quadratic(own, basis, here))
-        moving = change > ENOUGH + ROUNDING * here.objective
-        active = active[moving & (damp[active] < STUCK)]
+        moving = (change > ENOUGH + ROUNDING * here.objective) & (damp[active] < STUCK)
+        active = active[moving]
         if not len(active):
             break
-    return _with_covariance(problem, continuum, state)
+        moved = active[better[moving]]
+        if step + 1 < steps and len(moved):
+            _put(local, moved, _quadratic(problem.take(moved), continuum.take(moved), _rows(state, moved)))
+    return state
 
 
 def best_start(problem: Problem, theta: Tensor, candidates: Tensor) -> Tensor:
@@ -321,7 +328,9 @@ def _bounded(problem: Problem, origin: Tensor, theta: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(theta, problem.upper), problem.lower)
 
 
-def _with_covariance(problem: Problem, continuum: Continuum, state: State) -> Solution:
+def with_covariance(problem: Problem, state: State) -> Solution:
+    """A minimum and its Laplace covariance, from exact sums over pixels."""
+    continuum = Continuum.over(problem.continuum, problem.ivar)
     jacobian, prior = problem.coefficients(state.theta).jacobian, problem.prior(state.theta)
     size = state.theta.shape[1]
     gram = problem.model.gram(_place(problem, state), jacobian)
