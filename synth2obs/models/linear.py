@@ -21,17 +21,22 @@ from synth2obs.core.constants import C_KMS
 from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.instrument import Instrument
 
-FEW = 8
+FEW = 16
 """Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
 
+RUN = 512
+"""Pixels worked on at a time, for the same reason."""
+
 STRETCHES = 256
-"""Stretches of the spectrum in which `Through` takes weights and continuum as constant where they steer a step."""
+"""Stretches of the spectrum in which `Through` takes the continuum as constant and weights as linear in the mean
+spectrum, where they steer a step."""
 
 
 class Products(NamedTuple):
     """Sums over pixels that steer a Gauss–Newton step."""
 
     normal: Tensor  # (B, M, M), AᵀWc²A
+    velocity: Tensor  # (B, M), AᵀWc² times the derivative by the scaled velocity
     continuum: Tensor  # (B, M, C), AᵀWc (s ∘ Φ)
 
 
@@ -123,13 +128,14 @@ class Projected:
         """See `Linear`; exact."""
         shift = (self._spacing() * at.rv.float()[:, None])[..., None]
         factor = at.ivar * at.level
-        normal, cross = [], []
+        normal, velocity, cross = [], [], []
         for rows, own in _few(at):
             functions = self.functions[rows]
             moved = functions + _differences(functions, shift[rows])
             normal.append(moved.mT @ (moved * (factor * at.level)[rows, :, None]))
+            velocity.append((moved.mT @ (factor * at.level * at.by_rv)[rows, :, None])[..., 0])
             cross.append(moved.mT @ (own * (factor * at.spectrum)[rows, :, None]))
-        return Products(torch.cat(normal), torch.cat(cross))
+        return Products(torch.cat(normal), torch.cat(velocity), torch.cat(cross))
 
     def gram(self, at: Place, jacobian: Tensor) -> Tensor:
         """See `Linear`; exact."""
@@ -138,7 +144,7 @@ class Projected:
         for rows, own in _few(at):
             theta = self.functions[rows] @ jacobian[rows].float()
             theta = theta + _differences(theta, shift[rows])
-            parts.append(_gram(theta, _rows(at, rows), own))
+            parts.append(_gram(theta.mT, _rows(at, rows), own.mT))
         return torch.cat(parts)
 
 
@@ -154,12 +160,24 @@ def _rows(at: Place, rows: slice) -> Place:
     return Place._make([*(part[rows] for part in at[:-1]), at.continuum])
 
 
+def _pixels(at: Place, run: slice) -> Place:
+    """Some of the pixels; the continuum functions stay."""
+    return at._replace(**{name: getattr(at, name)[:, run] for name in ("spectrum", "by_rv", "ivar", "level")})
+
+
+def _at(basis: Tensor, places: Tensor) -> Tensor:
+    """Continuum functions (P, C) or (B, P, C) at pixels (B, K), shape (B, K, C)."""
+    if basis.dim() == 2:
+        return basis[places]
+    return basis.gather(1, places[..., None].expand(-1, -1, basis.shape[2]))
+
+
 def _gram(theta: Tensor, at: Place, continuum: Tensor) -> Tensor:
-    """Products of the columns of θ (B, P, Q), the velocity's and the continuum's (P, C) or (B, P, C), float64."""
+    """Products of θ's rows (B, Q, P), the velocity's and the continuum's (C, P) or (B, C, P), float64."""
     weight = at.ivar.sqrt()
-    inner, outer = (weight * at.level)[..., None], (weight * at.spectrum)[..., None]
-    columns = torch.cat([theta * inner, at.by_rv[..., None] * inner, continuum * outer], dim=-1).float()
-    return (columns.mT @ columns).double()
+    inner, outer = (weight * at.level)[:, None], (weight * at.spectrum)[:, None]
+    rows = torch.cat([theta * inner, at.by_rv[:, None] * inner, continuum * outer], dim=1).float()
+    return (rows @ rows.mT).double()
 
 
 def _differences(values: Tensor, spacing: Tensor) -> Tensor:
@@ -174,15 +192,26 @@ class Stretches(NamedTuple):
 
     Args:
         pixels: The detector's slice of the native pixels.
-        log_wave: ln λ of its pixels, shape (P',).
-        edges: Limits of the stretches in ln λ, the outermost left out, shape (K − 1,).
-        normal: AᵀA per pixel of each stretch, shape (K, M, M).
+        size: Pixels per stretch; the last one may have fewer.
+        place: Pixel number n(ln λ), its first and half its second derivative at the pixels, shape (3, P').
+        functions: A at rest, zeros filling the last stretch, shape (K, size, M).
+        depth: d, the first function (the mean spectrum) minus its mean over the stretch, shape (K, size).
+        normal: Upper triangles of AᵀA and Aᵀ diag(d) A per pixel of each stretch, shape (2 K, M (M + 1) / 2).
     """
 
     pixels: slice
-    log_wave: Tensor
-    edges: Tensor
+    size: int
+    place: Tensor
+    functions: Tensor
+    depth: Tensor
     normal: Tensor
+
+    def between(self, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixel before the place of each rest pixel at a shift in ln λ, and the share of the next one."""
+        s, last = shift.float()[:, None], self.place.shape[1] - 1
+        place = (self.place[0] + s * (self.place[1] + s * self.place[2])).clamp(0.0, last)
+        lower = place.long().clamp(max=last - 1)
+        return lower + self.pixels.start, place - lower
 
 
 class Functions(NamedTuple):
@@ -262,36 +291,30 @@ class Through:
         return torch.cat([sharp, seen], dim=1)
 
     def products(self, at: Place) -> Products:
-        """See `Linear`; weights, factor and continuum constant over each stretch."""
+        """See `Linear`; in each stretch the continuum is constant, weights and factor linear in the mean spectrum."""
         shift = log_doppler(self.origin + at.rv)
-        coefficients = at.coefficients.float()
-        parts = [_stretch_products(part, at, coefficients, shift) for part in self.still.stretches]
+        parts = [_stretch_products(part, at, shift) for part in self.still.stretches]
         return Products(*(torch.stack(sums).sum(0) for sums in zip(*parts, strict=True)))
 
     def gram(self, at: Place, jacobian: Tensor) -> Tensor:
         """See `Linear`; the functions at rest, and all else where it then falls, interpolated between pixels."""
-        shift = log_doppler(self.origin + at.rv)
+        lower, share = self._between(log_doppler(self.origin + at.rv))
+        moved = [_interpolated(part, lower, share) for part in at[2:6]]
+        nearest, still = lower + share.round().long(), self.still.pixels.T
         parts = []
         for rows, own in _few(at):
-            lower, share = self._between(shift[rows])
-            some = _rows(at, rows)
-            moved = [_interpolated(part, lower, share) for part in some[2:6]]
-            theta = self.still.pixels @ jacobian[rows].float()
-            basis = own.expand(len(lower), -1, -1)
-            functions = torch.stack([_interpolated(part, lower, share) for part in basis.unbind(2)], dim=2)
-            parts.append(_gram(theta, Place._make([*some[:2], *moved, functions]), functions))
+            theta = jacobian[rows].float().mT.flatten(0, 1)
+            here = Place._make([at.coefficients[rows], at.rv[rows], *(part[rows] for part in moved), own])
+            total = jacobian.new_zeros(())
+            for run in self.still.runs:
+                functions = (theta @ still[:, run]).unflatten(0, (len(here.rv), -1))
+                total = total + _gram(functions, _pixels(here, run), _at(own, nearest[rows, run]).mT)
+            parts.append(total)
         return torch.cat(parts)
 
     def _between(self, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixel before the place of each rest pixel at a shift in ln λ, and the share of the next one."""
-        lower, share = [], []
-        for part in self.still.stretches:
-            place = part.log_wave + shift[:, None]
-            before = (torch.searchsorted(part.log_wave, place) - 1).clamp(0, len(part.log_wave) - 2)
-            start = part.log_wave[before]
-            portion = (place - start) / (part.log_wave[before + 1] - start)
-            lower.append(before + part.pixels.start)
-            share.append(portion.clamp(0.0, 1.0).float())
+        """`Stretches.between` of all detectors."""
+        lower, share = zip(*(part.between(shift) for part in self.still.stretches), strict=True)
         return torch.cat(lower, dim=1), torch.cat(share, dim=1)
 
 
@@ -319,6 +342,12 @@ class AtRest:
             parts.append(self.instrument(functions.T.contiguous(), still, width, still.long()).T)
         return torch.cat(parts, dim=1)
 
+    @property
+    def runs(self) -> list[slice]:
+        """Short runs of pixels."""
+        count = len(self.pixels)
+        return [slice(start, min(start + RUN, count)) for start in range(0, count, RUN)]
+
     @cached_property
     def stretches(self) -> list[Stretches]:
         """Sums over short stretches."""
@@ -334,34 +363,66 @@ def _detectors(segment: Tensor) -> list[slice]:
 
 
 def _stretches(pixels: slice, log_wave: Tensor, functions: Tensor, size: int) -> Stretches:
-    own = log_wave[pixels].contiguous()
-    parts = functions.split(size)
-    edges = [0.5 * (own[n * size - 1] + own[n * size]) for n in range(1, len(parts))]
-    normal = torch.stack([part.T @ part / len(part) for part in parts])
-    return Stretches(pixels, own, torch.stack(edges) if edges else own[:0], normal)
+    own, count = log_wave[pixels].double(), functions.shape[0]
+    number = torch.arange(len(own), dtype=torch.float64)
+    first = torch.gradient(number, spacing=(own,))[0]
+    second = torch.gradient(first, spacing=(own,))[0]
+    place = torch.stack([number, first, 0.5 * second]).float()
+    blocks = pad(functions, (0, 0, 0, -count % size)).unflatten(0, (-1, size))
+    used = (torch.arange(blocks.shape[0] * size) < count).view(-1, size)
+    pixels_used = used.sum(1, keepdim=True)
+    mean = (blocks[..., 0] * used).sum(1, keepdim=True) / pixels_used
+    depth = (blocks[..., 0] - mean) * used
+    row, column = torch.triu_indices(blocks.shape[2], blocks.shape[2])
+    normal = [blocks.mT @ (blocks * part[..., None]) for part in (used, depth)]
+    packed = [part[:, row, column] / pixels_used for part in normal]
+    return Stretches(pixels, size, place, blocks, depth, torch.cat(packed))
 
 
-def _stretch_products(part: Stretches, at: Place, coefficients: Tensor, shift: Tensor) -> Products:
-    """The sums of one detector."""
-    limits = torch.searchsorted(part.log_wave, part.edges + shift[:, None])
-    limits = pad(pad(limits, (1, 0)), (0, 1), value=len(part.log_wave))
+def _stretch_products(part: Stretches, at: Place, shift: Tensor) -> Products:
+    """The sums of one detector, everything taken to rest first."""
+    lower, share = part.between(shift)
     inner = at.ivar * at.level
-    weight, factor = (_sums(values[:, part.pixels], limits) for values in (inner * at.level, inner))
-    basis = at.continuum[..., part.pixels, :].mT
-    count = limits.diff(dim=1).clamp(min=1)[:, None]
-    functions = _sums(basis, limits[:, None]) / count
-    spectrum = torch.einsum("kmn,bn->bkm", part.normal, coefficients)
-    normal = (weight @ part.normal.flatten(1)).unflatten(1, part.normal.shape[1:])
-    return Products(normal, torch.einsum("bkm,bk,bck->bmc", spectrum, factor, functions))
+    parts = (inner * at.level, inner * at.level * at.by_rv, inner * at.spectrum)
+    weight, moving, factor = (_blocked(_interpolated(values, lower, share), part.size) for values in parts)
+    size = part.functions.shape[2]
+    row, column = torch.triu_indices(size, size)
+    place = torch.empty(size, size, dtype=torch.int64)
+    place[row, column] = place[column, row] = torch.arange(len(row))
+    normal = (
+        (_straight(part, weight) @ part.normal).index_select(1, place.flatten()).unflatten(1, (size, size))
+    )
+    velocity = moving.flatten(1) @ part.functions.flatten(0, 1)
+    return Products(normal, velocity, _by_continuum(part, at, factor, lower))
+
+
+def _by_continuum(part: Stretches, at: Place, factor: Tensor, lower: Tensor) -> Tensor:
+    """Sums of functions times ``factor`` (B, K, size) times the continuum's, constant in each stretch: (B, M, C)."""
+    middle = torch.arange(factor.shape[1]) * part.size + part.size // 2
+    places = lower[:, middle.clamp(max=lower.shape[1] - 1)]
+    pulled = torch.bmm(factor.transpose(0, 1), part.functions).transpose(0, 1)
+    return pulled.mT @ _at(at.continuum, places)
+
+
+def _straight(part: Stretches, values: Tensor) -> Tensor:
+    """Values (B, K, size) as a straight line in d in each stretch: level and slope times pixels, shape (B, 2 K).
+
+    Inverse variances rise and fall with the lines themselves. The line stays positive where the values are.
+    """
+    count = (part.place.shape[1] - torch.arange(values.shape[1]) * part.size).clamp(max=part.size)
+    total = values.sum(2)
+    slope = (values * part.depth).sum(2) / part.depth.square().sum(1).clamp(min=1e-12)
+    level = total / count
+    highest = level / -part.depth.amin(1).clamp(max=-1e-6)
+    slope = torch.minimum(torch.maximum(slope, -level / part.depth.amax(1).clamp(min=1e-6)), highest)
+    return torch.cat([total, slope * count], dim=1)
+
+
+def _blocked(values: Tensor, size: int) -> Tensor:
+    """Values (B, P') in stretches, shape (B, K, size), the last one filled with zeros."""
+    return pad(values, (0, -values.shape[1] % size)).unflatten(1, (-1, size))
 
 
 def _interpolated(values: Tensor, lower: Tensor, share: Tensor) -> Tensor:
     """Values (B, P) between pixels."""
     return torch.lerp(values.gather(1, lower), values.gather(1, lower + 1), share.to(values.dtype))
-
-
-def _sums(values: Tensor, limits: Tensor) -> Tensor:
-    """Sums of values (..., P) between successive limits (..., K + 1), shape (..., K), float32."""
-    total = pad(values.double().cumsum(-1), (1, 0))
-    lead = torch.broadcast_shapes(total.shape[:-1], limits.shape[:-1])
-    return total.expand(*lead, -1).gather(-1, limits.expand(*lead, -1)).diff(dim=-1).float()

@@ -29,7 +29,8 @@ INNER = 4
 """Damped Gauss–Newton steps in the coefficients for every look at the pixels."""
 
 ENOUGH = 1e-4
-"""Change of the objective below which a star is left alone: a hundredth of an error."""
+"""Objective still to be gained, if it goes on falling as it does, below which a star is left alone: a hundredth of an
+error."""
 
 ROUNDING = 1e-8
 """Share of the objective that single precision loses."""
@@ -147,6 +148,7 @@ def minimise(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e
     state = _evaluate(problem, continuum, theta.clone(), torch.zeros(len(theta), dtype=torch.float64))
     local = _quadratic(problem, continuum, state)
     damp = torch.full((len(theta),), damping, dtype=torch.float64)
+    last = torch.zeros_like(damp)
     active = torch.arange(len(theta))
     for step in range(steps):
         own, basis = problem.take(active), continuum.take(active)
@@ -157,7 +159,9 @@ def minimise(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e
         here = _merged(better, trial, here)
         damp[active] = torch.where(better, damp[active] * 0.2, damp[active] * 8.0).clamp(min=1e-8)
         _put(state, active, here)
-        moving = (change > ENOUGH + ROUNDING * here.objective) & (damp[active] < STUCK)
+        left = change * torch.where(last[active] > 0, change / last[active], 1.0).clamp(max=1.0)
+        last[active] = torch.where(better, change, 0.0)
+        moving = (left > ENOUGH) & (change > ROUNDING * here.objective) & (damp[active] < STUCK)
         active = active[moving]
         if not len(active):
             break
@@ -228,8 +232,8 @@ def _quadratic(problem: Problem, continuum: Continuum, state: State) -> Quadrati
     moving = inner * at.level * at.by_rv
     residual = inner * (problem.flux - at.level * at.spectrum)
     pulled = model.pull(residual, state.rv).double()
-    crossed = model.pull(moving, state.rv).double() if problem.rv_sigma > 0 else torch.zeros_like(pulled)
     products = model.products(at)
+    crossed = products.velocity.double()
     normal = torch.cat([products.normal.double(), crossed[:, None]], dim=1)
     corner = torch.cat([crossed, (moving * at.by_rv).double().sum(1, keepdim=True)], dim=1)
     normal = torch.cat([normal, corner[..., None]], dim=2)

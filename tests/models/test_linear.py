@@ -1,6 +1,5 @@
 """The two forms of the map from coefficients to pixels are the same map, and their sums are what they say."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -98,13 +97,20 @@ def test_gram_is_the_sum_over_the_pixels(scene):
 
 
 def test_products_steer(scene):
-    """Over short stretches they are those of the pixels to a few percent of the matrix."""
+    """Over short stretches they are those of the pixels, relative to what such sums can be."""
     through, projected, _, place = scene
     near, exact = through.products(place), projected.products(place)
-    for one, two in zip(near, exact, strict=True):
-        assert ((one - two).norm(dim=(1, 2)) < 0.03 * two.norm(dim=(1, 2))).all()
-    values = torch.linalg.eigvalsh(exact.normal.double())
-    assert (np.abs(values.numpy()).max(1) > 1.0).all()
+    weight = place.ivar * place.level.square()
+    functions = exact.normal.diagonal(dim1=1, dim2=2).sqrt()
+    velocity = (weight * place.by_rv.square()).sum(1, keepdim=True).sqrt()
+    basis = (place.ivar * place.spectrum.square() @ place.continuum.square()).sqrt()
+    largest = (
+        functions[:, :, None] * functions[:, None],
+        functions * velocity,
+        functions[:, :, None] * basis[:, None],
+    )
+    for one, two, most, limit in zip(near, exact, largest, (0.03, 0.03, 0.03), strict=True):
+        assert ((one - two).abs() / most).max() < limit
 
 
 def test_the_map_is_kept_until_the_model_changes(build):
