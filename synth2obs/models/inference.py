@@ -506,8 +506,10 @@ class _Task:
         """The map, the scatter and the pixels covered at every velocity in reach."""
         assert self.through is not None
         stars = self.seen.instrument_rows(rows)
-        spread = self.model.seen()[:, -1].expand(len(rows), -1)
-        scatter = self.seen.instrument(spread, rv, 0.0, stars)
+        scatter = torch.zeros(())
+        if self._has_scatter:
+            spread = self.model.seen()[:, -1].expand(len(rows), -1)
+            scatter = self.seen.instrument(spread, rv, 0.0, stars)
         model, reach = self.through.of(stars, rv), torch.full_like(rv, REACH * self.options.rv_sigma)
         return model, scatter, model.valid(-reach) & model.valid(reach)
 
