@@ -134,13 +134,14 @@ class Bridge(nn.Module):
             instrument: Its operator on other pixels than the usual ones; these must be shared by all stars.
             segment: The detector of each of these pixels, shape (P,).
         """
-        model, own = self.survey(survey), instrument or self.instrument(survey)
+        model = self.survey(survey)
         parts = (*model.gap.state_dict().values(), *self.decoder.state_dict().values(), model.width_scale)
 
         def make() -> Through:
+            own = instrument or self.instrument(survey)
             return model.through(self.decoder, own, model.segment if segment is None else segment)
 
-        return self.memo.get(("through", survey, own), parts, make)
+        return self.memo.get(("through", survey, instrument), parts, make)
 
     def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
         """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.
