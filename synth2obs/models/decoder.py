@@ -5,46 +5,26 @@ import math
 import torch
 from torch import Tensor, nn
 
+from synth2obs.core.wavelengths import band_positions, bands
+from synth2obs.models.branch import Branch
 from synth2obs.models.trunk import Trunk
-
-
-class Branch(nn.Module):
-    r"""Coefficients of the trunk: :math:`g(u) = W u + V \tanh(A u + b)`, with V = 0 at the start.
-
-    Args:
-        latent: Length D of the latent.
-        rank: Number of trunk functions K.
-        hidden: Units of the nonlinear part.
-    """
-
-    def __init__(self, latent: int, rank: int, hidden: int) -> None:
-        super().__init__()
-        self.skip = nn.Parameter(torch.zeros(rank, latent))
-        self.inner = nn.Linear(latent, hidden)
-        self.outer = nn.Linear(hidden, rank, bias=False)
-        nn.init.zeros_(self.outer.weight)
-
-    def forward(self, u: Tensor) -> Tensor:
-        """Coefficients, shape (B, K), of latents of shape (B, D)."""
-        return u @ self.skip.T + self.outer(torch.tanh(self.inner(u)))
-
-    def jacobian(self, u: Tensor) -> Tensor:
-        """∂g/∂u, shape (B, K, D)."""
-        slope = 1.0 - torch.tanh(self.inner(u)).square()
-        return self.skip + torch.einsum("kh,bh,hd->bkd", self.outer.weight, slope, self.inner.weight)
 
 
 class Decoder(nn.Module):
     r"""Rest-frame flux :math:`S(\lambda; u) = \bar S(\lambda) + \sum_k B_k(\lambda)\, g_k(u)`.
 
-    The latent is whitened: the grid is near N(0, I), and u = 0 is the mean spectrum.
+    The latent is whitened: the grid is near N(0, I), and u = 0 is near the mean spectrum.
 
     Args:
-        rest_wavelength: Vacuum Å, uniform in ln λ, shape (L,).
+        rest_wavelength: Vacuum Å, shape (L,): one or several bands, uniform in ln λ with one common step.
         rest_sigma: Gaussian σ of the grid's own resolution in Å, shape (L,).
         latent: Length D of the latent.
         rank: Number of trunk functions K ≥ D.
-        hidden: Units of the branch's nonlinear part.
+        hidden: Radial units of the branch.
+
+    Raises:
+        ValueError: If the rank is below the latent's length, or a band is too short to be interpolated.
+        DataError: If the wavelengths do not increase.
     """
 
     rest_wavelength: Tensor
@@ -57,12 +37,13 @@ class Decoder(nn.Module):
         super().__init__()
         if rank < latent:
             raise ValueError(
-                f"rank must be at least the latent's length {latent}, got {rank}; raise decoder.rank"
+                f"rank must be at least the latent's length {latent}, got {rank}; raise model.rank"
             )
         self.register_buffer("rest_wavelength", rest_wavelength.double())
         self.register_buffer("rest_sigma", rest_sigma.double())
         self.register_buffer("mean", torch.ones(len(rest_wavelength)))
-        self.trunk = Trunk(len(rest_wavelength), rank)
+        starts = [band.start for band in bands(rest_wavelength.double().cpu().numpy())]
+        self.trunk = Trunk(len(rest_wavelength), rank, starts=starts)
         self.branch = Branch(latent, rank, hidden)
         self.latent, self.rank = latent, rank
 
@@ -74,24 +55,13 @@ class Decoder(nn.Module):
         """Flux at any rest wavelengths in vacuum Å, shape (N,) → (B, N).
 
         Raises:
-            ValueError: If a wavelength lies outside the rest grid.
+            DataError: If a wavelength lies outside the rest grid or in a hole between its bands.
         """
-        position = self._position(wavelength)
-        mean = torch.lerp(
-            self.mean[position.floor().long()], self.mean[position.ceil().long()], (position % 1).float()
-        )
+        grid = self.rest_wavelength.cpu().numpy()
+        found = band_positions(wavelength.detach().double().cpu().numpy(), grid)
+        position = torch.from_numpy(found).to(self.mean.device)
+        mean = self.trunk.between(self.mean[:, None], position)[:, 0]
         return mean + self.branch(u) @ self.trunk(position).T
-
-    def _position(self, wavelength: Tensor) -> Tensor:
-        grid = self.rest_wavelength
-        step = math.log(float(grid[-1] / grid[0])) / (len(grid) - 1)
-        position = torch.log(wavelength.double() / grid[0]) / step
-        if not bool(((position > -1e-6) & (position < len(grid) - 1 + 1e-6)).all()):
-            raise ValueError(
-                f"wavelengths must lie in {float(grid[0]):.1f}–{float(grid[-1]):.1f} Å (vacuum, rest frame), "
-                f"got {float(wavelength.min()):.1f}–{float(wavelength.max()):.1f} Å; cut them to that range"
-            )
-        return position.clamp(0, len(grid) - 1)
 
     @torch.no_grad()
     def start_from(self, flux: Tensor, *, whiten: bool = True) -> None:

@@ -32,9 +32,9 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Sizes of the networks."""
 
-    latent: int = Field(default=40, ge=4, le=128)
-    rank: int = Field(default=64, ge=4, le=512)
-    hidden: int = Field(default=64, ge=4)
+    latent: int = Field(default=32, ge=4, le=128)
+    rank: int = Field(default=128, ge=4, le=512)
+    hidden: int = Field(default=512, ge=4, description="radial units of the decoder's branch")
     kernel_length: float = Field(default=2.0, gt=0)
     gap_degree: int = Field(default=2, ge=0, le=2)
     continuum_order: int = Field(default=14, ge=0, le=40)
@@ -47,12 +47,11 @@ class ModelConfig(Section):
 class TheoryConfig(Section):
     """Stage A: decoder and label branch on the grid."""
 
-    steps: int = Field(default=100, ge=0)
-    batch: int = Field(default=24, ge=1)
-    pixels: int = Field(default=2400, ge=64, description="wavelengths per step")
-    learning_rate: float = Field(default=3e-4, gt=0)
-    trunk_rate: float = Field(default=0.02, ge=0, le=1, description="learning rate of the trunk, as a share")
-    gradient: str = Field(default="gauss-newton", pattern="^(gauss-newton|published)$")
+    steps: int = Field(default=400, ge=0)
+    learning_rate: float = Field(default=0.01, gt=0, description="of the latents, one as wide as the first")
+    spectra: int = Field(
+        default=600, ge=8, description="spectra whose latents are optimised; time grows with their cube"
+    )
 
 
 class LatentConfig(Section):

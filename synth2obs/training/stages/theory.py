@@ -1,10 +1,15 @@
-"""Stage A: the decoder learns the grid through Gauss–Newton encodings, then labels are mapped to its latents."""
+"""Stage A: latents of the grid and the decoder are found together, then labels are mapped to the latents."""
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from synth2obs.models.decoder import Branch
+from synth2obs.core.errors import ConfigError
+from synth2obs.models.branch import Branch
+from synth2obs.models.decoder import Decoder
 from synth2obs.models.emulator import cross_validate
+from synth2obs.models.manifold import Manifold
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 
@@ -12,56 +17,67 @@ FOLDS = 5
 QUIET = 1e-3
 """Noise in normalised flux with which the grid itself is encoded: about that of its own arithmetic."""
 
+KERNEL_RATE = 3.0
+"""Learning rate of the kernel's settings, in that of the latents."""
+
+STEPS = 8
+"""Gauss–Newton steps from the origin: after four most spectra change no more, after eight all."""
+
+LARGEST = 2.0
+"""Largest change of a latent in one step."""
+
+DAMPING = 1e-3
+"""Of the first step, relative to the diagonal."""
+
 
 class TheoryStage(StageBase):
-    """Decoder from the SVD of the grid, refined on masked and noisy grid spectra; then h(y)."""
+    """Trunk from the SVD of the grid, branch from a latent variable model of its coefficients; then h(y)."""
 
     name = "theory"
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
-        self.config = state.config.theory
-        self.steps = self.config.steps
-        self.rows = state.kept.nonzero()[:, 0]
-        self.published = self.config.gradient == "published"
-        state.bridge.decoder.start_from(state.flux[self.rows], whiten=not self.published)
-        decoder = state.bridge.decoder
-        groups = [
-            {"params": list(decoder.branch.parameters())},
-            {"params": list(decoder.trunk.parameters())},
-        ]
-        self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate)
+        self.config, self.steps = state.config.theory, state.config.theory.steps
+        rows, decoder = state.kept.nonzero()[:, 0], state.bridge.decoder
+        if min(len(rows), self.config.spectra) <= decoder.latent:
+            raise ConfigError(
+                f"model.latent = {decoder.latent} needs more spectra than that, theory.spectra = "
+                f"{self.config.spectra} of the grid's {len(rows)} are used; lower model.latent or raise theory.spectra"
+            )
+        decoder.start_from(state.flux[rows])
+        self.chosen = evenly(rows, self.config.spectra)
+        offset = state.flux[self.chosen] - decoder.mean
+        self.scale = _rms(offset)
+        self.manifold = Manifold(coefficients(offset), decoder.latent)
+        self.optimizer = torch.optim.Adam([{"params": [p]} for p in self.manifold.parameters()])
 
     def step(self, index: int) -> dict[str, float]:
-        """One Adam step on a batch of grid spectra with random masks and noise."""
+        """One Adam step in the latents and the kernel."""
         assert self.optimizer is not None
         self.cosine(index, self.config.learning_rate)
-        self.optimizer.param_groups[1]["lr"] *= self.config.trunk_rate
-        decoder, random = self.state.bridge.decoder, self.generator(index)
-        rows = self.rows[torch.randint(len(self.rows), (self.config.batch,), generator=random)]
-        pixels = torch.randperm(len(decoder.mean), generator=random)
-        if not self.published:
-            pixels = pixels[: self.config.pixels]
-        clean = (self.state.flux[rows] - decoder.mean)[:, pixels]
-        ivar, noise = _random_noise(clean.shape, random)
-        basis = decoder.trunk.table()[pixels]
-        u = encode_linear(decoder.branch, basis, clean + noise, ivar, self.config.gradient)
-        misfit = decoder.branch(u) @ basis.T - clean
-        loss = misfit.square().mean() / QUIET**2 * 1e-2
-        if not self.published:
-            loss = loss + 1e-3 * u.square().mean()
+        self.optimizer.param_groups[1]["lr"] *= KERNEL_RATE
+        loss, left_out = self.manifold()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return {"loss": loss.item(), "rms": misfit.detach().square().mean().sqrt().item()}
+        return {"loss": loss.item(), "left_out_rms": left_out.item() * self.scale}
+
+    def extra(self) -> dict[str, Tensor]:
+        """Latents and kernel."""
+        return dict(self.manifold.state_dict())
+
+    def load_extra(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put `extra` back."""
+        self.manifold.load_state_dict(tensors)
 
     @torch.no_grad()
     def finish(self) -> dict[str, float]:
-        """Encode the grid, fit h(y), and measure both on spectra that took no part."""
-        bridge, kept = self.state.bridge, self.state.kept
+        """Build the branch, encode the grid, fit h(y), and measure both on spectra that took no part."""
+        bridge, kept, x = self.state.bridge, self.state.kept, self.state.x
+        rows = kept.nonzero()[:, 0]
+        fit_branch(bridge.decoder, self.manifold, self.state.flux[rows], torch.isin(rows, self.chosen))
         latents = grid_latents(self.state)
         weight = latent_weight(self.state, latents[kept])
-        x = self.state.x
         folds = torch.arange(int(kept.sum())).chunk(FOLDS)
         predicted = cross_validate(bridge.emulator, x[kept], latents[kept].double(), weight, folds)
         bridge.emulator.fit(x[kept], latents[kept].double(), weight)
@@ -75,62 +91,116 @@ class TheoryStage(StageBase):
         }
 
 
-def encode_linear(branch: Branch, basis: Tensor, residual: Tensor, ivar: Tensor, gradient: str) -> Tensor:
+def evenly(rows: Tensor, count: int) -> Tensor:
+    """At most ``count`` of some rows, evenly spaced among them."""
+    places = torch.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=torch.float64)
+    return rows[places.round().long()]
+
+
+def coefficients(offset: Tensor) -> Tensor:
+    """Coefficients of spectra (N, L) in an orthonormal basis of their span, shape (N, M ≤ N), float64."""
+    wide = offset.double()
+    values, vectors = torch.linalg.eigh(wide @ wide.T)
+    kept = values > 1e-12 * values[-1]
+    return vectors[:, kept] * values[kept].sqrt()
+
+
+@torch.no_grad()
+def fit_branch(decoder: Decoder, manifold: Manifold, flux: Tensor, own: Tensor) -> None:
+    """Give a decoder, started from the SVD of the same spectra, the branch of a latent variable model.
+
+    Spectra that are not in the model are encoded by that branch, which is then fitted again to all.
+
+    Args:
+        decoder: Its branch is overwritten.
+        manifold: Model of some of the spectra.
+        flux: Training spectra, shape (N, L).
+        own: Which of them the model was made of, in its order, shape (N,), boolean.
+    """
+    table = decoder.trunk.table().double()
+    targets = (flux - decoder.mean).double() @ (table / table.square().sum(0).clamp(min=1e-300))
+    manifold.into(decoder.branch, targets[own])
+    if not bool(own.all()):
+        latents = decoder.branch.inner.place(encode_flux(decoder, flux).double())
+        latents[own] = manifold.latents
+        manifold.into(decoder.branch, targets, latents)
+
+
+def encode_linear(
+    branch: Branch, basis: Tensor, residual: Tensor, ivar: Tensor, gradient: str, steps: int = STEPS
+) -> Tensor:
     """Latents of residuals about the mean spectrum from the origin, differentiable in branch and basis.
 
     Args:
-        branch: `models.decoder.Branch`.
+        branch: `models.branch.Branch`, or anything with its ``skip``, value and Jacobian.
         basis: Trunk at the chosen pixels, shape (P, K).
         residual, ivar: Shape (B, P).
-        gradient: ``gauss-newton``: (JᵀWJ + I)⁻¹JᵀWr, two steps. ``published``: z = −∇L of half the summed squared
-            error without errors, as in Gradient Origin Networks (Bond-Taylor & Willcocks 2021), kept for comparison.
+        gradient: ``gauss-newton``: damped steps with (JᵀWJ + I)⁻¹JᵀWr. ``published``: one, z = −∇L of half the
+            summed squared error without errors, as in Gradient Origin Networks (Bond-Taylor & Willcocks 2021).
+        steps: Gauss–Newton steps.
     """
     if gradient == "published":
         at_origin = branch.jacobian(residual.new_zeros(1, branch.skip.shape[1]))[0]
         return ((residual * (ivar > 0)) @ basis) @ at_origin
     normal = torch.einsum("pk,bp,pl->bkl", basis, ivar, basis)
-    return encode_reduced(branch, normal, (residual * ivar) @ basis)
+    return encode_reduced(branch, normal, (residual * ivar) @ basis, steps)
 
 
-def encode_reduced(branch: Branch, normal: Tensor, moment: Tensor) -> Tensor:
-    """Gauss–Newton encoding from BᵀWB (B, K, K) and BᵀWr (B, K), in two steps; shape (B, D)."""
+def encode_reduced(branch: Branch, normal: Tensor, moment: Tensor, steps: int = STEPS) -> Tensor:
+    """Damped Gauss–Newton encoding from BᵀWB (B, K, K) and BᵀWr (B, K); shape (B, D).
+
+    A step that raises −ln p of a spectrum is undone and damped for that spectrum alone, as in `models.solve`.
+    """
     u = normal.new_zeros(len(moment), branch.skip.shape[1])
-    eye = torch.eye(u.shape[1])
-    for _ in range(2):
+    damping = normal.new_full((len(moment), 1), DAMPING)
+    energy = _energy(branch, normal, moment, u)
+    for _ in range(steps):
         jacobian = branch.jacobian(u)
         misfit = moment - torch.einsum("bkl,bl->bk", normal, branch(u))
         right = torch.einsum("bkd,bk->bd", jacobian, misfit) - u
-        left = jacobian.mT @ normal @ jacobian + eye
-        u = u + torch.cholesky_solve(right[..., None], torch.linalg.cholesky(left))[..., 0]
+        left = jacobian.mT @ normal @ jacobian
+        left = left + torch.diag_embed(1.0 + damping * (1.0 + left.detach().diagonal(dim1=1, dim2=2)))
+        step = torch.cholesky_solve(right[..., None], torch.linalg.cholesky(left))[..., 0]
+        trial = u + step.clamp(-LARGEST, LARGEST)
+        found = _energy(branch, normal, moment, trial)
+        better = (found <= energy)[:, None]
+        u, energy = torch.where(better, trial, u), torch.minimum(found, energy)
+        damping = torch.where(better, damping * 0.2, damping * 8.0)
     return u
+
+
+@torch.no_grad()
+def _energy(branch: Branch, normal: Tensor, moment: Tensor, u: Tensor) -> Tensor:
+    g = branch(u)
+    return (torch.einsum("bkl,bl->bk", normal, g) * g - 2.0 * moment * g).sum(1) + u.square().sum(1)
 
 
 @torch.no_grad()
 def grid_latents(state: State) -> Tensor:
     """Latents of all grid spectra, shape (N, D)."""
-    decoder, gradient = state.bridge.decoder, state.config.theory.gradient
-    basis = decoder.trunk.table()
+    return encode_flux(state.bridge.decoder, state.flux)
+
+
+@torch.no_grad()
+def encode_flux(decoder: Decoder, flux: Tensor) -> Tensor:
+    """Latents of complete spectra on the rest grid with errors of `QUIET`, shape (N, L) → (N, D)."""
+    basis = decoder.trunk.table().double() / QUIET
+    normal = basis.T @ basis
     parts = [
-        encode_linear(decoder.branch, basis, part - decoder.mean, torch.full_like(part, QUIET**-2), gradient)
-        for part in state.flux.split(64)
+        encode_reduced(decoder.branch, normal.expand(len(part), -1, -1), part.double() @ basis / QUIET)
+        for part in (flux - decoder.mean).split(64)
     ]
-    return torch.cat(parts)
+    return torch.cat(parts).float()
 
 
 @torch.no_grad()
 def latent_weight(state: State, latents: Tensor) -> Tensor:
-    """Root mean square flux per unit of each latent, shape (D,)."""
+    """Root mean square flux per unit of each latent over the spectra, shape (D,)."""
     decoder = state.bridge.decoder
-    slope = decoder.branch.jacobian(latents.mean(0, keepdim=True))[0]
-    return (decoder.trunk.table() @ slope).square().mean(0).sqrt()
-
-
-def _random_noise(shape: torch.Size, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Inverse variances for S/N 50–5000 with 0–70 % of pixels missing, and noise to match."""
-    snr = 50.0 * 100.0 ** torch.rand(shape[0], 1, generator=random)
-    missing = 0.7 * torch.rand(shape[0], 1, generator=random)
-    mask = torch.rand(shape, generator=random) >= missing
-    return mask * snr.square(), torch.randn(shape, generator=random) / snr
+    table = decoder.trunk.table()
+    gram = table.T @ table / len(table)
+    moved = [((gram @ slope) * slope).sum((0, 1)) for slope in decoder.branch.jacobian(latents).split(64)]
+    return (torch.stack(moved).sum(0) / len(latents)).sqrt()
 
 
 def _readout(latents: Tensor, stellar: Tensor) -> Tensor:

@@ -1,0 +1,56 @@
+"""The experiments run, print their tables, and say what the documents say, as far as seconds can tell."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+NARROW = ("--start", "5150", "--stop", "5250")
+
+
+def printed(script, *options):
+    """Rows of the Markdown table that a script prints: first cell → the others as numbers."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(EXPERIMENTS / script), *NARROW, *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| \n").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
+    return {name: [float(cell) for cell in cells] for name, *cells in rows[2:]}
+
+
+def test_closed_form_beats_principal_components(tmp_path):
+    options = (
+        "--only",
+        "principal",
+        "--only",
+        "closed form",
+        "--rank",
+        "96",
+        "--out",
+        str(tmp_path / "out.json"),
+    )
+    table = printed("02_decoders/run.py", *options)
+    components, closed = table["principal components"], table["latent variable model, closed form"]
+    assert all(ours < theirs for ours, theirs in zip(closed[2:], components[2:], strict=True))
+    stored = json.loads((tmp_path / "out.json").read_text())
+    assert stored["table"]["principal components"]["complete"] == pytest.approx(components[2], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_every_decoder_and_encoding_runs():
+    table = printed("02_decoders/run.py", "--budget", "0.5", "--rank", "64")
+    assert len(table) == 9
+    best = table.pop("latent variable model (the library's)")
+    assert all(best[2] < row[2] for row in table.values())
+
+
+@pytest.mark.slow
+def test_small_latents_stay_at_principal_components():
+    table = printed("01_encoding/run.py", "--budget", "12")
+    assert table["SVD"][-1] < 0.98
+    assert table["SVD, latents 25 times smaller"][-1] == pytest.approx(1.0, abs=0.01)
+    assert table["SVD, latents 25 times smaller"][4] < 0.02 * table["SVD"][4]
