@@ -11,7 +11,7 @@ from benchmarks.scenes import Scene
 from synth2obs.core.spectra import Spectra
 from synth2obs.models import inference
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Observation
+from synth2obs.models.observation import Observation, observe
 from synth2obs.physics import Instrument
 
 Array = NDArray[np.floating[Any]]
@@ -64,4 +64,4 @@ def fit(bridge: Bridge, seen: Observation) -> Fitted:
 
 def observation(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     """Spectra in the form that `encode` and `fit` take."""
-    return inference.observe(bridge, survey, spectra)
+    return observe(bridge, survey, spectra)

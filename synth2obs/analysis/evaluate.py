@@ -22,7 +22,8 @@ from synth2obs.analysis.variants import Stars, baselines
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit, Observation, Options, encode, fit_labels, observe
+from synth2obs.models.inference import Fit, Options, encode, fit_labels
+from synth2obs.models.observation import Observation, observe
 from synth2obs.models.refine import Rounds, rms
 from synth2obs.models.restframe import to_rest
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit, Options, encode, fit_labels, observe
+from synth2obs.models.inference import Fit, Options, encode, fit_labels
+from synth2obs.models.observation import observe
 
 OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
 FLAGS = {

@@ -13,7 +13,8 @@ from synth2obs.analysis.labels import OUTSIDE, quality
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import encode, observe
+from synth2obs.models.inference import encode
+from synth2obs.models.observation import observe
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.models.align import alignment, precision_of
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.flow import FlowConfig, Morph
-from synth2obs.models.inference import Options, encode, fit_labels, observe
+from synth2obs.models.inference import Options, encode, fit_labels
 from synth2obs.models.label_prior import STELLAR
+from synth2obs.models.observation import observe
 from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
 
 MEDIAN_ERROR = 1.2533

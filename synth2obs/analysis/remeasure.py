@@ -14,7 +14,8 @@ from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Options, encode, fit_labels, observe
+from synth2obs.models.inference import Options, encode, fit_labels
+from synth2obs.models.observation import observe
 from synth2obs.models.refine import Rounds, refine_gap
 
 FEWEST = 8

@@ -11,8 +11,9 @@ from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Options, encode, evaluate_at, fit_labels, observe
+from synth2obs.models.inference import Options, encode, evaluate_at, fit_labels
 from synth2obs.models.label_prior import STELLAR
+from synth2obs.models.observation import observe
 from synth2obs.models.refine import rms
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.flow import MarginalAlignment, Morph
 from synth2obs.models.gap import Gap
-from synth2obs.models.inference import Observation, Options, fit_labels
+from synth2obs.models.inference import Options, fit_labels
 from synth2obs.models.label_prior import STELLAR
+from synth2obs.models.observation import Observation
 from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
 from synth2obs.models.survey import SurveyModel
 

@@ -24,7 +24,7 @@ from synth2obs.models.linear import Through
 from synth2obs.models.memo import Memo
 from synth2obs.models.population import Population
 from synth2obs.models.solve import Coefficients
-from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
 from synth2obs.physics.instrument import Instrument
 
 WEIGHTS = "bridge.safetensors"
@@ -99,7 +99,10 @@ class Bridge(nn.Module):
         lsf_kernel: ArrayLike | None = None,
         lsf_offset: ArrayLike | None = None,
     ) -> Instrument:
-        """Doppler, line spread and pixels of a survey; its usual pixels, and Gaussians, unless others are given."""
+        """Doppler, line spread and pixels of a survey; its usual ones unless others are given.
+
+        A line spread is given as a whole: without ``lsf_sigma`` what else is said of it does not count.
+        """
         model = self.survey(survey)
         group = None if lsf_sigma is None or len(np.atleast_2d(lsf_sigma)) == 1 else lsf_group
         native = (
@@ -107,6 +110,8 @@ class Bridge(nn.Module):
             model.segment if segment is None else segment,
             model.lsf_sigma if lsf_sigma is None else lsf_sigma,
         )
+        if lsf_sigma is None:
+            lsf_hermite, lsf_kernel, lsf_offset = model.lsf_hermite, model.lsf_kernel, model.lsf_offset
 
         def make() -> Instrument:
             return Instrument(
@@ -135,7 +140,8 @@ class Bridge(nn.Module):
             segment: The detector of each of these pixels, shape (P,).
         """
         model = self.survey(survey)
-        parts = (*model.gap.state_dict().values(), *self.decoder.state_dict().values(), model.width_scale)
+        weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
+        parts = (*weights, *(part for part in model.native() if part is not None))
 
         def make() -> Through:
             own = instrument or self.instrument(survey)
@@ -315,8 +321,12 @@ class Bridge(nn.Module):
         surveys = {}
         for name in meta["order"]:
             sizes = meta["surveys"][name]
-            pixels = (tensors[f"models.{name}.{key}"] for key in ("wavelength", "segment", "lsf_sigma"))
-            surveys[name] = SurveyModel(SurveyConfig(**sizes), *pixels)
+            own = f"models.{name}"
+            wavelength, segment, sigma = (
+                tensors[f"{own}.{key}"] for key in ("wavelength", "segment", "lsf_sigma")
+            )
+            shape = {key: tensors.get(f"{own}.{key}") for key in LSF_SHAPE}
+            surveys[name] = SurveyModel(SurveyConfig(**sizes), wavelength, segment, sigma, **shape)
         population = Population.load() if meta["population"] else None
         return cls(space, decoder, emulator, LabelScale(space), surveys, population, meta["card"])
 

@@ -1,22 +1,19 @@
-"""From spectra to latents and labels: projection, starts and the Gauss–Newton solver, batched over stars."""
+"""From spectra to latents and labels by the Gauss–Newton solver, batched over stars."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from synth2obs.core.errors import DataError
-from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder import Decoder
-from synth2obs.models.label_prior import STELLAR
 from synth2obs.models.linear import Linear, Projected, Through
+from synth2obs.models.observation import Observation
 from synth2obs.models.solve import (
     Coefficients,
     Prior,
@@ -29,30 +26,11 @@ from synth2obs.models.solve import (
     origin_prior,
     with_covariance,
 )
+from synth2obs.models.starts import lattice, middle, starting_velocity
 from synth2obs.models.survey import SurveyModel
-from synth2obs.models.velocity import Templates, contrast
-from synth2obs.physics.continuum import chebyshev_basis
-from synth2obs.physics.doppler import log_doppler
-from synth2obs.physics.instrument import Instrument
 
-BATCH = 64
 EDGE = 0.1
 """How far fits may leave the grid, as a share of its range of each label."""
-
-MIDDLE = (5200.0, 3.0, -0.4)
-"""Teff, log g, [Fe/H] from which a fit first looks."""
-
-LATTICE = (10, 6, 5)
-"""Values of Teff, log g and [Fe/H], over the grid's range, among which a fit then starts."""
-
-TEMPLATES = (
-    (4600.0, 2.0, -0.4),
-    (5800.0, 4.2, -0.4),
-    (7000.0, 4.2, 0.0),
-    (4200.0, 4.6, 0.0),
-    (5200.0, 2.5, -2.0),
-)
-"""Labels of the theory that unknown velocities are looked for with."""
 
 STEP_LIMIT = 0.7
 """Largest change of a scaled label in one step."""
@@ -61,120 +39,6 @@ RV_LIMIT = 1000.0
 
 REACH = 2.0
 """Widths of the velocity prior within which a pixel must stay on the rest grid to be used."""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """Spectra of one survey, ready to be fitted.
-
-    Args:
-        survey: Its name.
-        instrument: Its operator on these pixels.
-        flux: Scaled to a median of 1, shape (N, P), 0 where masked.
-        ivar: Of that flux, shape (N, P).
-        log_wave: ln λ of the pixels, (P,) or (N, P).
-        continuum: Chebyshev functions, (P, C) or (N, P, C).
-        rv: Velocities to start from in km/s, shape (N,).
-        stars: Row of each star in the instrument, shape (N,); None for the same order.
-        segment: Detector of each pixel, shape (P,).
-        unknown: Whether a star's velocity has to be looked for, shape (N,); None: for no star.
-    """
-
-    survey: str
-    instrument: Instrument
-    flux: Tensor
-    ivar: Tensor
-    log_wave: Tensor
-    continuum: Tensor
-    rv: Tensor
-    segment: Tensor
-    stars: Tensor | None = None
-    unknown: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.flux)
-
-    @property
-    def width(self) -> float:
-        """The median σ of the line spread in ln λ."""
-        variance = self.instrument.survey_variance
-        return float(variance.median().sqrt()) * self.instrument.step
-
-    def take(self, rows: Tensor) -> "Observation":
-        """Some of the stars; their pixels stay those of the same instrument."""
-        origin = torch.arange(len(self)) if self.stars is None else self.stars
-        return replace(
-            self,
-            flux=self.flux[rows],
-            ivar=self.ivar[rows],
-            log_wave=self.rows("log_wave", rows),
-            continuum=self.rows("continuum", rows),
-            rv=self.rv[rows],
-            stars=origin[rows],
-            unknown=None if self.unknown is None else self.unknown[rows],
-        )
-
-    def instrument_rows(self, rows: Tensor) -> Tensor:
-        """Rows of the instrument that belong to some of the stars."""
-        return rows if self.stars is None else self.stars[rows]
-
-    def batches(self) -> Iterator[Tensor]:
-        """Row indices, a batch at a time."""
-        yield from torch.arange(len(self)).split(BATCH)
-
-    def rows(self, name: str, rows: Tensor) -> Tensor:
-        """A field's rows, or the field itself where stars share it."""
-        value: Tensor = getattr(self, name)
-        own = value.dim() == (3 if name == "continuum" else 2)
-        return value[rows] if own else value
-
-
-def observe(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
-    """Put spectra of a survey into the form that fits need.
-
-    Raises:
-        DataError: If the spectra have no ivar, or flux or ivar is not finite in a pixel that is not masked.
-    """
-    if spectra.ivar is None:
-        raise DataError("ivar is needed to fit spectra; a grid has none", field="ivar")
-    bad = ~(np.isfinite(spectra.ivar) & (np.isfinite(spectra.flux) | (np.asarray(spectra.ivar) <= 0)))
-    if bad.any():
-        star, pixel = (int(place) for place in np.argwhere(bad)[0])
-        raise DataError(
-            f"flux and ivar must be finite, got {spectra.flux[star, pixel]} and {spectra.ivar[star, pixel]} "
-            f"in pixel {pixel} of {spectra.id[star]}",
-            field="flux, ivar",
-            remedy="set the ivar of bad pixels to 0",
-        )
-    wavelength = torch.as_tensor(spectra.wavelength, dtype=torch.float64)
-    segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))
-    instrument = bridge.instrument(
-        survey,
-        spectra.wavelength,
-        spectra.segment,
-        spectra.lsf_sigma,
-        spectra.lsf_group,
-        lsf_hermite=spectra.lsf_hermite,
-        lsf_kernel=spectra.lsf_kernel,
-        lsf_offset=spectra.lsf_offset,
-    )
-    order = bridge.survey(survey).config.continuum_order
-    flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
-    good = ivar > 0
-    level = flux.where(good, torch.nan).nanmedian(1, keepdim=True).values.nan_to_num(1.0).abs()
-    level = level.where(level > 0, 1.0)
-    known = torch.as_tensor(np.nan_to_num(spectra.rv), dtype=torch.float64)
-    return Observation(
-        survey,
-        instrument,
-        flux.where(good, 0.0) / level,
-        ivar * level.square(),
-        wavelength.log(),
-        chebyshev_basis(wavelength, segment, order).float(),
-        known if spectra.frame != "rest" else torch.zeros(len(spectra), dtype=torch.float64),
-        segment,
-        unknown=torch.from_numpy(np.isnan(spectra.rv)) if spectra.frame != "rest" else None,
-    )
 
 
 def _between(joined: Tensor) -> Tensor:
@@ -276,37 +140,6 @@ def encode(bridge: Bridge, seen: Observation, options: Options | None = None) ->
 
 
 @torch.no_grad()
-def starting_velocity(bridge: Bridge, seen: Observation, search: float) -> Tensor:
-    """The known velocities, and for the other stars the peak of a cross-correlation with theory; km/s, shape (N,).
-
-    Args:
-        bridge: Gives the templates: theory of a few kinds of star.
-        seen: The spectra.
-        search: Largest velocity in km/s that is looked at.
-    """
-    if seen.unknown is None or not bool(seen.unknown.any()) or search <= 0:
-        return seen.rv
-    templates = _templates(bridge, seen.width, search)
-    rv = seen.rv.clone()
-    for rows in seen.unknown.nonzero()[:, 0].split(BATCH):
-        values, weight = contrast(seen.flux[rows], seen.ivar[rows], seen.rows("continuum", rows))
-        rv[rows] = templates.velocity(values, weight, seen.rows("log_wave", rows))[0]
-    return rv
-
-
-def _templates(bridge: Bridge, width: float, search: float) -> Templates:
-    """Templates for a survey with a σ of ``width`` in ln λ; kept while theory stays."""
-
-    def make() -> Templates:
-        low, high = log_doppler(torch.tensor([-search, search], dtype=torch.float64)).tolist()
-        rest = bridge.decoder.rest_wavelength.log()
-        return Templates(bridge.rest_flux(_table(bridge, np.array(TEMPLATES))), rest, width, (low, high))
-
-    parts = (*bridge.decoder.state_dict().values(), *bridge.emulator.state_dict().values())
-    return bridge.memo.get(("templates", width, search), parts, make)
-
-
-@torch.no_grad()
 def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options | None = None) -> Fit:
     """Given latents against spectra: only velocity and continuum are fitted.
 
@@ -355,29 +188,7 @@ def fit_labels(
     rv = starting_velocity(bridge, seen, choice.rv_search) if rv is None else rv
     if start is not None:
         return task.run(start, rv)
-    middle = _scaled_labels(bridge, np.array([MIDDLE])).expand(len(seen), -1)
-    return task.run(task.best_start(middle, _lattice(bridge), rv), rv)
-
-
-def _lattice(bridge: Bridge) -> Tensor:
-    """Scaled labels at which fits may start, shape (N, K): every kind of star, other labels at their default."""
-    space = bridge.labels
-    ends = [(space.lower[k], space.upper[k]) for k in map(space.index, STELLAR)]
-    axes = [np.linspace(low, high, count + 2)[1:-1] for (low, high), count in zip(ends, LATTICE, strict=True)]
-    return _scaled_labels(bridge, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
-
-
-def _scaled_labels(bridge: Bridge, stellar: NDArray[np.float64]) -> Tensor:
-    """Scaled labels of (Teff, log g, [Fe/H]), shape (N, 3), kept in the grid's range, the others at their default."""
-    return bridge.scale(torch.as_tensor(_table(bridge, stellar)))
-
-
-def _table(bridge: Bridge, stellar: NDArray[np.float64]) -> NDArray[np.float64]:
-    space = bridge.labels
-    table = np.tile(space.default, (len(stellar), 1))
-    for column, values in zip(map(space.index, STELLAR), stellar.T, strict=True):
-        table[:, column] = np.clip(values, space.lower[column], space.upper[column])
-    return table
+    return task.run(task.best_start(middle(bridge, len(seen)), lattice(bridge), rv), rv)
 
 
 def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":

@@ -8,7 +8,8 @@ from torch import Tensor
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.gap import GapFit, GapPrior, fit_gap
-from synth2obs.models.inference import Fit, Observation, Options, fit_labels
+from synth2obs.models.inference import Fit, Options, fit_labels
+from synth2obs.models.observation import Observation
 from synth2obs.models.restframe import to_rest
 from synth2obs.models.survey import SurveyModel
 

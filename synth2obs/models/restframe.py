@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synth2obs.models.inference import Fit, Observation
+from synth2obs.models.inference import Fit
+from synth2obs.models.observation import Observation
 from synth2obs.physics.doppler import log_doppler
 
 

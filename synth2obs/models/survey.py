@@ -47,6 +47,10 @@ class SurveyConfig:
         return (1, 4, 10)[self.gap_degree]
 
 
+LSF_SHAPE = ("lsf_hermite", "lsf_kernel", "lsf_offset")
+"""What describes a line spread that is no Gaussian."""
+
+
 class SurveyModel(nn.Module):
     """One survey's parts; the identity, without gap, until it is trained.
 
@@ -55,22 +59,39 @@ class SurveyModel(nn.Module):
         wavelength: The survey's usual native pixels in vacuum Å, shape (P,).
         segment: Detector of each pixel, shape (P,).
         lsf_sigma: Gaussian σ in Å at these pixels, shape (P,).
+        lsf_hermite: Gauss–Hermite amplitudes of the same line spread, shape (P, M); see `physics.Instrument`.
+        lsf_kernel, lsf_offset: Tabulated line spread instead, shapes (P, J) and (J,).
     """
 
     wavelength: Tensor
     segment: Tensor
     lsf_sigma: Tensor
+    lsf_hermite: Tensor | None
+    lsf_kernel: Tensor | None
+    lsf_offset: Tensor | None
     width_scale: Tensor
     width_scale_error: Tensor
     correlation: Tensor
     readout: Tensor
 
-    def __init__(self, config: SurveyConfig, wavelength: Tensor, segment: Tensor, lsf_sigma: Tensor) -> None:
+    def __init__(
+        self,
+        config: SurveyConfig,
+        wavelength: Tensor,
+        segment: Tensor,
+        lsf_sigma: Tensor,
+        *,
+        lsf_hermite: Tensor | None = None,
+        lsf_kernel: Tensor | None = None,
+        lsf_offset: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("wavelength", wavelength.double())
         self.register_buffer("segment", segment.long())
         self.register_buffer("lsf_sigma", lsf_sigma.double())
+        for name, values in zip(LSF_SHAPE, (lsf_hermite, lsf_kernel, lsf_offset), strict=True):
+            self.register_buffer(name, None if values is None else values.double())
         self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
         self.register_buffer("correlation", torch.ones((), dtype=torch.float64))
@@ -82,6 +103,16 @@ class SurveyModel(nn.Module):
             config.latent, config=FlowConfig(layers=config.density_layers, hidden=config.density_hidden)
         ).double()
         self.gap = Gap(config.features, config.samples)
+
+    def native(self) -> tuple[Tensor | None, ...]:
+        """What the usual pixels and line spread are made of."""
+        return (
+            self.wavelength,
+            self.segment,
+            self.lsf_sigma,
+            *(getattr(self, name) for name in LSF_SHAPE),
+            self.width_scale,
+        )
 
     def sharp(self, decoder: Decoder) -> Tensor:
         """Functions that the line spread acts on: mean and trunk on the rest grid, shape (L, 1 + K)."""

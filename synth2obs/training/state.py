@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder import Decoder
 from synth2obs.models.emulator import KernelEmulator, LabelScale
-from synth2obs.models.inference import Observation, observe
+from synth2obs.models.observation import Observation, observe
 from synth2obs.models.population import Population
-from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
 from synth2obs.training.config import ModelConfig, TrainConfig
 from synth2obs.training.domains import Domains, Survey
 
@@ -94,11 +96,21 @@ def _survey_model(survey: Survey, sizes: ModelConfig, samples: int) -> SurveyMod
         density_layers=sizes.density_layers,
         density_hidden=sizes.density_hidden,
     )
-    pixels = (
+    usual = int(np.bincount(spectra.lsf_group).argmax())
+    shape = {name: _of_group(getattr(spectra, name), usual) for name in LSF_SHAPE}
+    model = SurveyModel(
+        config,
         torch.as_tensor(wavelength.astype(float)),
         torch.as_tensor(spectra.segment.astype("int64")),
-        torch.as_tensor(spectra.lsf_sigma[0].astype(float)),
+        torch.as_tensor(spectra.lsf_sigma[usual].astype(float)),
+        **shape,
     )
-    model = SurveyModel(config, *pixels)
     model.gap.scatter.fill_(0.0)
     return model
+
+
+def _of_group(values: NDArray[np.floating] | None, group: int) -> Tensor | None:
+    """What describes the line spread of one group; offsets (J,) are those of all."""
+    if values is None:
+        return None
+    return torch.as_tensor(np.asarray(values if values.ndim < 3 else values[group], dtype=float))

@@ -12,7 +12,7 @@ from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.analysis.survey_gap import element_gradients, survey_gap
 from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.models.gap import GapPrior
-from synth2obs.models.inference import observe
+from synth2obs.models.observation import observe
 from synth2obs.models.refine import Rounds
 
 COUNT = 16

@@ -6,7 +6,7 @@ import torch
 
 from synth2obs.analysis.variants import Stars, bare, baselines, stellar_table, with_survey
 from synth2obs.models.gap import GapPrior
-from synth2obs.models.inference import observe
+from synth2obs.models.observation import observe
 from synth2obs.models.refine import Rounds
 
 ROUNDS = Rounds(prior=GapPrior(window=20))

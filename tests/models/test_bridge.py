@@ -114,6 +114,18 @@ class TestBundle:
             np.testing.assert_array_equal(before, after)
         assert torch.equal(loaded.rest_flux(labels), busy.rest_flux(labels))
 
+    def test_keeps_the_shape_of_the_line_spread(self, build, tmp_path, labels_of):
+        bridge = build()
+        model = bridge.survey("toy")
+        plain = bridge.predict(labels_of(2), "toy")
+        model.lsf_hermite = (
+            torch.tensor([0.0, 0.0, 0.08, 0.05], dtype=torch.float64).expand(len(model.lsf_sigma), -1).clone()
+        )
+        skewed = bridge.predict(labels_of(2), "toy")
+        assert np.nanmax(np.abs(skewed - plain)) > 1e-4
+        again = Bridge.load(bridge.save(tmp_path)).predict(labels_of(2), "toy")
+        np.testing.assert_array_equal(again, skewed)
+
     def test_keeps_all_else(self, busy, saved):
         loaded = Bridge.load(saved)
         assert loaded.surveys == ("toy",) and loaded.labels.names == busy.labels.names

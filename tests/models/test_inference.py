@@ -7,15 +7,9 @@ import pytest
 import torch
 
 from synth2obs.core.errors import DataError
-from synth2obs.models.inference import (
-    EDGE,
-    Options,
-    encode,
-    evaluate_at,
-    fit_labels,
-    observe,
-    starting_velocity,
-)
+from synth2obs.models.inference import EDGE, Options, encode, evaluate_at, fit_labels
+from synth2obs.models.observation import observe
+from synth2obs.models.starts import starting_velocity
 
 FLAT = Options(population=False)
 COUNT = 12

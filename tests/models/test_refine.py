@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from synth2obs.models.gap import GapPrior
-from synth2obs.models.inference import Options, fit_labels, observe
+from synth2obs.models.inference import Options, fit_labels
+from synth2obs.models.observation import observe
 from synth2obs.models.refine import (
     FLOOR,
     UNKNOWN,

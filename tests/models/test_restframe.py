@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
-from synth2obs.models.inference import Options, evaluate_at, observe
+from synth2obs.models.inference import Options, evaluate_at
+from synth2obs.models.observation import observe
 from synth2obs.models.restframe import to_rest
 
 COUNT = 3

@@ -456,7 +456,9 @@ class TestConfig:
         assert [stage.name for stage in STAGES] == ["theory", "latent", "labels", "morph", "gap", "critic"]
 
     def test_an_unknown_key_lists_the_known(self):
-        with pytest.raises(ConfigError, match=r"theory: unknown 'stepz'; known: steps, learning_rate, .*'steps'"):
+        with pytest.raises(
+            ConfigError, match=r"theory: unknown 'stepz'; known: steps, learning_rate, .*'steps'"
+        ):
             read_config(None, ["theory.stepz=3"])
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from synth2obs.models.critic import Critic, critic_losses, r1_penalty
-from synth2obs.models.inference import Observation, Options, fit_labels
+from synth2obs.models.inference import Options, fit_labels
+from synth2obs.models.observation import Observation
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 
