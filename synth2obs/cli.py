@@ -218,6 +218,30 @@ def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
 
 
 @app.command()
+def plot(
+    shard: Annotated[str, typer.Argument(help="A shard, or embedded:miles")],
+    name: Annotated[list[str] | None, typer.Option("--id", help="Name of a spectrum; repeat")] = None,
+    row: Annotated[list[int] | None, typer.Option(help="Number of a spectrum, from 0; repeat", min=0)] = None,
+    wave: Annotated[str | None, typer.Option(help="LOW:HIGH in vacuum Å")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".png, .pdf or .svg; SHARD-ID.png here if left out")
+    ] = None,
+) -> None:
+    """Draw spectra of a shard: flux with errors and mask, S/N, the flags by name, one detector a panel.
+
+    Without --id and --row it is the first.
+
+    Example: synth2obs plot embedded:miles --id MILES_0002 --wave 4800:5300
+
+    Example: synth2obs plot apogee.h5 --row 0 --row 1 -o two.pdf
+    """
+    with _errors_for_people():
+        from synth2obs.reports.shard_figures import plot_shard
+
+        typer.echo(str(plot_shard(shard, name or [], row or [], wave, out)))
+
+
+@app.command()
 def morph(
     model: Model,
     survey: SurveyName,

@@ -17,7 +17,19 @@ from synth2obs.core.errors import Interrupted
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard import read_shard, write_shard
 
-COMMANDS = ("quickstart", "train", "ingest", "check", "morph", "fit", "gap", "report", "ui", "version")
+COMMANDS = (
+    "quickstart",
+    "train",
+    "ingest",
+    "check",
+    "plot",
+    "morph",
+    "fit",
+    "gap",
+    "report",
+    "ui",
+    "version",
+)
 
 
 def run(*arguments):

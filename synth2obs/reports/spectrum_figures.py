@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.results import METHODS, Metrics, has, lookup, measured, strongest_lines
-from synth2obs.reports.style import COLOURS, binned_median, dense, new_figure, note, robust_limits
+from synth2obs.reports.style import COLOURS, binned_median, dense, new_figure, note, plain, robust_limits
 
 EXAMPLES_DRAWN = 3
 """Example stars that get a figure of their own; the interactive figure has all of them."""
@@ -138,7 +138,7 @@ def gap_slopes(arrays: Arrays) -> Figure | None:
         )
         axes.axhline(0.0, color=COLOURS["quiet"], lw=0.8)
         axes.set_ylim(*robust_limits(100.0 * slope, reach=99.7, margin=0.3))
-        note(axes, _plain(str(name)))
+        note(axes, plain(str(name)))
     _full_range(panels[-1], arrays)
     figure.supylabel("change of the gap (% of continuum per unit)", fontsize=9, color=COLOURS["ink"])
     return figure
@@ -154,11 +154,6 @@ def _legend_above(figure: Figure, axes: Axes) -> None:
 def _full_range(axes: Axes, arrays: Arrays) -> None:
     axes.set_xlabel(WAVELENGTH)
     axes.set_xlim(float(arrays["wavelength"][0]), float(arrays["wavelength"][-1]))
-
-
-def _plain(text: str) -> str:
-    # A dollar sign would switch matplotlib to TeX-like mathematics.
-    return text.replace("$", r"\$")
 
 
 def _flux_panel(axes: Axes, arrays: Arrays, star: int) -> None:
@@ -260,5 +255,5 @@ def _name_lines(axes: Axes, lines: list[Metrics], limits: tuple[float, float]) -
             sure = (measured(line, "probability") or 0.0) > 0.5
             known = element not in (None, "none") and sure
             axes.axvline(x, color=COLOURS["theory"], lw=0.6, alpha=0.55, zorder=0)
-            text = _plain(str(element)) if known else "?"
+            text = plain(str(element)) if known else "?"
             axes.text(x, height, text, fontsize=8, ha="center", color=COLOURS["ink"], clip_on=True)

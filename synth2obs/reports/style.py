@@ -99,6 +99,11 @@ def note(axes: Axes, text: str, colour: str = COLOURS["ink"], *, x: float = 0.02
     axes.text(x, y, text, transform=axes.transAxes, va="top", fontsize=8.5, color=colour, bbox=box)
 
 
+def plain(text: str) -> str:
+    """Text as it is: a dollar sign would switch matplotlib to TeX-like mathematics."""
+    return text.replace("$", r"\$")
+
+
 def robust_limits(values: NDArray[Any], *, reach: float = 99.0, margin: float = 0.15) -> tuple[float, float]:
     """Axis limits that a few outliers cannot stretch: the central percentiles and a margin."""
     finite = values[np.isfinite(values)]
