@@ -153,6 +153,60 @@ def _run(config: Path | None, overrides: list[str], out: Path) -> None:
 
 
 @app.command()
+def download(
+    survey: Annotated[str, typer.Argument(help="apogee, galah, gaia_eso, lamost_lrs or lamost_mrs")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the files and of manifest.jsonl")],
+    ids: Annotated[
+        list[str] | None, typer.Option(help="An id, or a text file with an id a line; repeat")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="Option of the archive, name=value")
+    ] = None,
+    checksums: Annotated[
+        list[Path] | None, typer.Option(help="Published list: md5sum, sha1sum or sha256sum; repeat")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="A mirror in place of the archive")] = None,
+    rate: Annotated[float, typer.Option(help="Requests per second, at most")] = 2.0,
+    tries: Annotated[int, typer.Option(help="Attempts for a file", min=1)] = 5,
+    timeout: Annotated[float, typer.Option(help="Longest silence of the server, seconds")] = 60.0,
+) -> None:
+    """Download a survey's native files; started again, it goes on where it was and verifies what is there.
+
+    Exit code 2 if a file failed. LAMOST takes a token from the environment, LAMOST_TOKEN.
+
+    Example: synth2obs download galah --ids 131123003001096 -o galah
+
+    Example: synth2obs download apogee -O catalogue=allStar-dr17-synspec_rev1.fits -O "where=SNR > 200" -o apogee
+    """
+    with _errors_for_people():
+        _writable(out)
+        from rich.progress import Progress, TextColumn
+
+        from synth2obs.io.download.client import Pace
+        from synth2obs.io.download.run import download as fetch
+        from synth2obs.io.surveys.survey import parse_options
+
+        columns = (*Progress.get_default_columns(), TextColumn("{task.fields[size]:.1f} MB"))
+        with Progress(*columns, transient=True, disable=not sys.stderr.isatty()) as bars:
+            task = bars.add_task(f"downloading {survey}", total=None, size=0.0)
+            outcome = fetch(
+                survey,
+                ids or [],
+                out,
+                base_url=base_url,
+                checksums=checksums or [],
+                pace=Pace(rate=rate, tries=tries, timeout=timeout),
+                progress=lambda done, total, size: bars.update(
+                    task, completed=done, total=total, size=size / 1e6
+                ),
+                **parse_options(option or []),
+            )
+        typer.echo(str(outcome))
+        if outcome.failed:
+            raise typer.Exit(2)
+
+
+@app.command()
 def ingest(
     survey: Annotated[
         str, typer.Argument(help="apogee, galah, lamost_lrs, miles, … or your own description mine.toml")

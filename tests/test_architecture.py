@@ -26,6 +26,8 @@ HOMES = {
     "h5py": ("io/", "reports/"),
     "hdf5plugin": ("io/",),
     "astropy": ("io/", "reports/"),
+    "requests": ("io/download/",),
+    "urllib3": ("io/download/",),
     "nflows": ("models/flow.py",),
     "mlflow": ("training/tracking.py", "training/registry.py", "training/pyfunc_model.py"),
 }

@@ -20,6 +20,7 @@ from synth2obs.io.shard import read_shard, write_shard
 COMMANDS = (
     "quickstart",
     "train",
+    "download",
     "ingest",
     "check",
     "plot",

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "mlflow", "astropy", "specutils", "h5py", "matplotlib", "plotly", "pandas", "nflows")
+HEAVY = (
+    "torch",
+    "mlflow",
+    "astropy",
+    "specutils",
+    "h5py",
+    "matplotlib",
+    "plotly",
+    "pandas",
+    "nflows",
+    "requests",
+)
 
 ROOT = "import synth2obs"
 TRACKING = "import synth2obs.training.tracking"

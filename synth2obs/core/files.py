@@ -55,7 +55,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     except OSError as error:
         if not _concerns(error, temporary, target):
             raise
-        raise _output_error(error, target) from error
+        raise output_error(error, target) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -98,7 +98,8 @@ def _concerns(error: OSError, temporary: Path, target: Path) -> bool:
     return named in (temporary, target) or named in target.parents
 
 
-def _output_error(error: OSError, target: Path) -> OutputError:
+def output_error(error: OSError, target: Path) -> OutputError:
+    """What a failure to write means for the person whose file it is, with what can be done about it."""
     reason = error.strerror or str(error) or type(error).__name__
     remedy = REMEDIES.get(error.errno or 0, "choose another file or folder")
     return OutputError(f"cannot write {target}: {reason}; {remedy}")

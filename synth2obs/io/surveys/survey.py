@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +81,25 @@ class Survey:
     experimental: bool = False
 
 
+class Configurable(Protocol):
+    """What takes options: a survey's reader, or its archive."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
+    @property
+    def options(self) -> type:
+        """Frozen dataclass of its options."""
+        ...
+
+
 class Unwanted(DataError):  # noqa: N818 - nothing is wrong with the file
     """A file that is as it should be, but holds no spectrum that was asked for."""
 
 
-def make_options(survey: Survey, given: Mapping[str, Any]) -> Any:
+def make_options(survey: Configurable, given: Mapping[str, Any]) -> Any:
     """The survey's options, from Python values or from text as a command line gives it.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Native files of surveys from their public archives: resumable, verified, polite."""

@@ -1,0 +1,97 @@
+"""What an archive is asked for: one file a target."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from synth2obs.core.errors import DataError
+from synth2obs.io.surveys.survey import NoOptions
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file.
+
+    Args:
+        path: Where it goes below the output folder, with ``/``.
+        url: Its address, as it may be shown and written down.
+        secret: Parameters of the query that may not, such as a user's token.
+    """
+
+    path: str
+    url: str
+    secret: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """How the files of a survey are asked for.
+
+    Args:
+        name: The survey, as for an ingest.
+        base: Start of every address.
+        targets: Files for ids, options and a base; raises DataError for an id that cannot be one.
+        options: Frozen dataclass of what else may be said.
+    """
+
+    name: str
+    base: str
+    targets: Callable[[Sequence[str], Any, str], list[Target]]
+    options: type = NoOptions
+
+
+def read_ids(given: Sequence[str]) -> list[str]:
+    """Ids as they are, and those in text files: the first column, ``#`` begins a comment; none twice.
+
+    Raises:
+        DataError: If a file cannot be read or has no id.
+    """
+    ids: dict[str, None] = {}
+    for one in given:
+        ids.update(dict.fromkeys(_file_ids(Path(one)) if Path(one).is_file() else [one]))
+    return list(ids)
+
+
+def _file_ids(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read ({error})", path=path, remedy="give a text file with an id a line"
+        ) from error
+    columns = [re.split(r"[\s,]+", line.partition("#")[0].strip()) for line in lines]
+    ids = [column[0] for column in columns if column[0]]
+    if not ids:
+        raise DataError("holds no id", path=path, remedy="write an id a line")
+    return ids
+
+
+def checked_ids(ids: Sequence[str], pattern: str, example: str) -> Sequence[str]:
+    """Ids of which every one looks as it must.
+
+    Raises:
+        DataError: Naming the first that does not, or that there is none.
+    """
+    if not ids:
+        raise DataError("no ids given", field="--ids", remedy=f"name at least one, e.g. {example}")
+    for one in ids:
+        if re.fullmatch(pattern, one, re.ASCII) is None:
+            raise DataError(
+                f"{one!r} is neither an id nor a file", field="--ids", remedy=f"an id is like {example}"
+            )
+    return ids
+
+
+def checked_base(url: str) -> str:
+    """Start of addresses, without a slash at its end.
+
+    Raises:
+        DataError: If it is no address of a web server.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise DataError(f"got {url!r}", field="--base-url", remedy="write https://host or https://host/path")
+    return url.rstrip("/")

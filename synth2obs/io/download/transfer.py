@@ -1,0 +1,219 @@
+"""One file from an archive: in as many attempts as it takes, each from where the last ended."""
+
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from synth2obs.core.files import output_error, write_json_atomic
+from synth2obs.io.download.checksums import Checksums, file_digest
+from synth2obs.io.download.client import Client, NotGiven, TryAgain, refuse, validator
+from synth2obs.io.download.manifest import Entry
+from synth2obs.io.download.target import Target
+from synth2obs.io.download.whole import fault, is_fits
+
+RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+Received = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a file that has not all come yet.
+
+    Args:
+        url: Where it comes from.
+        validator: Tells its version from the next; empty if the server does not say.
+        total: Its size in bytes; None if the server does not say.
+    """
+
+    url: str
+    validator: str
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file goes, and where it waits until it is complete.
+
+    Args:
+        path: The file.
+    """
+
+    path: Path
+
+    @property
+    def part(self) -> Path:
+        """What has come so far."""
+        return self.path.with_name(f".{self.path.name}.part")
+
+    @property
+    def note(self) -> Path:
+        """Its `State`."""
+        return self.path.with_name(f".{self.path.name}.part.json")
+
+    def begun(self, url: str) -> tuple[int, State]:
+        """Bytes that are there and their state; none if they cannot be told from another version's."""
+        try:
+            state = State(**json.loads(self.note.read_text(encoding="utf-8")))
+            size = self.part.stat().st_size
+        except (OSError, ValueError, TypeError):
+            return 0, State(url, "", None)
+        known = state.url == url and bool(state.validator)
+        return (size, state) if known else (0, State(url, "", None))
+
+    def drop(self) -> None:
+        """Forget what has come."""
+        for path in (self.part, self.note):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def fetch(target: Target, folder: Path, client: Client, sums: Checksums, received: Received) -> Entry:
+    """Download a file; it appears under its name when it is whole and its digest is right.
+
+    Args:
+        target: Which.
+        folder: Where to, with the target's own folders below.
+        client: Connection to the archive.
+        sums: Published digests.
+        received: Called with the number of bytes as they come.
+
+    Raises:
+        NotGiven: If the archive does not give it; what has come stays for the next call.
+        OutputError: If it cannot be written.
+    """
+    place = Place(folder / target.path)
+    tries = client.pace.tries
+    for attempt in range(1, tries + 1):
+        try:
+            state = _receive(target, place, client, received)
+            _check(place.part, state, target, sums)
+            return _finish(place, target, state)
+        except TryAgain as error:
+            if error.anew:
+                place.drop()
+            if attempt == tries:
+                raise TryAgain(f"{error}, {tries} times" if tries > 1 else str(error)) from error
+            time.sleep(_pause(error, attempt, client.pace.pause))
+    raise AssertionError("every attempt returns or raises")
+
+
+def _pause(error: TryAgain, attempt: int, first: float) -> float:
+    """Seconds until the next attempt; scattered, so that many clients don't come back together."""
+    return error.wait if error.wait is not None else first * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)
+
+
+def _receive(target: Target, place: Place, client: Client, received: Received) -> State:
+    have, state = place.begun(target.url)
+    if have and have == state.total:
+        return state
+    headers = {"Range": f"bytes={have}-", "If-Range": state.validator} if have else {}
+    with client.get(target, headers) as answer:
+        refuse(answer, client.pace.longest)
+        start = _start(answer, have, state)
+        state = State(target.url, validator(answer.headers), _total(answer, start))
+        body = client.body(answer)
+        first = next(body, b"")
+        if start == 0 and not is_fits(first):
+            raise _no_fits(answer, first)
+        try:
+            place.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json_atomic(place.note, asdict(state))
+            # Unbuffered: what a broken connection leaves is on the disk, and a full disk is seen at once.
+            with place.part.open("ab" if start else "wb", buffering=0) as stream:
+                _write(stream, first, received)
+                for chunk in body:
+                    _write(stream, chunk, received)
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise output_error(error, place.path) from error
+    return state
+
+
+def _start(answer: requests.Response, have: int, state: State) -> int:
+    """First byte that an answer brings: 0 for a whole file, which replaces what was there.
+
+    Raises:
+        TryAgain: If it is the rest of another version, or another part than was asked for.
+    """
+    if answer.status_code == 200:
+        return 0
+    found = RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if found is None or int(found.group(1)) != have:
+        raise TryAgain("the server sent another part than was asked for", anew=True)
+    total = None if found.group(2) == "*" else int(found.group(2))
+    if validator(answer.headers) not in ("", state.validator) or state.total not in (None, total):
+        raise TryAgain("the file has changed on the server meanwhile", anew=True)
+    return have
+
+
+def _total(answer: requests.Response, start: int) -> int | None:
+    length = answer.headers.get("Content-Length", "")
+    return start + int(length) if length.isascii() and length.isdigit() else None
+
+
+def _no_fits(answer: requests.Response, first: bytes) -> NotGiven:
+    """What came instead of a file."""
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+    if not first:
+        return TryAgain("the server sent nothing", anew=True)
+    if kind == "text/html" or first.lstrip()[:1] == b"<":
+        return NotGiven(
+            f"a page ({kind or 'of no kind'}) came, no FITS file: the archive wants a login, or does not know it"
+        )
+    return NotGiven(f"what came is no FITS file ({kind or 'of no kind'})")
+
+
+def _write(stream: BinaryIO, chunk: bytes, received: Received) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[stream.write(left) :]
+    received(len(chunk))
+
+
+def _check(part: Path, state: State, target: Target, sums: Checksums) -> None:
+    """Refuse a file that is not as the server, the standard and the archive's digests say.
+
+    Raises:
+        TryAgain: Saying which.
+    """
+    size = part.stat().st_size
+    if state.total is not None and size != state.total:
+        raise TryAgain(f"{size} of {state.total} bytes came", anew=size > state.total)
+    reason = fault(part)
+    if reason is not None:
+        raise TryAgain(reason, anew=True)
+    if not sums.agree(part, target):
+        raise TryAgain("its digest is not the one that the archive publishes", anew=True)
+
+
+def _finish(place: Place, target: Target, state: State) -> Entry:
+    entry = describe(place.part, target, state.validator)
+    try:
+        os.replace(place.part, place.path)
+    except OSError as error:
+        raise output_error(error, place.path) from error
+    place.drop()
+    return entry
+
+
+def describe(path: Path, target: Target, version: str = "") -> Entry:
+    """The line of a complete file in a manifest.
+
+    Args:
+        path: Where its bytes are.
+        target: What it is.
+        version: ETag or date that the server gave.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Entry(target.path, target.url, path.stat().st_size, file_digest(path), version, now)
