@@ -80,6 +80,7 @@ def allstar(tmp_path):
     "where, rows",
     [
         ("SNR > 100", [0, 3]),
+        ("snr > 100", [0, 3]),
         ("not SNR > 100", [1, 2]),
         ("100 < SNR <= 300 and TEFF > 0", [0]),
         ("TEFF < 4805 or TELESCOPE == 'apo1m'", [0, 3]),

@@ -495,6 +495,15 @@ def test_the_command_tells_what_failed_with_its_exit_code(archive, tmp_path):
     assert done.exit_code == 0 and "1 were there" in done.output
 
 
+def test_ctrl_c_ends_the_command_with_130(archive, tmp_path, monkeypatch):
+    def stop(client, answer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("synth2obs.io.download.client.Client.body", stop)
+    done = run("gaia_eso", "--ids", PRODUCT, "-o", tmp_path, "--base-url", archive.url)
+    assert done.exit_code == 130 and "the same command goes on" in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -519,6 +528,11 @@ def test_what_cannot_be_asked_for_is_refused(tmp_path, monkeypatch, arguments, w
     done = run(*arguments, "-o", tmp_path / "out")
     assert done.exit_code == 2 and done.stderr.startswith("error: "), done.output
     assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_no_native_file_counts_as_damaged(observed):
+    paths = [min(folder.glob("*.fits*"), default=None) for folder in observed.iterdir() if folder.is_dir()]
+    assert {path.name: fault(path) for path in paths if path is not None and fault(path)} == {}
 
 
 def test_a_damaged_file_is_told_from_a_whole_one(tmp_path):

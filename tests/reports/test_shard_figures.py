@@ -12,10 +12,10 @@ from synth2obs.core.errors import DataError, OutputError
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.reports.detector_panels import detectors
 from synth2obs.reports.shard_figures import (
     MOST_PANELS,
     default_name,
-    detectors,
     parse_range,
     plot_shard,
     shard_figure,

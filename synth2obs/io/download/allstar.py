@@ -69,6 +69,7 @@ def _columns(path: Path) -> Iterator[Any]:
 
 
 def _column(table: Any, name: str, names: Sequence[str], path: Path) -> NDArray[Any]:
+    name = name.upper()
     if name not in names:
         near = difflib.get_close_matches(name, names, 3, cutoff=0.4) or list(names[:5])
         raise DataError(f"has no column {name}", path=path, remedy=f"it has {', '.join(near)} …")
