@@ -124,12 +124,12 @@ def _flux_panel(axes: Axes, detector: Detector) -> None:
 
 
 def _flux_limits(flux: NDArray[Any]) -> Range:
-    """Limits that hold every line but not a residual of the sky many times as high as the star."""
+    """Limits that hold every absorption line, but not a residual of the sky many times as high as the star."""
     finite = flux[np.isfinite(flux)]
     if not finite.size:
         return 0.0, 1.0
     low, high = robust_limits(finite, reach=97.0, margin=SPIKE)
-    inside = finite[(finite >= low) & (finite <= high)]
+    inside = finite[(finite >= min(low, 0.0)) & (finite <= high)]
     return robust_limits(inside, reach=100.0, margin=0.05)
 
 

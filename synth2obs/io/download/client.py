@@ -94,6 +94,10 @@ class Client:
         self.session.headers.update({"User-Agent": _name(), "Accept-Encoding": "identity"})
         self.next = 0.0
 
+    def close(self) -> None:
+        """Close the connections that are still open."""
+        self.session.close()
+
     @contextmanager
     def get(self, target: Target, headers: Mapping[str, str]) -> Iterator[requests.Response]:
         """The answer to a request, closed at the end; its body is not read yet.

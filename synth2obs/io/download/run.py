@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,8 @@ def download(
     base = checked_base(archive.base if base_url is None else base_url)
     targets = list({one.path: one for one in archive.targets(read_ids(ids), settings, base)}.values())
     sums, folder = Checksums(checksums), Path(out)
-    with _alone(folder):
-        return _Run(targets, folder, sums, Client(pace or Pace()), progress).all()
+    with _alone(folder), closing(Client(pace or Pace())) as client:
+        return _Run(targets, folder, sums, client, progress).all()
 
 
 @contextmanager

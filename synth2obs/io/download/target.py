@@ -57,7 +57,7 @@ def read_ids(given: Sequence[str]) -> list[str]:
 
 def _file_ids(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot be read ({error})", path=path, remedy="give a text file with an id a line"

@@ -23,6 +23,9 @@ from synth2obs.io.download.whole import fault, is_fits
 
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts, unless the server asks for more."""
+
 Received = Callable[[int], None]
 
 
@@ -110,7 +113,9 @@ def fetch(target: Target, folder: Path, client: Client, sums: Checksums, receive
 
 def _pause(error: TryAgain, attempt: int, first: float) -> float:
     """Seconds until the next attempt; scattered, so that many clients don't come back together."""
-    return error.wait if error.wait is not None else first * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)
+    if error.wait is not None:
+        return error.wait
+    return min(first * 2.0 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
 
 
 def _receive(target: Target, place: Place, client: Client, received: Received) -> State:
