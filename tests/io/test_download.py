@@ -189,6 +189,90 @@ def test_a_file_that_changes_meanwhile_is_not_put_together(archive, tmp_path, po
     assert got(tmp_path) == OTHER and Manifest(tmp_path).entries[f"{PRODUCT}.fits"].validator == '"two"'
 
 
+def test_what_is_written_down_of_a_version_never_meets_the_bytes_of_another(archive, tmp_path, monkeypatch):
+    """A new version comes, and the program ends at the worst moment."""
+    archive.answer = cut
+    ask(archive, tmp_path, pace=Pace(rate=1e4, tries=1))
+    archive.answer, archive.tag = (lambda handler, content, number: False), '"two"'
+    archive.files[PATH] = OTHER
+    from synth2obs.io.download import transfer
+
+    write = transfer.write_json_atomic
+    monkeypatch.setattr(transfer, "write_json_atomic", lambda *a: (write(*a), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        ask(archive, tmp_path)
+    monkeypatch.setattr(transfer, "write_json_atomic", write)
+    ask(archive, tmp_path)
+    assert got(tmp_path) == OTHER
+
+
+def test_a_part_comes_in_many_answers(archive, tmp_path):
+    def little(handler, content, number):
+        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        extra = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        body = content[start : start + len(content) // 3]
+        # Only the first answer has the version.
+        tag = None if start else '"one"'
+        SERVER.send(handler, 206 if start else 200, body, tag, length=len(content) - start, **extra)
+        return True
+
+    archive.answer = little
+    outcome = ask(archive, tmp_path, pace=Pace(rate=1e4, tries=4, timeout=0.4, pause=0.01))
+    assert got(tmp_path) == FILE and outcome.size == len(FILE)
+
+
+def test_a_file_in_crumbs_is_a_file(archive, tmp_path):
+    def crumbs(handler, content, number):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for body in (content[:3], content[3:7], content[7:], b""):
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
+
+    archive.answer = crumbs
+    assert ask(archive, tmp_path).fetched == 1 and got(tmp_path) == FILE
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("Content-Length", "9" * 5000), ("Content-Length", "-1"), ("Content-Length", "²"), ("ETag", "x" * 9000)]
+    + [
+        ("Retry-After", "9" * 5000),
+        ("Location", "http://[bad"),
+        ("Location", "http://.x..y/"),
+        ("Location", "gopher:x"),
+    ],
+)
+@pytest.mark.parametrize("code", [200, 206, 302, 503])
+def test_nonsense_in_headers_is_no_accident(archive, tmp_path, name, value, code):
+    def nonsense(handler, content, number):
+        handler.send_response(code)
+        handler.send_header(name, value)
+        handler.send_header("Content-Range", f"bytes {'9' * 5000}-1/2")
+        handler.end_headers()
+        handler.wfile.write(content if code == 200 else b"")
+        handler.close_connection = True
+        return True
+
+    archive.answer = nonsense
+    quick = Pace(rate=1e4, tries=2, timeout=0.4, pause=0.001, longest=0.01)
+    outcome = ask(archive, tmp_path, pace=quick)
+    assert outcome.fetched + len(outcome.failed) == 1
+    assert not outcome.fetched or got(tmp_path) == FILE
+
+
+def test_a_folder_that_cannot_be_read_is_one_of_our_errors(archive, tmp_path, monkeypatch):
+    ask(archive, tmp_path)
+
+    def denied(path, algorithm="sha256"):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("synth2obs.io.download.manifest.file_digest", denied)
+    with pytest.raises(OutputError, match=f"{PRODUCT}.*Permission denied"):
+        ask(archive, tmp_path)
+
+
 @pytest.mark.parametrize("said", ["bytes 0-9/10", "bytes 5-9/*", "nonsense", None])
 def test_another_part_than_asked_for_is_thrown_away(archive, tmp_path, said):
     def wrong(handler, content, number):
@@ -511,6 +595,9 @@ def test_ctrl_c_ends_the_command_with_130(archive, tmp_path, monkeypatch):
         (["gaia_eso"], ["--ids", "ADP."]),
         (["gaia_eso", "--ids", "ids.txt"], ["'ids.txt'", "neither an id nor a file"]),
         (["gaia_eso", "--ids", PRODUCT, "--base-url", "ftp://x"], ["ftp://x", "--base-url"]),
+        (["gaia_eso", "--ids", PRODUCT, "--base-url", "http://[x"], ["http://[x", "--base-url"]),
+        (["gaia_eso", "--ids", PRODUCT, "--base-url", "http://x:y"], ["http://x:y", "--base-url"]),
+        (["gaia_eso", "--ids", PRODUCT, "--base-url", "http://x/?a=b"], ["?a=b", "--base-url"]),
         (["gaia_eso", "--ids", PRODUCT, "-O", "release=dr3"], ["takes no release"]),
         (["galah", "--ids", "12"], ["'12'", "131123003001096"]),
         (["galah", "--ids", "131123003001096", "-O", "ccds=5"], ["ccds", "'5'"]),

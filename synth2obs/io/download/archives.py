@@ -88,8 +88,8 @@ class LamostDownload:
 def apstar_url(base: str, release: str, seen: Observation) -> str:
     """An apStar file, or asStar of the telescope in the south, on the Science Archive Server.
 
-    Source: SDSS data model, APOGEE_REDUX/…/stars/TELESCOPE/FIELD; the remote tests of specutils 2 read such
-    addresses of DR16 and DR17.
+    Source: the remote tests of specutils, which read such addresses of DR16 and DR17; astroNN downloads from the
+    same (``visit_spectra`` in ``apogee/downloader.py``).
     """
     redux = APOGEE_RELEASES[release][0]
     letter = "s" if seen.telescope.startswith("lco") else "p"
@@ -102,7 +102,7 @@ def apstar_url(base: str, release: str, seen: Observation) -> str:
 def aspcapstar_url(base: str, release: str, seen: Observation) -> str:
     """An aspcapStar file on the Science Archive Server.
 
-    Source: SDSS data model, APOGEE_ASPCAP/…/TELESCOPE/FIELD; astroNN downloads from these addresses.
+    Source: astroNN, ``combined_spectra`` in ``apogee/downloader.py``, for DR16 and DR17.
     """
     redux, aspcap = APOGEE_RELEASES[release]
     folder = f"{base}/{release}/apogee/spectro/aspcap/{redux}/{aspcap}/{seen.telescope}"

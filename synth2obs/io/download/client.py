@@ -116,7 +116,7 @@ class Client:
                 stream=True,
                 timeout=(min(CONNECT, self.pace.timeout), self.pace.timeout),
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise self._failure(error, target) from error
         with answer:
             yield answer
@@ -134,7 +134,7 @@ class Client:
         except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
             raise TryAgain("the connection broke off") from error
 
-    def _failure(self, error: requests.RequestException, target: Target) -> NotGiven:
+    def _failure(self, error: Exception, target: Target) -> NotGiven:
         """Our error in place of the library's, whose text would show the whole address with its secrets."""
         host = urlsplit(target.url).netloc
         if isinstance(error, requests.Timeout):
@@ -179,7 +179,7 @@ def retry_after(text: str, now: datetime) -> float | None:
         pass
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
     return max(0.0, (then - now).total_seconds())

@@ -95,7 +95,10 @@ def download(
     targets = list({one.path: one for one in archive.targets(read_ids(ids), settings, base)}.values())
     sums, folder = Checksums(checksums), Path(out)
     with _alone(folder), closing(Client(pace or Pace())) as client:
-        return _Run(targets, folder, sums, client, progress).all()
+        try:
+            return _Run(targets, folder, sums, client, progress).all()
+        except OSError as error:
+            raise output_error(error, Path(error.filename or folder)) from error
 
 
 @contextmanager

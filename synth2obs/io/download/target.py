@@ -91,7 +91,11 @@ def checked_base(url: str) -> str:
     Raises:
         DataError: If it is no address of a web server.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
         raise DataError(f"got {url!r}", field="--base-url", remedy="write https://host or https://host/path")
     return url.rstrip("/")

@@ -5,7 +5,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,9 +19,10 @@ from synth2obs.io.download.checksums import Checksums, file_digest
 from synth2obs.io.download.client import Client, NotGiven, TryAgain, refuse, validator
 from synth2obs.io.download.manifest import Entry
 from synth2obs.io.download.target import Target
-from synth2obs.io.download.whole import fault, is_fits
+from synth2obs.io.download.whole import TELLING, fault, is_fits
 
-RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", re.ASCII)
+LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts, unless the server asks for more."""
@@ -108,6 +109,8 @@ def fetch(target: Target, folder: Path, client: Client, sums: Checksums, receive
             if attempt == tries:
                 raise TryAgain(f"{error}, {tries} times" if tries > 1 else str(error)) from error
             time.sleep(_pause(error, attempt, client.pace.pause))
+        except OSError as error:
+            raise output_error(error, place.path) from error
     raise AssertionError("every attempt returns or raises")
 
 
@@ -126,23 +129,32 @@ def _receive(target: Target, place: Place, client: Client, received: Received) -
     with client.get(target, headers) as answer:
         refuse(answer, client.pace.longest)
         start = _start(answer, have, state)
-        state = State(target.url, validator(answer.headers), _total(answer, start))
+        if not start:
+            state = State(target.url, validator(answer.headers), _length(answer))
         body = client.body(answer)
-        first = next(body, b"")
-        if start == 0 and not is_fits(first):
+        first = _beginning(body)
+        if not start and not is_fits(first):
             raise _no_fits(answer, first)
-        try:
-            place.path.parent.mkdir(parents=True, exist_ok=True)
+        place.path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: what a broken connection leaves is on the disk, and a full disk is seen at once.
+        with place.part.open("ab" if start else "wb", buffering=0) as stream:
+            # Only now: the note of a new version must not meet the bytes of the old.
             write_json_atomic(place.note, asdict(state))
-            # Unbuffered: what a broken connection leaves is on the disk, and a full disk is seen at once.
-            with place.part.open("ab" if start else "wb", buffering=0) as stream:
-                _write(stream, first, received)
-                for chunk in body:
-                    _write(stream, chunk, received)
-                os.fsync(stream.fileno())
-        except OSError as error:
-            raise output_error(error, place.path) from error
+            _write(stream, first, received)
+            for chunk in body:
+                _write(stream, chunk, received)
+            os.fsync(stream.fileno())
     return state
+
+
+def _beginning(body: Iterator[bytes]) -> bytes:
+    """As many bytes as it takes to know a file, or all."""
+    first = b""
+    for chunk in body:
+        first += chunk
+        if len(first) >= TELLING:
+            break
+    return first
 
 
 def _start(answer: requests.Response, have: int, state: State) -> int:
@@ -162,9 +174,10 @@ def _start(answer: requests.Response, have: int, state: State) -> int:
     return have
 
 
-def _total(answer: requests.Response, start: int) -> int | None:
+def _length(answer: requests.Response) -> int | None:
+    """Size in bytes that a server announces."""
     length = answer.headers.get("Content-Length", "")
-    return start + int(length) if length.isascii() and length.isdigit() else None
+    return int(length) if LENGTH.fullmatch(length) else None
 
 
 def _no_fits(answer: requests.Response, first: bytes) -> NotGiven:
@@ -204,10 +217,7 @@ def _check(part: Path, state: State, target: Target, sums: Checksums) -> None:
 
 def _finish(place: Place, target: Target, state: State) -> Entry:
     entry = describe(place.part, target, state.validator)
-    try:
-        os.replace(place.part, place.path)
-    except OSError as error:
-        raise output_error(error, place.path) from error
+    os.replace(place.part, place.path)
     place.drop()
     return entry
 

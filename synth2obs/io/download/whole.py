@@ -9,6 +9,9 @@ from synth2obs.io.surveys.fits_file import BLOCK, GZIP, STARTS, open_fits
 SMALL = 64 << 20
 """Bytes of a file of which every header is read; a larger one is only measured."""
 
+TELLING = len(STARTS[0])
+"""Bytes that tell a FITS file from others."""
+
 CHUNK = 1 << 20
 
 
