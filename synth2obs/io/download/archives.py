@@ -89,7 +89,7 @@ def apstar_url(base: str, release: str, seen: Observation) -> str:
     """An apStar file, or asStar of the telescope in the south, on the Science Archive Server.
 
     Source: the remote tests of specutils, which read such addresses of DR16 and DR17; astroNN downloads from the
-    same (``visit_spectra`` in ``apogee/downloader.py``).
+    same (``visit_spectra``).
     """
     redux = APOGEE_RELEASES[release][0]
     letter = "s" if seen.telescope.startswith("lco") else "p"
@@ -102,7 +102,7 @@ def apstar_url(base: str, release: str, seen: Observation) -> str:
 def aspcapstar_url(base: str, release: str, seen: Observation) -> str:
     """An aspcapStar file on the Science Archive Server.
 
-    Source: astroNN, ``combined_spectra`` in ``apogee/downloader.py``, for DR16 and DR17.
+    Source: ``combined_spectra`` of astroNN, for DR16 and DR17.
     """
     redux, aspcap = APOGEE_RELEASES[release]
     folder = f"{base}/{release}/apogee/spectro/aspcap/{redux}/{aspcap}/{seen.telescope}"
