@@ -49,7 +49,7 @@ class Size:
     samples: int = 32_768
     latent: int = 32
     rank: int = 128
-    hidden: int = 64
+    hidden: int = 512
     centres: int = 1000
     pixels: int | None = None
 
@@ -152,7 +152,9 @@ def _decoder(scene: Scene, size: Size, lines: Lines, depths: Array) -> Decoder:
     decoder.mean.copy_(1.0 + table[:, 0])
     decoder.trunk.fine.copy_(table[:, 1:])
     decoder.branch.skip.copy_(torch.eye(size.rank, size.latent))
-    decoder.branch.outer.weight.normal_(0.0, 0.1)
+    branch = decoder.branch
+    branch.outer.weight.normal_()
+    branch.offset.copy_(-branch.outer(branch.inner(torch.zeros(1, size.latent, dtype=torch.float64)))[0])
     return decoder
 
 

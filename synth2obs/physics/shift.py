@@ -12,6 +12,7 @@ product of matrices and a spectrum is read once. What β does to a line is undon
 (`lsf.Prefilter`).
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -181,24 +182,37 @@ def _layout(pooling: Pooling) -> tuple[np.ndarray, int, int, int]:
 def _filter(flux: Tensor, matrix: Tensor, pooling: Pooling, first: int, count: int) -> Tensor:
     """Filtered samples first … first + count − 1 of every star, each with its own taps."""
     _, low, high, outputs = _layout(pooling)
-    width = matrix.shape[2]
     begin, end = first // outputs, -(-(first + count) // outputs)
-    blocks = _blocks(flux, width, begin + low, end + high)
-    if outputs <= SKINNY:
-        product = torch.bmm(matrix, blocks.mT).unflatten(1, (-1, outputs)).mT.unbind(1)
-    else:
-        product = torch.bmm(blocks, matrix.mT).unflatten(2, (-1, outputs)).unbind(2)
-    total = product[0][:, : end - begin]
-    for place, part in enumerate(product[1:], start=1):
-        total = total + part[:, place : place + end - begin]
+    total = None
+    for start, blocks in _blocks(flux, matrix.shape[2], begin + low, end + high):
+        stop = start + blocks.shape[1]
+        for ahead, part in enumerate(_outputs(blocks, matrix, outputs), start=low):
+            left, right = max(start - ahead, begin), min(stop - ahead, end)
+            own = part[:, left + ahead - start : max(right, left) + ahead - start]
+            if total is None:
+                total = pad(own, (0, 0, left - begin, end - max(right, left)))
+            elif right > left:
+                total[:, left - begin : right - begin] += own
+    if total is None:
+        total = flux.new_zeros(len(flux), end - begin, outputs)
     return total.flatten(1)[:, first - begin * outputs :][:, :count]
 
 
-def _blocks(flux: Tensor, width: int, begin: int, end: int) -> Tensor:
-    """Blocks of ``width`` samples, shape (B, end − begin, width), zeros beyond the ends of the spectra."""
-    low, high = begin * width, end * width
-    inside = flux[:, max(low, 0) : max(high, 0)]
-    if low < 0 or high > flux.shape[1]:
-        missing = max(-low, 0) if high > 0 else high - low
-        inside = pad(inside, (missing, high - low - missing - inside.shape[1]))
-    return inside.unflatten(1, (-1, width))
+def _outputs(blocks: Tensor, matrix: Tensor, outputs: int) -> tuple[Tensor, ...]:
+    """What each block adds to its own outputs and to those of its neighbours: shapes (B, n, outputs)."""
+    if outputs <= SKINNY:
+        return torch.bmm(matrix, blocks.mT).unflatten(1, (-1, outputs)).mT.unbind(1)
+    return torch.bmm(blocks, matrix.mT).unflatten(2, (-1, outputs)).unbind(2)
+
+
+def _blocks(flux: Tensor, width: int, begin: int, end: int) -> Iterator[tuple[int, Tensor]]:
+    """Those of the blocks ``begin`` … ``end`` − 1 of ``width`` samples that spectra have, and the first one's number.
+
+    Whole blocks are a view; what is left at the end is filled with zeros.
+    """
+    whole, left = divmod(flux.shape[1], width)
+    start, stop = max(begin, 0), min(end, whole)
+    if stop > start:
+        yield start, flux[:, start * width : stop * width].unflatten(1, (-1, width))
+    if left and begin <= whole < end:
+        yield whole, pad(flux[:, whole * width :], (0, width - left))[:, None]
