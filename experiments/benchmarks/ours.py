@@ -44,7 +44,7 @@ class Encoded:
 
 def encode(bridge: Bridge, seen: Observation) -> Encoded:
     """Latent, covariance, velocity and continuum of every star."""
-    found = inference.encode(bridge, seen, inference.Options(steps=3, scatter=False))
+    found = inference.encode(bridge, seen, inference.Options(steps=6, scatter=False))
     return Encoded(found.theta.numpy(), found.rv.numpy(), found.chi2_per_pixel.numpy())
 
 

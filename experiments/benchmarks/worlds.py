@@ -153,7 +153,7 @@ def _decoder(scene: Scene, size: Size, lines: Lines, depths: Array) -> Decoder:
     decoder.trunk.fine.copy_(table[:, 1:])
     decoder.branch.skip.copy_(torch.eye(size.rank, size.latent))
     branch = decoder.branch
-    branch.outer.weight.normal_()
+    branch.outer.weight.normal_(0.0, 0.15)
     branch.offset.copy_(-branch.outer(branch.inner(torch.zeros(1, size.latent, dtype=torch.float64)))[0])
     return decoder
 

@@ -307,7 +307,7 @@ class Through:
             here = Place._make([at.coefficients[rows], at.rv[rows], *(part[rows] for part in moved), own])
             total = jacobian.new_zeros(())
             for run in self.still.runs:
-                functions = (theta @ still[:, run]).unflatten(0, (len(here.rv), -1))
+                functions = (theta @ still[:, run]).unflatten(0, (len(here.rv), jacobian.shape[2]))
                 total = total + _gram(functions, _pixels(here, run), _at(own, nearest[rows, run]).mT)
             parts.append(total)
         return torch.cat(parts)

@@ -133,9 +133,14 @@ def _regressed(hyper: Hyper, points: Tensor, centres: Tensor, targets: Tensor) -
     inner = hyper._replace(noise=JITTER * torch.ones_like(hyper.noise)).gram(centres)
     penalty = hyper.noise.sqrt() * torch.linalg.cholesky(inner).T
     design = torch.cat([hyper.kernel(points, centres), penalty])
-    return torch.linalg.lstsq(
-        design, torch.cat([targets, torch.zeros_like(targets[:1]).expand(len(centres), -1)])
-    ).solution
+    zeros = torch.zeros_like(targets[:1]).expand(len(centres), -1)
+    return _least_squares(design, torch.cat([targets, zeros]))
+
+
+def _least_squares(design: Tensor, targets: Tensor) -> Tensor:
+    """By QR, because torch.linalg.lstsq on several threads gives other bits in every call."""
+    q, r = torch.linalg.qr(design)
+    return torch.linalg.solve_triangular(r, q.mT @ targets, upper=True)
 
 
 def start_latents(coefficients: Tensor, latent: int) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 from synth2obs.models.linear import Linear, Place
 from synth2obs.models.profile import Continuum
 
-INNER = 4
+INNER = 6
 """Damped Gauss–Newton steps in the coefficients for every look at the pixels."""
 
 ENOUGH = 1e-4

@@ -283,3 +283,9 @@ class TestTake:
         again = fit_labels(bridge, stars.take(torch.tensor([5, 9])).take(torch.tensor([1])), FLAT)
         assert ((whole.theta[rows] - part.theta).abs() < 0.02 * errors(part)).all()
         assert ((whole.theta[9] - again.theta[0]).abs() < 0.02 * errors(again)[0]).all()
+
+
+def test_no_stars_are_no_error(bridge, seen):
+    seen = seen.take(torch.zeros(0, dtype=torch.int64))
+    assert encode(bridge, seen).theta.shape == (0, bridge.decoder.latent)
+    assert fit_labels(bridge, seen).theta.shape == (0, len(bridge.labels))

@@ -252,6 +252,8 @@ class TestWhatTrains:
                 for name, survey in domains.surveys.items()
             },
         )
+        torch.set_num_threads(config.threads)
+        torch.use_deterministic_algorithms(True)
         state = State(config, blind)
         stage = STAGES[0](state)
         for index in range(stage.steps):
