@@ -16,7 +16,18 @@ import torch
 
 from benchmarks import report
 from benchmarks.peers import PACKAGES
-from benchmarks.tables import DTYPES, Setting, encode, fit, generate, layers, operators, sampling, scaling
+from benchmarks.tables import (
+    DTYPES,
+    Setting,
+    encode,
+    fit,
+    generate,
+    layers,
+    looks,
+    operators,
+    sampling,
+    scaling,
+)
 
 TABLES: dict[str, Callable[[Setting], report.Table]] = {
     "operator": operators.measure,
@@ -25,6 +36,7 @@ TABLES: dict[str, Callable[[Setting], report.Table]] = {
     "generate": generate.measure,
     "encode": encode.measure,
     "fit": fit.measure,
+    "looks": looks.measure,
     "scaling": scaling.measure,
 }
 FORMAT = "synth2obs-benchmarks/1"

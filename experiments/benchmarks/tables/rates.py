@@ -40,7 +40,14 @@ def rates(
         if reason:
             found[f"rate_{batch}"] = reason
             continue
-        timing = timed(prepare(batch), setting.repeats, setting.limit)
+        try:
+            timing = timed(prepare(batch), setting.repeats, setting.limit)
+        except RuntimeError as error:
+            if "allocate" not in str(error):
+                raise
+            # Some convolutions unfold their input on several threads, which no estimate of their memory foresees.
+            found[f"rate_{batch}"] = "out of memory"
+            continue
         each = timing.wall / batch
         found[f"rate_{batch}"] = batch / seconds(timing, threads, device)
         found[f"wall_rate_{batch}"] = batch / timing.wall

@@ -1,0 +1,74 @@
+"""Milliseconds per star of what encodings and fits consist of."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks import ours
+from benchmarks.observed import Observed, observe
+from benchmarks.report import Column, Table
+from benchmarks.tables import Setting, seconds, threads_limited
+from benchmarks.timing import timed
+from benchmarks.worlds import QUICK, SURVEY, Size, World, make_world
+from synth2obs.models.linear import Place
+from synth2obs.models.profile import Continuum
+from synth2obs.models.starts import starting_velocity
+
+STARS, QUICK_STARS = 64, 4
+SEARCH = 500.0
+
+NOTE = (
+    "Single precision, 64 stars at a time. An encoding or a fit takes the first four once for every look at the pixels "
+    "(the last look needs spectrum and continuum only), the next two for every look of a fit, the last two once."
+)
+COLUMNS = (
+    Column("part", "part"),
+    Column("threads", "threads", "number"),
+    Column("ms", "ms per star", "number"),
+    Column("wall_ms", "by the clock", "number"),
+)
+
+
+def measure(setting: Setting) -> Table:
+    """The table for all numbers of threads."""
+    world = make_world(QUICK if setting.quick else Size())
+    stars = observe(world, QUICK_STARS if setting.quick else STARS)
+    parts, rows = _parts(world, stars), []
+    for threads in setting.threads:
+        with threads_limited(threads), torch.no_grad():
+            for name, call in parts.items():
+                timing = timed(call, setting.repeats, setting.limit)
+                spent, wall = seconds(timing, threads), timing.wall
+                each = 1e3 / len(stars.rv)
+                rows.append({"part": name, "threads": threads, "ms": spent * each, "wall_ms": wall * each})
+    facts = {"pixels": len(world.scene.wavelength), "latent": world.bridge.decoder.latent}
+    return Table("Parts of a fit", NOTE, COLUMNS, rows, facts)
+
+
+@torch.no_grad()
+def _parts(world: World, stars: Observed) -> dict[str, Callable[[], object]]:
+    bridge = world.bridge
+    seen = ours.observation(bridge, SURVEY, stars.spectra)
+    model = bridge.survey(SURVEY)
+    rv = torch.as_tensor(stars.rv)
+    through = bridge.through(SURVEY, seen.instrument, seen.segment).of(None, torch.zeros_like(rv))
+    x = bridge.scale(torch.as_tensor(stars.labels))
+    coefficients = bridge.values_from_labels(SURVEY, x)
+    continuum = Continuum.over(seen.continuum, seen.ivar)
+    spectrum, by_rv = through.spectrum(coefficients, rv)
+    level = continuum.profile(spectrum, seen.flux, seen.ivar).values
+    at = Place(coefficients, rv, spectrum, by_rv, seen.ivar.float(), level, seen.continuum)
+    residual: Tensor = seen.ivar * (seen.flux - level * spectrum)
+    latent = torch.zeros(len(rv), bridge.decoder.latent, dtype=torch.float64)
+    jacobian = model.coefficients(bridge.decoder, latent).jacobian
+    return {
+        "spectrum and its slope in velocity": lambda: through.spectrum(coefficients, rv),
+        "continuum and χ²": lambda: continuum.profile(spectrum, seen.flux, seen.ivar),
+        "gradient (transpose of the instrument)": lambda: through.pull(residual, rv),
+        f"normal matrix of {coefficients.shape[1]} coefficients": lambda: through.products(at),
+        "labels to coefficients": lambda: bridge.values_from_labels(SURVEY, x),
+        "and their Jacobian": lambda: bridge.from_labels(SURVEY, x),
+        "covariance": lambda: through.gram(at, jacobian),
+        "velocity to start from": lambda: starting_velocity(bridge, seen, SEARCH),
+    }

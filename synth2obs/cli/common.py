@@ -1,0 +1,86 @@
+"""What the commands share: argument types, errors as people read them, and refusals before any work is done."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synth2obs.core.errors import Interrupted, OutputError, Synth2ObsError
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings as key=value, e.g. gap.iterations=3 data.start=4500")
+]
+Model = Annotated[str, typer.Argument(help="A run's --out folder, a bundle, or models:/name@alias")]
+TableOut = Annotated[Path, typer.Option("--out", "-o", help="Table to write: .ecsv, .csv or .fits")]
+Store = Annotated[Path | None, typer.Option(help="Folder of mlflow.db, for models:/ addresses")]
+SurveyName = Annotated[str, typer.Option("--survey", "-s", help="A survey that the model knows")]
+
+
+@contextlib.contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Our own errors as one message and exit code 2; an interruption as 130."""
+    try:
+        yield
+    except Interrupted as stopped:
+        fail(f"interrupted: {stopped}", 130)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    except Synth2ObsError as error:
+        fail(f"error: {error}", 2)
+
+
+def fail(message: str, code: int) -> None:
+    """End with a message in red."""
+    typer.secho(message, fg=typer.colors.RED, err=True)
+    raise typer.Exit(code)
+
+
+def writable(folder: Path) -> None:
+    """Refuse an output folder before any work is done.
+
+    Raises:
+        OutputError: If it cannot be made, or nothing can be written there.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write in {folder}: {error.strerror}; choose another --out") from error
+
+
+def table_ready(out: Path) -> None:
+    """Refuse a table that could not be written, before any work is done.
+
+    Raises:
+        OutputError: If its ending is unknown, a folder is in its way, or nothing can be written there.
+    """
+    from synth2obs.reports.catalogue import FORMATS
+
+    if out.suffix not in FORMATS:
+        raise OutputError(f"{out}: cannot tell the format; end the name with {', '.join(FORMATS)}")
+    file_ready(out)
+
+
+def file_ready(out: Path) -> None:
+    """Refuse a file that could not be written, before any work is done.
+
+    Raises:
+        OutputError: If a folder is in its way, or nothing can be written there.
+    """
+    if out.is_dir():
+        raise OutputError(f"{out}: a folder of that name is in the way; choose another --out")
+    writable(out.parent)
+
+
+def load(model: str, store: Path | None) -> Any:
+    """A bridge; a run's folder stands for the bundle in it."""
+    import synth2obs
+
+    inner = Path(model) / "bridge"
+    return synth2obs.load_bridge(inner if inner.is_dir() else model, store)

@@ -1,0 +1,156 @@
+"""Commands on native files and shards."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synth2obs.cli.common import errors_for_people, file_ready, writable
+
+
+class OnError(StrEnum):
+    """What an ingest does with a file that cannot be read."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+def download(
+    survey: Annotated[str, typer.Argument(help="apogee, galah, gaia_eso, lamost_lrs or lamost_mrs")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the files and of manifest.jsonl")],
+    ids: Annotated[
+        list[str] | None, typer.Option(help="An id, or a text file with an id a line; repeat")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="Option of the archive, name=value")
+    ] = None,
+    checksums: Annotated[
+        list[Path] | None, typer.Option(help="Published list: md5sum, sha1sum or sha256sum; repeat")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="A mirror in place of the archive")] = None,
+    rate: Annotated[float, typer.Option(help="Requests per second, at most")] = 2.0,
+    tries: Annotated[int, typer.Option(help="Attempts for a file", min=1)] = 5,
+    timeout: Annotated[float, typer.Option(help="Longest silence of the server, seconds")] = 60.0,
+) -> None:
+    """Download a survey's native files; started again, it goes on where it was and verifies what is there.
+
+    Exit code 2 if a file failed. LAMOST takes a token from the environment, LAMOST_TOKEN.
+
+    Example: synth2obs download galah --ids 131123003001096 -o galah
+
+    Example: synth2obs download apogee -O catalogue=allStar-dr17-synspec_rev1.fits -O "where=SNR > 200" -o apogee
+    """
+    with errors_for_people():
+        writable(out)
+        from rich.progress import Progress, TextColumn
+
+        from synth2obs.io.download.client import Pace
+        from synth2obs.io.download.run import download as fetch
+        from synth2obs.io.surveys.survey import parse_options
+
+        columns = (*Progress.get_default_columns(), TextColumn("{task.fields[size]:.1f} MB"))
+        with Progress(*columns, transient=True, disable=not sys.stderr.isatty()) as bars:
+            task = bars.add_task(f"downloading {survey}", total=None, size=0.0)
+            outcome = fetch(
+                survey,
+                ids or [],
+                out,
+                base_url=base_url,
+                checksums=checksums or [],
+                pace=Pace(rate=rate, tries=tries, timeout=timeout),
+                progress=lambda done, total, size: bars.update(
+                    task, completed=done, total=total, size=size / 1e6
+                ),
+                **parse_options(option or []),
+            )
+        typer.echo(str(outcome))
+        if outcome.failed:
+            raise typer.Exit(2)
+
+
+def ingest(
+    survey: Annotated[
+        str, typer.Argument(help="apogee, galah, lamost_lrs, miles, … or your own description mine.toml")
+    ],
+    files: Annotated[list[Path], typer.Argument(help="Native files")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Shard to write")],
+    parameters: Annotated[
+        Path | None, typer.Option(help="Table of literature labels, e.g. allStar or MILES_params.db")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="Option of the reader, name=value")
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="What to do with a file that cannot be read")
+    ] = OnError.stop,
+    workers: Annotated[int | None, typer.Option(help="Processes; one per CPU by default", min=1)] = None,
+) -> None:
+    """Turn a survey's native files into a checked shard; started again, it goes on where it was.
+
+    Example: synth2obs ingest miles MILES/*.fits --parameters MILES_params.db -o miles.h5
+    """
+    with errors_for_people():
+        file_ready(out)
+        from rich.progress import Progress
+
+        from synth2obs.io.ingest import ingest as read
+        from synth2obs.io.surveys.survey import parse_options
+
+        with Progress(transient=True, disable=not sys.stderr.isatty()) as bars:
+            task = bars.add_task(f"reading {survey}", total=len(files))
+            summary = read(
+                survey,
+                files,
+                out,
+                parameters=parameters,
+                progress=lambda done, total: bars.update(task, completed=done, total=total),
+                on_error=on_error.value,
+                workers=workers,
+                **parse_options(option or []),
+            )
+        typer.echo(str(summary))
+
+
+def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
+    """Name everything that is wrong with shards; exit code 2 if anything is.
+
+    Example: synth2obs check mine.h5 embedded:miles
+    """
+    with errors_for_people():
+        from synth2obs.io.check import check_shard
+        from synth2obs.io.embedded import resolve
+
+        bad = 0
+        for file in files:
+            problems = check_shard(resolve(file))
+            bad += bool(problems)
+            typer.echo(f"{file}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
+            for problem in problems:
+                typer.secho(f"  {problem.field}: {problem.message}; {problem.remedy}", fg=typer.colors.RED)
+        if bad:
+            raise typer.Exit(2)
+
+
+def plot(
+    shard: Annotated[str, typer.Argument(help="A shard, or embedded:miles")],
+    name: Annotated[list[str] | None, typer.Option("--id", help="Name of a spectrum; repeat")] = None,
+    row: Annotated[list[int] | None, typer.Option(help="Number of a spectrum, from 0; repeat", min=0)] = None,
+    wave: Annotated[str | None, typer.Option(help="LOW:HIGH in vacuum Å")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".png, .pdf or .svg; SHARD-ID.png here if left out")
+    ] = None,
+) -> None:
+    """Draw spectra of a shard: flux with errors and mask, S/N, the flags by name, one detector a panel.
+
+    Without --id and --row it is the first.
+
+    Example: synth2obs plot embedded:miles --id MILES_0002 --wave 4800:5300
+
+    Example: synth2obs plot apogee.h5 --row 0 --row 1 -o two.pdf
+    """
+    with errors_for_people():
+        from synth2obs.reports.shard_figures import plot_shard
+
+        typer.echo(str(plot_shard(shard, name or [], row or [], wave, out)))

@@ -1,0 +1,127 @@
+"""Commands of a trained model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synth2obs.cli.common import Model, Store, SurveyName, TableOut, errors_for_people, load, table_ready
+from synth2obs.core.errors import DataError
+
+
+def morph(
+    model: Model,
+    survey: SurveyName,
+    out: TableOut,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", help="name=value or name=value,value,…; repeat")
+    ] = None,
+    spectrum: Annotated[Path | None, typer.Option(help="Shard of observed spectra instead of labels")] = None,
+    source: Annotated[str | None, typer.Option(help="Survey of that shard")] = None,
+    rv: Annotated[float | None, typer.Option(help="km/s, positive receding")] = None,
+    store: Store = None,
+) -> None:
+    """What a survey sees of a star given by labels, or by another telescope's spectrum.
+
+    Labels that are left out are solar or the middle of the grid; those outside the grid are answered and named.
+
+    Example: synth2obs morph OUT -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
+
+    Example: synth2obs morph OUT -s miles -l teff=4500,5500,6500 -o three.ecsv
+
+    Example: synth2obs morph OUT -s miles --spectrum stelib.h5 --source stelib -o as_miles.ecsv
+    """
+    with errors_for_people():
+        labels = _labels(label or []) if label or spectrum is None else None
+        table_ready(out)
+        import synth2obs
+        from synth2obs.reports.catalogue import spectrum_table, write_table
+
+        bridge = load(model, store)
+        found = synth2obs.morph(bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv)
+        write_table(spectrum_table(found), out)
+        for row, names in enumerate(found.outside):
+            if names:
+                typer.secho(
+                    f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True
+                )
+        typer.echo(f"{out}: {found.flux.shape[0]} spectra of {found.flux.shape[1]} pixels")
+
+
+def _labels(pairs: list[str]) -> dict[str, list[float]]:
+    labels: dict[str, list[float]] = {}
+    for pair in pairs:
+        name, _, values = (part.strip() for part in pair.partition("="))
+        if name in labels:
+            raise DataError(f"{name!r} is given twice", field="--label", remedy=f"write {name}=value,value")
+        try:
+            labels[name] = [float(value) for value in values.split(",")]
+        except ValueError:
+            raise DataError(
+                f"got {pair!r}", field="--label", remedy="write name=number, e.g. teff=5777"
+            ) from None
+    if not labels:
+        raise DataError(
+            "nothing to morph", field="--label", remedy="give --label name=value or --spectrum SHARD"
+        )
+    return labels
+
+
+def fit(
+    model: Model,
+    shard: Annotated[str, typer.Argument(help="Observed spectra: a shard, or embedded:miles")],
+    survey: SurveyName,
+    out: TableOut,
+    population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
+    store: Store = None,
+) -> None:
+    """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
+
+    Example: synth2obs fit OUT mine.h5 -s miles -o labels.ecsv
+
+    Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
+    """
+    with errors_for_people():
+        table_ready(out)
+        import synth2obs
+        from synth2obs.reports.catalogue import write_table
+
+        bridge = load(model, store)
+        table = synth2obs.fit_labels(bridge, shard, survey, population=population)
+        write_table(table, out)
+        typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
+
+
+def gap(
+    model: Model,
+    shard: Annotated[str, typer.Argument(help="Observed spectra: a shard, or embedded:miles")],
+    survey: SurveyName,
+    out: TableOut,
+    store: Store = None,
+) -> None:
+    """The gap between theory and a shard's spectra, with its posterior; prints the strongest lines.
+
+    A depth above 0: stars absorb more than theory. In brackets the probability of the element.
+
+    Example: synth2obs gap OUT mine.h5 -s miles -o gap.ecsv
+    """
+    with errors_for_people():
+        table_ready(out)
+        import synth2obs
+        from synth2obs.reports.catalogue import gap_table, write_table
+
+        found = synth2obs.measure_gap(load(model, store), shard, survey)
+        write_table(gap_table(found), out)
+        typer.echo(f"gap rms {found.rms:.4f} ± {found.rms_error:.4f} of the continuum, {found.stars} stars")
+        for line in found.lines:
+            typer.echo(
+                f"{line['wavelength']:9.2f} Å  depth {line['depth']:+.3f} ± {line['depth_error']:.3f}"
+                f"  {_named(line)}"
+            )
+
+
+def _named(line: dict[str, Any]) -> str:
+    """The element of a line, or what it most nearly looks like if none is probable."""
+    share = line["probability"] or 0.0
+    nearest = f"{line['element']} ({share:.2f})"
+    return nearest if share > 0.5 else line["note"] or f"no element (nearest {nearest})"

@@ -1,0 +1,124 @@
+"""Commands of a training: run it, draw its reports again, look at it."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synth2obs.cli.common import Out, Overrides, errors_for_people, writable
+from synth2obs.core.errors import OutputError
+
+
+def quickstart(overrides: Overrides = None, out: Out = Path("synth2obs-quickstart")) -> None:
+    """Train, evaluate and report on the embedded grid, MILES and STELIB: minutes on two cores.
+
+    A second call with the same settings goes on where the first stopped.
+
+    Example: synth2obs quickstart
+
+    Example: synth2obs quickstart data.max_stars=100 theory.steps=50 --out runs/small
+    """
+    with errors_for_people():
+        _run(None, overrides or [], out)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML of settings; unknown keys are refused")],
+    overrides: Overrides = None,
+    out: Out = Path("synth2obs-run"),
+) -> None:
+    """Train on your own grid and surveys, evaluate, report and register; resumable.
+
+    Example: synth2obs train mine.toml gap.iterations=3 --out runs/mine
+    """
+    with errors_for_people():
+        _run(config, overrides or [], out)
+
+
+def _run(config: Path | None, overrides: list[str], out: Path) -> None:
+    writable(out)
+    from rich.console import Console
+
+    # A pipe has no width of its own; the table needs this much.
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    from synth2obs.training.run import read_config
+
+    settings = read_config(config, overrides)
+    with console.status("loading torch and the data"):
+        from synth2obs.reports.console import baseline_table
+        from synth2obs.workflow import run
+    metrics = run(settings, out, say=lambda text: console.print(f"[dim]{text}[/dim]"))
+    console.print(baseline_table(metrics))
+    console.print(f"seconds   {metrics['run']['seconds']:.0f}")
+    for name in metrics["surveys"]:
+        console.print(f"report    {out / 'report' / f'{name}.html'}", soft_wrap=True)
+    console.print(f"numbers   {out / 'metrics.json'}", soft_wrap=True)
+    console.print(
+        f"model     {out / 'bridge'}, models:/{settings.model_name}@champion in {out / 'mlflow'}",
+        soft_wrap=True,
+    )
+    console.print(f"training  synth2obs ui {out}", soft_wrap=True)
+
+
+def report(folder: Annotated[Path, typer.Argument(help="A run's --out folder")]) -> None:
+    """Write the HTML reports again from metrics.json and evaluation/*.npz, with no training.
+
+    Example: synth2obs report runs/mine
+    """
+    with errors_for_people():
+        from synth2obs.reports.survey import rebuild
+
+        for page in rebuild(folder):
+            typer.echo(str(page))
+
+
+def ui(
+    folder: Annotated[Path, typer.Argument(help="A run's --out folder")] = Path("synth2obs-quickstart"),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+) -> None:
+    """Open a run's training in the MLflow UI, on this machine only (loopback).
+
+    Example: synth2obs ui runs/mine --port 5001
+    """
+    with errors_for_people():
+        from synth2obs.training.tracking import experiment_of, experiment_url, ui_command
+
+        command, environment = ui_command(folder / "mlflow", port)
+        _port_free(port)
+        typer.echo(f"runs: {experiment_url(experiment_of(folder), port)}   (Ctrl-C stops)")
+        raise typer.Exit(_serve(command, environment))
+
+
+def _port_free(port: int) -> None:
+    """Refuse a port that another program has: MLflow would say so late, and end as if all were well.
+
+    Raises:
+        OutputError: If it is taken, or not allowed.
+    """
+    try:
+        with socket.socket() as probe:
+            # As the server does it; without, a port stays taken for a minute after its last use.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise OutputError(f"port {port} of 127.0.0.1: {error.strerror}; choose another --port") from error
+
+
+def _serve(command: list[str], environment: dict[str, str]) -> int:
+    process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return 0
+
+
+def version() -> None:
+    """Print the version."""
+    import synth2obs
+
+    typer.echo(synth2obs.__version__)
