@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import synth2obs
 from synth2obs import cli
+from synth2obs.cli import runs
 from synth2obs.core.errors import Interrupted
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard import read_shard, write_shard
@@ -92,7 +93,7 @@ def test_version_is_the_packages():
 def test_the_module_runs_as_a_script(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["synth2obs", "version"])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(cli.__file__, run_name="__main__")
+        runpy.run_module("synth2obs.cli", run_name="__main__")
     assert stopped.value.code == 0 and synth2obs.__version__ in capsys.readouterr().out
 
 
@@ -228,7 +229,7 @@ def test_ctrl_c_ends_the_server_too(tmp_path, served, monkeypatch):
                 raise KeyboardInterrupt
             return super().wait(timeout)
 
-    monkeypatch.setattr(cli.subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(runs.subprocess, "Popen", Interrupted)
     assert run("ui", tmp_path, "--port", 59123).exit_code == 0
     assert started[0].poll() == -signal.SIGTERM
 
