@@ -289,3 +289,10 @@ def test_no_stars_are_no_error(bridge, seen):
     seen = seen.take(torch.zeros(0, dtype=torch.int64))
     assert encode(bridge, seen).theta.shape == (0, bridge.decoder.latent)
     assert fit_labels(bridge, seen).theta.shape == (0, len(bridge.labels))
+
+
+def test_a_detector_of_two_pixels_is_no_error(bridge, spectra):
+    segment = spectra.segment.copy()
+    segment[-2:] = segment.max() + 1
+    found = fit_labels(bridge, observe(bridge, "toy", replace(spectra, segment=segment)), FLAT)
+    assert torch.isfinite(found.theta).all() and torch.isfinite(found.covariance).all()
