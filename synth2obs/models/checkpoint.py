@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from synth2obs.core.errors import ModelError
@@ -62,10 +62,10 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            # Clones, because the originals may be views of a file that is about to be replaced.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        # In one go: a training that is going on may put another file in its place between two.
+        content = path.read_bytes()
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; check the path, or train first") from None
     except (SafetensorError, OSError) as error:
