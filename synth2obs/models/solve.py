@@ -191,9 +191,9 @@ def best_start(problem: Problem, theta: Tensor, candidates: Tensor) -> Tensor:
     moving = normal[:, :-1, -1:] / (normal[:, -1:, -1:] + 1.0)
     normal_left = normal[:, :-1, :-1] - moving @ normal[:, -1:, :-1]
     gradient_left = gradient[:, :-1] - moving[..., 0] * gradient[:, -1:]
-    offset = problem.value(candidates)[None] - state.coefficients[:, None]
-    pulled = offset.float() @ normal_left.float()
-    value = (pulled.double() * offset).sum(2) * 0.5 - (offset @ gradient_left[..., None])[..., 0]
+    offset = (problem.value(candidates)[None] - state.coefficients[:, None]).float()
+    pulled = torch.bmm(offset, 0.5 * normal_left.float()) - gradient_left.float()[:, None]
+    value = torch.linalg.vecdot(pulled, offset).double()
     return candidates[(value + problem.prior(candidates).value).argmin(1)]
 
 
