@@ -123,9 +123,9 @@ def _shown(value: object) -> str:
 def _cell(value: object, style: str) -> str:
     if value is None:
         return ""
-    if isinstance(value, str) or style == "text":
+    if not isinstance(value, int | float) or style == "text":
         return str(value)
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     return {
         "rate": f"{number:,.0f}" if number >= 100 else f"{number:.3g}",
         "error": f"{number:.1e}",

@@ -27,10 +27,9 @@ Array = NDArray[np.float64]
 def edges(recipe: Recipe) -> tuple[Array, Array]:
     """Edges of the density's cells in Teff (K) and log g."""
     density = recipe["density"]
-    return tuple(  # type: ignore[return-value]
-        np.arange(low, high + 0.5 * step, step)
-        for (low, high), step in zip((density["teff"], density["logg"]), density["step"], strict=True)
-    )
+    ranges = zip((density["teff"], density["logg"]), density["step"], strict=True)
+    teff, logg = (np.arange(low, high + 0.5 * step, step) for (low, high), step in ranges)
+    return teff, logg
 
 
 def metallicities(recipe: Recipe) -> Array:

@@ -78,6 +78,7 @@ def _weighted(bridge: Bridge, name: str, stars: Stars) -> SurveyModel:
 def _marginal(bridge: Bridge, weighted: SurveyModel) -> SurveyModel:
     model = bare(weighted, 0)
     aligned: nn.Module = MarginalAlignment(bridge.density, weighted.density)
+    # It is called as a morph is, and is no flow.
     model.morph = aligned  # type: ignore[assignment]
     return model
 

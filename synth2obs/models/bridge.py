@@ -141,13 +141,12 @@ class Bridge(nn.Module):
         """
         model = self.survey(survey)
         weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
-        parts = (*weights, *(part for part in model.native() if part is not None))
 
         def make() -> Through:
             own = instrument or self.instrument(survey)
             return model.through(self.decoder, own, model.segment if segment is None else segment)
 
-        return self.memo.get(("through", survey, instrument), parts, make)
+        return self.memo.get(("through", survey, instrument), (*weights, *model.native()), make)
 
     def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
         """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.

@@ -3,14 +3,16 @@ r"""What takes coefficients to native pixels: linear in the coefficients, for ev
 Two forms of the same map. `Projected` holds every star's own functions in native pixels, at one velocity and its
 first derivative: exact sums over pixels, memory for every star. `Through` holds the rest-frame functions once for
 all stars and sends spectra through the instrument, there and back; sums over pixels that only steer a step
-are taken over short stretches of the spectrum within which weights and continuum hardly change.
+are taken over short stretches of the spectrum, within which the continuum hardly changes and weights follow the mean
+spectrum.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 import torch
@@ -50,6 +52,12 @@ class Place(NamedTuple):
     ivar: Tensor  # W, (B, P)
     level: Tensor  # c, the continuum, (B, P)
     continuum: Tensor  # Φ, (P, C) or (B, P, C)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Place":
+        """The same with every array of shape (B, P) changed."""
+        parts = (self.spectrum, self.by_rv, self.ivar, self.level)
+        spectrum, by_rv, ivar, level = map(change, parts)
+        return self._replace(spectrum=spectrum, by_rv=by_rv, ivar=ivar, level=level)
 
 
 class Linear(Protocol):
@@ -160,11 +168,6 @@ def _rows(at: Place, rows: slice) -> Place:
     return Place._make([*(part[rows] for part in at[:-1]), at.continuum])
 
 
-def _pixels(at: Place, run: slice) -> Place:
-    """Some of the pixels; the continuum functions stay."""
-    return at._replace(**{name: getattr(at, name)[:, run] for name in ("spectrum", "by_rv", "ivar", "level")})
-
-
 def _at(basis: Tensor, places: Tensor) -> Tensor:
     """Continuum functions (P, C) or (B, P, C) at pixels (B, K), shape (B, K, C)."""
     if basis.dim() == 2:
@@ -197,6 +200,7 @@ class Stretches(NamedTuple):
         functions: A at rest, zeros filling the last stretch, shape (K, size, M).
         depth: d, the first function (the mean spectrum) minus its mean over the stretch, shape (K, size).
         normal: Upper triangles of AᵀA and Aᵀ diag(d) A per pixel of each stretch, shape (2 K, M (M + 1) / 2).
+        whole: Where in such a triangle each entry of the matrix stands, shape (M, M).
     """
 
     pixels: slice
@@ -205,6 +209,7 @@ class Stretches(NamedTuple):
     functions: Tensor
     depth: Tensor
     normal: Tensor
+    whole: Tensor
 
     def between(self, shift: Tensor) -> tuple[Tensor, Tensor]:
         """The pixel before the place of each rest pixel at a shift in ln λ, and the share of the next one."""
@@ -299,16 +304,16 @@ class Through:
     def gram(self, at: Place, jacobian: Tensor) -> Tensor:
         """See `Linear`; the functions at rest, and all else where it then falls, interpolated between pixels."""
         lower, share = self._between(log_doppler(self.origin + at.rv))
-        moved = [_interpolated(part, lower, share) for part in at[2:6]]
+        moved = at.mapped(lambda values: _interpolated(values, lower, share))
         nearest, still = lower + share.round().long(), self.still.pixels.T
         parts = []
         for rows, own in _few(at):
-            theta = jacobian[rows].float().mT.flatten(0, 1)
-            here = Place._make([at.coefficients[rows], at.rv[rows], *(part[rows] for part in moved), own])
+            slope, here = jacobian[rows].float().mT, _rows(moved, rows)
             total = jacobian.new_zeros(())
             for run in self.still.runs:
-                functions = (theta @ still[:, run]).unflatten(0, (len(here.rv), jacobian.shape[2]))
-                total = total + _gram(functions, _pixels(here, run), _at(own, nearest[rows, run]).mT)
+                theta = (slope.flatten(0, 1) @ still[:, run]).unflatten(0, slope.shape[:2])
+                some = here.mapped(itemgetter((slice(None), run)))
+                total = total + _gram(theta, some, _at(own, nearest[rows, run]).mT)
             parts.append(total)
         return torch.cat(parts)
 
@@ -376,7 +381,9 @@ def _stretches(pixels: slice, log_wave: Tensor, functions: Tensor, size: int) ->
     row, column = torch.triu_indices(blocks.shape[2], blocks.shape[2])
     normal = [blocks.mT @ (blocks * part[..., None]) for part in (used, depth)]
     packed = [part[:, row, column] / pixels_used for part in normal]
-    return Stretches(pixels, size, place, blocks, depth, torch.cat(packed))
+    whole = torch.empty(blocks.shape[2], blocks.shape[2], dtype=torch.int64)
+    whole[row, column] = whole[column, row] = torch.arange(len(row))
+    return Stretches(pixels, size, place, blocks, depth, torch.cat(packed), whole)
 
 
 def _stretch_products(part: Stretches, at: Place, shift: Tensor) -> Products:
@@ -385,13 +392,8 @@ def _stretch_products(part: Stretches, at: Place, shift: Tensor) -> Products:
     inner = at.ivar * at.level
     parts = (inner * at.level, inner * at.level * at.by_rv, inner * at.spectrum)
     weight, moving, factor = (_blocked(_interpolated(values, lower, share), part.size) for values in parts)
-    size = part.functions.shape[2]
-    row, column = torch.triu_indices(size, size)
-    place = torch.empty(size, size, dtype=torch.int64)
-    place[row, column] = place[column, row] = torch.arange(len(row))
-    normal = (
-        (_straight(part, weight) @ part.normal).index_select(1, place.flatten()).unflatten(1, (size, size))
-    )
+    packed = _straight(part, weight) @ part.normal
+    normal = packed.index_select(1, part.whole.flatten()).unflatten(1, part.whole.shape)
     velocity = moving.flatten(1) @ part.functions.flatten(0, 1)
     return Products(normal, velocity, _by_continuum(part, at, factor, lower))
 

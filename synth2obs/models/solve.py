@@ -17,6 +17,7 @@ Marquardt 1963 for the damping; Golub & Pereyra 1973 for variable projection). A
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -86,6 +87,11 @@ class Problem:
     upper: Tensor | None = None
     max_step: float = 1.0
 
+    @cached_property
+    def basis(self) -> Continuum:
+        """The continuum functions, orthonormal under the weights of each star."""
+        return Continuum.over(self.continuum, self.ivar)
+
     def take(self, rows: Tensor) -> "Problem":
         """Some of the stars."""
         return replace(
@@ -129,11 +135,6 @@ class Solution(NamedTuple):
     rv_error: Tensor  # (B,) km/s
 
 
-def solve(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3) -> Solution:
-    """`minimise`, and the Laplace covariance of what it found."""
-    return with_covariance(problem, minimise(problem, theta, steps=steps, damping=damping))
-
-
 def minimise(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e-3) -> State:
     """Minimise χ² + 2·prior over θ, velocity and continuum, batched over stars.
 
@@ -144,7 +145,7 @@ def minimise(problem: Problem, theta: Tensor, *, steps: int, damping: float = 1e
             alone.
         damping: First Levenberg–Marquardt damping.
     """
-    continuum = Continuum.over(problem.continuum, problem.ivar)
+    continuum = problem.basis
     state = _evaluate(problem, continuum, theta.clone(), torch.zeros(len(theta), dtype=torch.float64))
     local = _quadratic(problem, continuum, state)
     damp = torch.full((len(theta),), damping, dtype=torch.float64)
@@ -185,7 +186,7 @@ def best_start(problem: Problem, theta: Tensor, candidates: Tensor) -> Tensor:
     Returns:
         Shape (B, Q).
     """
-    continuum = Continuum.over(problem.continuum, problem.ivar)
+    continuum = problem.basis
     state = _evaluate(problem, continuum, theta, torch.zeros(len(theta), dtype=torch.float64))
     normal, gradient = _quadratic(problem, continuum, state)
     moving = normal[:, :-1, -1:] / (normal[:, -1:, -1:] + 1.0)
@@ -199,7 +200,7 @@ def best_start(problem: Problem, theta: Tensor, candidates: Tensor) -> Tensor:
 
 def evaluate(problem: Problem, theta: Tensor, rv: Tensor) -> State:
     """The model and its objective at given parameters, the continuum at its best."""
-    return _evaluate(problem, Continuum.over(problem.continuum, problem.ivar), theta, rv)
+    return _evaluate(problem, problem.basis, theta, rv)
 
 
 def _evaluate(problem: Problem, continuum: Continuum, theta: Tensor, rv: Tensor) -> State:
@@ -334,7 +335,7 @@ def _bounded(problem: Problem, origin: Tensor, theta: Tensor) -> Tensor:
 
 def with_covariance(problem: Problem, state: State) -> Solution:
     """A minimum and its Laplace covariance, from exact sums over pixels."""
-    continuum = Continuum.over(problem.continuum, problem.ivar)
+    continuum = problem.basis
     jacobian, prior = problem.coefficients(state.theta).jacobian, problem.prior(state.theta)
     size = state.theta.shape[1]
     gram = problem.model.gram(_place(problem, state), jacobian)

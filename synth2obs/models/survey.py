@@ -104,15 +104,11 @@ class SurveyModel(nn.Module):
         ).double()
         self.gap = Gap(config.features, config.samples)
 
-    def native(self) -> tuple[Tensor | None, ...]:
+    def native(self) -> tuple[Tensor, ...]:
         """What the usual pixels and line spread are made of."""
-        return (
-            self.wavelength,
-            self.segment,
-            self.lsf_sigma,
-            *(getattr(self, name) for name in LSF_SHAPE),
-            self.width_scale,
-        )
+        shape = (getattr(self, name) for name in LSF_SHAPE)
+        always = self.wavelength, self.segment, self.lsf_sigma, self.width_scale
+        return (*always, *(part for part in shape if part is not None))
 
     def sharp(self, decoder: Decoder) -> Tensor:
         """Functions that the line spread acts on: mean and trunk on the rest grid, shape (L, 1 + K)."""

@@ -183,7 +183,8 @@ def mapping_table(values: Any, left: str, right: str) -> Table | None:
 def run_table(run: Mapping[str, Any]) -> Table:
     """When the run was, how long it took, and from which code."""
     seconds = measured(run, "seconds")
-    dirty = {True: "yes", False: "no"}.get(run.get("dirty"), DASH)  # type: ignore[arg-type]
+    changed = run.get("dirty")
+    dirty = "yes" if changed is True else "no" if changed is False else DASH
     duration = DASH if seconds is None else f"{significant(seconds)} s ({fixed(seconds / 60, 1)} min)"
     rows = [
         [Cell("started"), cell(moment(run.get("started")) or DASH)],

@@ -7,10 +7,22 @@ import torch
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.models.linear import Projected
-from synth2obs.models.solve import Coefficients, Prior, Problem, evaluate, origin_prior, solve
+from synth2obs.models.solve import (
+    Coefficients,
+    Prior,
+    Problem,
+    evaluate,
+    minimise,
+    origin_prior,
+    with_covariance,
+)
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
 
 SNR = 100.0
+
+
+def solve(problem, theta, *, steps):
+    return with_covariance(problem, minimise(problem, theta, steps=steps))
 
 
 def zeros(count):

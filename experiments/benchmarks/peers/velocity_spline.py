@@ -5,6 +5,7 @@ therefore run on a thread whose stack is large enough.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,7 +32,7 @@ def _start_with_stack() -> ThreadPoolExecutor:
     return pool
 
 
-class _Deep:
+class _Deep(ABC):
     """An operator whose calls run on a thread with a large stack."""
 
     def __init__(self, scene: Scene) -> None:
@@ -43,9 +44,9 @@ class _Deep:
         """Native pixels; without gradients."""
         return self.pool.submit(self.operator, flux, rv, width).result()
 
+    @abstractmethod
     def see(self, number: int, flux: Array, shift: float) -> Array:
         """One detector of one star."""
-        raise NotImplementedError
 
 
 class Rebinned(_Deep):

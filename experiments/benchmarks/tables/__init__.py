@@ -1,14 +1,16 @@
 """One module per table, each with a function ``measure(setting) -> Table``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from benchmarks.report import Column
 from benchmarks.scenes import SURVEYS
-from benchmarks.timing import Timing
+from benchmarks.timing import Timing, timed
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -55,6 +57,30 @@ def threads_limited(count: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def each_star(
+    calls: Mapping[str, Callable[[], object]], stars: int, setting: Setting
+) -> list[dict[str, Any]]:
+    """Milliseconds per star of named calls, for all numbers of threads."""
+    rows = []
+    for threads in setting.threads:
+        with threads_limited(threads):
+            for name, call in calls.items():
+                timing = timed(call, setting.repeats, setting.limit)
+                spent, wall = 1e3 * seconds(timing, threads) / stars, 1e3 * timing.wall / stars
+                rows.append({"name": name, "threads": threads, "ms": spent, "wall_ms": wall})
+    return rows
+
+
+def star_columns(name: str) -> tuple[Column, ...]:
+    """Columns of `each_star`, whose calls are called that."""
+    return (
+        Column("name", name),
+        Column("threads", "threads", "number"),
+        Column("ms", "ms per star", "number"),
+        Column("wall_ms", "by the clock", "number"),
+    )
 
 
 def seconds(timing: Timing, threads: int, device: str = "cpu") -> float:

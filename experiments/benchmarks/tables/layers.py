@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.report import Column, Table
-from benchmarks.tables import Setting, seconds, threads_limited
-from benchmarks.timing import timed
+from benchmarks.report import Table
+from benchmarks.tables import Setting, each_star, star_columns
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.physics import Instrument, chebyshev_basis, profile_continuum
 
@@ -18,27 +17,13 @@ NOTE = (
     f"Single precision; {SAMPLES} rest samples of 8e-5, {PIXELS} pixels of 0.9 Å from 3540.5 Å, FWHM 2.5 Å, grid of "
     "R = 6000, velocities of some 50 km/s."
 )
-COLUMNS = (
-    Column("layer", "layer"),
-    Column("threads", "threads", "number"),
-    Column("ms", "ms per star", "number"),
-    Column("wall_ms", "by the clock", "number"),
-)
 
 
 def measure(setting: Setting) -> Table:
     """The table for all numbers of threads."""
     stars = QUICK_STARS if setting.quick else STARS
-    rows = []
-    for threads in setting.threads:
-        with threads_limited(threads):
-            for name, call in _layers(stars).items():
-                timing = timed(call, setting.repeats, setting.limit)
-                spent = 1e3 * seconds(timing, threads) / stars
-                rows.append(
-                    {"layer": name, "threads": threads, "ms": spent, "wall_ms": 1e3 * timing.wall / stars}
-                )
-    return Table("Layers", NOTE, COLUMNS, rows, {"stars": stars})
+    rows = each_star(_layers(stars), stars, setting)
+    return Table("Layers", NOTE, star_columns("layer"), rows, {"stars": stars})
 
 
 def _layers(stars: int) -> dict[str, Callable[[], object]]:

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from benchmarks import ours
 from benchmarks.observed import Observed, observe
-from benchmarks.report import Column, Table
-from benchmarks.tables import Setting, seconds, threads_limited
-from benchmarks.timing import timed
+from benchmarks.report import Table
+from benchmarks.tables import Setting, each_star, star_columns
 from benchmarks.worlds import QUICK, SURVEY, Size, World, make_world
 from synth2obs.models.linear import Place
 from synth2obs.models.profile import Continuum
@@ -22,28 +21,15 @@ NOTE = (
     "Single precision, 64 stars at a time. An encoding or a fit takes the first four once for every look at the pixels "
     "(the last look needs spectrum and continuum only), the next two for every look of a fit, the last two once."
 )
-COLUMNS = (
-    Column("part", "part"),
-    Column("threads", "threads", "number"),
-    Column("ms", "ms per star", "number"),
-    Column("wall_ms", "by the clock", "number"),
-)
 
 
 def measure(setting: Setting) -> Table:
     """The table for all numbers of threads."""
     world = make_world(QUICK if setting.quick else Size())
     stars = observe(world, QUICK_STARS if setting.quick else STARS)
-    parts, rows = _parts(world, stars), []
-    for threads in setting.threads:
-        with threads_limited(threads), torch.no_grad():
-            for name, call in parts.items():
-                timing = timed(call, setting.repeats, setting.limit)
-                spent, wall = seconds(timing, threads), timing.wall
-                each = 1e3 / len(stars.rv)
-                rows.append({"part": name, "threads": threads, "ms": spent * each, "wall_ms": wall * each})
+    rows = each_star(_parts(world, stars), len(stars.rv), setting)
     facts = {"pixels": len(world.scene.wavelength), "latent": world.bridge.decoder.latent}
-    return Table("Parts of a fit", NOTE, COLUMNS, rows, facts)
+    return Table("Parts of a fit", NOTE, star_columns("part"), rows, facts)
 
 
 @torch.no_grad()

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks import ours
 from benchmarks.memory import peak_memory
@@ -17,6 +19,7 @@ from benchmarks.scenes import VELOCITY, make_scene
 from benchmarks.tables import Setting, seconds, threads_limited
 from benchmarks.timing import timed
 from benchmarks.worlds import QUICK, SURVEY, Size, World, make_world
+from synth2obs.physics import Instrument
 
 Run = Callable[[], object]
 Points = list[dict[str, float | None]]
@@ -118,7 +121,13 @@ def _operator(pixels: int, counts: Sequence[int]) -> Iterator[tuple[int, Run]]:
     for count in counts:
         flux = torch.rand(count, len(scene.rest))
         rv = torch.linspace(-VELOCITY, VELOCITY, count, dtype=torch.float64)
-        yield count, torch.no_grad()(lambda: instrument(flux, rv))  # noqa: B023
+        yield count, partial(_native, instrument, flux, rv)
+
+
+@torch.no_grad()
+def _native(instrument: Instrument, flux: Tensor, rv: Tensor) -> Tensor:
+    found: Tensor = instrument(flux, rv)
+    return found
 
 
 def _world(pixels: int, quick: bool) -> World:
@@ -136,14 +145,13 @@ def _generate(world: World, counts: Sequence[int]) -> Iterator[tuple[int, Run]]:
     labels = world.labels(max(counts))
     rv = np.linspace(-VELOCITY, VELOCITY, max(counts))
     for count in counts:
-        yield count, lambda: ours.generate(world.bridge, labels[:count], rv[:count], SURVEY)  # noqa: B023
+        yield count, partial(ours.generate, world.bridge, labels[:count], rv[:count], SURVEY)
 
 
 def _encode(world: World, counts: Sequence[int]) -> Iterator[tuple[int, Run]]:
     seen = ours.observation(world.bridge, SURVEY, observe(world, max(counts)).spectra)
     for count in counts:
-        few = seen.take(torch.arange(count))
-        yield count, lambda: ours.encode(world.bridge, few)  # noqa: B023
+        yield count, partial(ours.encode, world.bridge, seen.take(torch.arange(count)))
 
 
 def plot(table: Table, path: Path) -> None:

@@ -86,7 +86,7 @@ def read_galah(unit: Unit, options: GalahOptions) -> Iterator[Record]:
 
 
 def _files(unit: Unit) -> tuple[str, dict[int, Path]]:
-    paths: dict[int, Path] = {}
+    name, paths = "", dict[int, Path]()
     for path in unit:
         match = NAME.fullmatch(path.stem)
         if match is None or int(match.group(2)) in paths:
@@ -95,8 +95,8 @@ def _files(unit: Unit) -> tuple[str, dict[int, Path]]:
                 path=path,
                 remedy="keep the names of the archive, e.g. 1311230030010961.fits",
             )
-        paths[int(match.group(2))] = path
-    return NAME.fullmatch(unit[0].stem).group(1), paths  # type: ignore[union-attr]
+        name, paths[int(match.group(2))] = name or match.group(1), path
+    return name, paths
 
 
 def _read(path: Path, ccd: int, options: GalahOptions) -> Ccd | None:
