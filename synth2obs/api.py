@@ -16,11 +16,11 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.interop import from_specutils
 from synth2obs.io.reduce import cut_wavelengths
-from synth2obs.io.shard import read_shard
+from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bridge import Bridge
 from synth2obs.reports.catalogue import label_table
 from synth2obs.reports.survey import write_report
-from synth2obs.training.tracking import fetch_bundle
+from synth2obs.training.tracking.tracking import fetch_bundle
 
 ADDRESSES = ("models:/", "runs:/", "mlflow-artifacts:/")
 

@@ -18,8 +18,8 @@ from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.reports.figures import figures
 from synth2obs.reports.survey import rebuild
 from synth2obs.training.config import TrainConfig
-from synth2obs.training.domains import Domains, Survey
-from synth2obs.training.run import Outcome, train
+from synth2obs.training.domains import Domains, SurveyData
+from synth2obs.training.run import Trained, train
 from synth2obs.training.stages.gap import rounds
 from synth2obs.training.stages.theory import grid_latents, held_out_errors
 from synth2obs.training.state import State
@@ -65,7 +65,7 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
     return metrics
 
 
-def measure(outcome: Outcome, say: Say) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+def measure(outcome: Trained, say: Say) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     """Everything in ``metrics.json`` and the arrays of every survey."""
     state, config = outcome.state, outcome.state.config
     metrics: dict[str, Any] = {"format": METRICS_FORMAT, "surveys": {}, "run": outcome.card | {"reasons": {}}}
@@ -91,7 +91,7 @@ def measure(outcome: Outcome, say: Say) -> tuple[dict[str, Any], dict[str, dict[
     return metrics, arrays
 
 
-def _sample(state: State, name: str, survey: Survey) -> Sample:
+def _sample(state: State, name: str, survey: SurveyData) -> Sample:
     config, stars = state.config, state.stars[name]
     return Sample(
         name=name,
@@ -136,7 +136,7 @@ def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mappin
 
 
 def _track(
-    outcome: Outcome,
+    outcome: Trained,
     folder: Path,
     metrics: dict[str, Any],
     arrays: Mapping[str, dict[str, np.ndarray]],

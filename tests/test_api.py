@@ -9,7 +9,8 @@ import torch
 import synth2obs
 from synth2obs.core.errors import DataError, ModelError
 from synth2obs.io.embedded import embedded_path
-from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.survey import SurveyModel
 

@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parents[1] / "experiments"))
 
 from benchmarks import ours, report, run
 from benchmarks.memory import peak_memory
-from benchmarks.observed import observe
+from benchmarks.observed import prepare
 from benchmarks.peers import RVSPECFIT, SPECTRES, quiet
 from benchmarks.peers.curve_fit import OurModel, fit_star, payne_model
 from benchmarks.peers.networks import CYCLE_PIXELS, CycleStarNet, SirenGon
@@ -225,12 +225,12 @@ class TestWorld:
         assert np.abs(plain - world.bridge.predict(labels, SURVEY)).max() > 0.01
 
     def test_noise_is_what_the_errors_say(self, world):
-        stars = observe(world, 6, snr=50.0)
-        relative = (stars.flux - observe(world, 6, snr=1e6).flux) * np.sqrt(stars.ivar)
+        stars = prepare(world, 6, snr=50.0)
+        relative = (stars.flux - prepare(world, 6, snr=1e6).flux) * np.sqrt(stars.ivar)
         assert relative.std() == pytest.approx(1.0, abs=0.05)
 
     def test_encoding_reaches_the_noise(self, world):
-        stars = observe(world, 4)
+        stars = prepare(world, 4)
         found = ours.encode(world.bridge, ours.observation(world.bridge, SURVEY, stars.spectra))
         assert np.median(found.chi2_per_pixel) < 1.2 and np.abs(found.rv - stars.rv).max() < 3.0
 

@@ -16,7 +16,8 @@ from synth2obs import cli
 from synth2obs.cli import runs
 from synth2obs.core.errors import Interrupted
 from synth2obs.io.embedded import embedded_path
-from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
 
 COMMANDS = (
     "quickstart",
@@ -203,11 +204,11 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
 @pytest.fixture
 def served(monkeypatch):
     """A function that puts a small program in the place of MLflow's server."""
-    import synth2obs.training.tracking
+    import synth2obs.training.tracking.tracking
 
     def serve(program):
         command = [sys.executable, "-c", program], dict(os.environ)
-        monkeypatch.setattr(synth2obs.training.tracking, "ui_command", lambda store, port: command)
+        monkeypatch.setattr(synth2obs.training.tracking.tracking, "ui_command", lambda store, port: command)
 
     return serve
 

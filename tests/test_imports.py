@@ -21,7 +21,7 @@ HEAVY = (
 )
 
 ROOT = "import synth2obs"
-TRACKING = "import synth2obs.training.tracking"
+TRACKING = "import synth2obs.training.tracking.tracking"
 HELP = """
 from typer.testing import CliRunner
 from synth2obs.cli import app

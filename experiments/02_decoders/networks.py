@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from synth2obs.models.trunk import Trunk
+from synth2obs.models.decoder.trunk import Trunk
 
 
 class TanhBranch(nn.Module):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.grids import broaden_grid, read_raw_grid
 from synth2obs.io.reduce import cut_wavelengths
-from synth2obs.io.shard import read_shard
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.manifold import Manifold
+from synth2obs.io.shard.read import read_shard
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.decoder.manifold import Manifold
 from synth2obs.training.config import TheoryConfig
 from synth2obs.training.stages.theory import KERNEL_RATE, QUIET, coefficients, encode_linear, fit_branch
 

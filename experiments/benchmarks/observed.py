@@ -26,7 +26,7 @@ class Observed:
     rv: Array
 
 
-def observe(
+def prepare(
     world: World, count: int, *, snr: float = 100.0, velocity: float = 10.0, seed: int = 1
 ) -> Observed:
     """Exact pixels of random stars, times a smooth continuum, with noise.

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from benchmarks.scenes import Scene
 from synth2obs.core.spectra import Spectra
-from synth2obs.models import inference
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.observation import Observation, observe
+from synth2obs.models.fit import task
+from synth2obs.models.fit.observation import Observation, prepare
+from synth2obs.models.fit.options import Options
 from synth2obs.physics import Instrument
 
 Array = NDArray[np.floating[Any]]
@@ -44,7 +45,7 @@ class Encoded:
 
 def encode(bridge: Bridge, seen: Observation) -> Encoded:
     """Latent, covariance, velocity and continuum of every star."""
-    found = inference.encode(bridge, seen, inference.Options(steps=6, scatter=False))
+    found = task.encode(bridge, seen, Options(steps=6, scatter=False))
     return Encoded(found.theta.numpy(), found.rv.numpy(), found.chi2_per_pixel.numpy())
 
 
@@ -58,10 +59,10 @@ class Fitted:
 
 def fit(bridge: Bridge, seen: Observation) -> Fitted:
     """All labels, velocity and continuum of every star, without the stellar-evolution prior."""
-    found = inference.fit_labels(bridge, seen, inference.Options(population=False, scatter=False))
+    found = task.fit_labels(bridge, seen, Options(population=False, scatter=False))
     return Fitted(bridge.scale.inverse(found.theta).numpy(), found.rv.numpy())
 
 
 def observation(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     """Spectra in the form that `encode` and `fit` take."""
-    return observe(bridge, survey, spectra)
+    return prepare(bridge, survey, spectra)

@@ -16,8 +16,9 @@ from benchmarks.truth import Lines
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.labels import LabelSpace
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.emulator import KernelEmulator, LabelScale
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.emulator.kernel import KernelEmulator
+from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.survey import SurveyConfig, SurveyModel
 
 ELEMENTS = "c n o na mg al si p s k ca sc ti v cr mn co ni cu zn y zr ba la ce nd eu".split()

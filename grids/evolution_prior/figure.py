@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from synth2obs.models.population import DEFAULT, Population
+from synth2obs.models.priors.population import DEFAULT, Population
 
 METALLICITIES = (0.0, -1.0, -2.0)
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from synth2obs.io.recipes import build, read_recipe
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.write import write_shard
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parents[1] / "synth2obs" / "data" / "optical_grid.h5"

@@ -22,10 +22,12 @@ from synth2obs.analysis.variants import Stars, baselines
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit, Options, encode, fit_labels
-from synth2obs.models.observation import Observation, observe
-from synth2obs.models.refine import Rounds, rms
-from synth2obs.models.restframe import to_rest
+from synth2obs.models.fit.observation import Observation, prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import Rounds, rms
+from synth2obs.models.fit.restframe import to_rest
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.task import encode, fit_labels
 
 Arrays = dict[str, NDArray[Any]]
 Report = Callable[[str], None]
@@ -75,7 +77,7 @@ def evaluate(
         report: Told what is being done.
     """
     name = sample.name
-    seen = observe(bridge, name, sample.test)
+    seen = prepare(bridge, name, sample.test)
     known = literature(bridge, sample.test)
     report(f"{name}: baselines")
     bridges = {"theory": bridge, **baselines(bridge, name, sample.train, sample.rounds, sample.iterations)}

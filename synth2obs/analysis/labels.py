@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit, Options, encode, fit_labels
-from synth2obs.models.observation import observe
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.task import encode, fit_labels
 
 OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
 FLAGS = {
@@ -62,7 +64,7 @@ class Labels:
 @torch.no_grad()
 def latents_of(bridge: Bridge, spectra: Spectra, survey: str) -> Latents:
     """Encode spectra of a survey: latent, covariance and velocity, from the origin."""
-    fit = encode(bridge, observe(bridge, survey, spectra))
+    fit = encode(bridge, prepare(bridge, survey, spectra))
     return Latents(
         spectra.id,
         fit.theta.numpy(),
@@ -87,7 +89,7 @@ def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool
         survey: By which survey.
         population: Use the stellar-evolution prior on (Teff, log g) at given [Fe/H].
     """
-    seen = observe(bridge, survey, spectra)
+    seen = prepare(bridge, survey, spectra)
     first = fit_labels(bridge, seen, Options(population=population, steps=10))
     fit = fit_labels(bridge, seen, Options(population=population, steps=4, refresh=1), first.theta, first.rv)
     table = bridge.scale.inverse(fit.theta).numpy()

@@ -13,8 +13,8 @@ from synth2obs.analysis.labels import OUTSIDE, quality
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import encode
-from synth2obs.models.observation import observe
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.task import encode
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def morph_spectra(
         ModelError: For an unknown survey.
     """
     bridge.survey(survey)
-    fit = encode(bridge, observe(bridge, source, spectra))
+    fit = encode(bridge, prepare(bridge, source, spectra))
     latent = bridge.survey(source).morph.inverse(fit.theta)[0]
     velocity = fit.rv if rv is None else _velocity(rv, len(spectra))
     return _morphed(bridge, survey, latent, velocity, quality(fit), ((),) * len(spectra))
@@ -137,8 +137,8 @@ def _morphed(
 ) -> Morphed:
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
-    flux = bridge.observe(model.value(bridge.decoder, moved), survey, rv)
-    theory = bridge.observe(model.without_gap(model.value(bridge.decoder, latent)), survey, rv)
+    flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv)
+    theory = bridge.native_flux(model.without_gap(model.value(bridge.decoder, latent)), survey, rv)
     variance = model.gap.variance(model.features(moved).float())
     error = bridge.instrument(survey)(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(

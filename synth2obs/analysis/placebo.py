@@ -11,13 +11,15 @@ from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
-from synth2obs.models.align import alignment, precision_of
+from synth2obs.models.alignment.conditional import alignment, precision_of
+from synth2obs.models.alignment.flow import FlowConfig
+from synth2obs.models.alignment.morph import Morph
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.flow import FlowConfig, Morph
-from synth2obs.models.inference import Options, encode, fit_labels
-from synth2obs.models.label_prior import STELLAR
-from synth2obs.models.observation import observe
-from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import Rounds, refine_gap, update_correlation, update_scatter
+from synth2obs.models.fit.task import encode, fit_labels
+from synth2obs.models.priors.labels import STELLAR
 
 MEDIAN_ERROR = 1.2533
 """Standard error of a median over that of a mean, for a normal distribution: √(π/2)."""
@@ -56,7 +58,7 @@ def placebo(
     trial = with_survey(bridge, survey, bare(bridge.survey(survey), bridge.survey(survey).config.gap_degree))
     trial.population = None
     spectra = _observed(trial, survey, flux[rows], snr, random)
-    seen = observe(trial, survey, spectra)
+    seen = prepare(trial, survey, spectra)
     model = trial.survey(survey)
     fit = fit_labels(trial, seen, Options(scatter=False, morphed=False, refresh=1))
     update_scatter(model, seen, fit, bridge.decoder.rest_wavelength)

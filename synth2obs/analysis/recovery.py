@@ -11,9 +11,11 @@ from synth2obs.analysis.variants import stellar_table
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit, Options, fit_labels
-from synth2obs.models.label_prior import STELLAR
-from synth2obs.models.observation import Observation
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.priors.labels import STELLAR
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Options, encode, fit_labels
-from synth2obs.models.observation import observe
-from synth2obs.models.refine import Rounds, refine_gap
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import Rounds, refine_gap
+from synth2obs.models.fit.task import encode, fit_labels
 
 FEWEST = 8
 """Stars below which a gap cannot be told from the stars' own peculiarities."""
@@ -53,7 +54,7 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
     """
     if len(spectra) < FEWEST:
         raise DataError(f"{len(spectra)} spectra are too few for a gap", remedy=f"give at least {FEWEST}")
-    seen = observe(bridge, survey, spectra)
+    seen = prepare(bridge, survey, spectra)
     fit = fit_labels(bridge, seen, Options(refresh=2))
     model = bare(bridge.survey(survey), bridge.survey(survey).config.gap_degree)
     model.morph.load_state_dict(bridge.survey(survey).morph.state_dict())
@@ -76,7 +77,7 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
 @torch.no_grad()
 def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[str, Any], Arrays]:
     """Metrics and arrays of a report on any spectra of a survey: theory and morph, no baselines."""
-    seen, known = observe(bridge, survey, spectra), literature(bridge, spectra)
+    seen, known = prepare(bridge, survey, spectra), literature(bridge, spectra)
     trials: dict[str, Trial] = {
         method: trial(bridge, seen, known, method, None) for method in ("theory", "morph")
     }

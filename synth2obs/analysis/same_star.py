@@ -11,10 +11,11 @@ from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Options, encode, evaluate_at, fit_labels
-from synth2obs.models.label_prior import STELLAR
-from synth2obs.models.observation import observe
-from synth2obs.models.refine import rms
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import rms
+from synth2obs.models.fit.task import encode, evaluate_at, fit_labels
+from synth2obs.models.priors.labels import STELLAR
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
         ``chi2`` per pixel with the second survey's noise and scatter; label differences second minus first.
     """
     source, target = bridge.survey(pairs.first), bridge.survey(pairs.second)
-    one = observe(bridge, pairs.first, pairs.first_spectra)
-    two = observe(bridge, pairs.second, pairs.second_spectra)
+    one = prepare(bridge, pairs.first, pairs.first_spectra)
+    two = prepare(bridge, pairs.second, pairs.second_spectra)
     latent = encode(bridge, one)
     carried = target.morph(source.morph.inverse(latent.theta)[0])[0]
     fit = evaluate_at(bridge, two, carried)

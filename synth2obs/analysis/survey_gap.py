@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from synth2obs.analysis.lines import Attribution, attribute_lines, strongest_lines
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.inference import Fit
-from synth2obs.models.lines import Attribution, attribute_lines, strongest_lines
+from synth2obs.models.fit.result import Fit
 
 STEP = 0.1
 """Change of an abundance, in dex, over which theory's response is taken."""

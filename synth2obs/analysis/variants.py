@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from synth2obs.models.alignment.marginal import MarginalAlignment
+from synth2obs.models.alignment.morph import Morph
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.flow import MarginalAlignment, Morph
-from synth2obs.models.gap import Gap
-from synth2obs.models.inference import Options, fit_labels
-from synth2obs.models.label_prior import STELLAR
-from synth2obs.models.observation import Observation
-from synth2obs.models.refine import Rounds, refine_gap, update_correlation, update_scatter
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import Rounds, refine_gap, update_correlation, update_scatter
+from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.gap.model import Gap
+from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 
 

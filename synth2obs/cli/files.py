@@ -95,7 +95,7 @@ def ingest(
         file_ready(out)
         from rich.progress import Progress
 
-        from synth2obs.io.ingest import ingest as read
+        from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 
         with Progress(transient=True, disable=not sys.stderr.isatty()) as bars:
@@ -119,8 +119,8 @@ def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
     Example: synth2obs check mine.h5 embedded:miles
     """
     with errors_for_people():
-        from synth2obs.io.check import check_shard
         from synth2obs.io.embedded import resolve
+        from synth2obs.io.shard.check import check_shard
 
         bad = 0
         for file in files:

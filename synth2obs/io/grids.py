@@ -16,7 +16,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid, sigma_of_resolving_power
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
-from synth2obs.io.layout import open_shard
+from synth2obs.io.shard.layout import open_shard
 
 Array = NDArray[np.float64]
 REACH = 7.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.rows import open_valid
-from synth2obs.io.shard import read_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.rows import open_valid
 
 NEAREST = 3
 """Known names that a refusal offers."""

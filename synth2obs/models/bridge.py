@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from synth2obs.core.constants import BUNDLE_FORMAT
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
+from synth2obs.models.alignment.density import Density
+from synth2obs.models.alignment.flow import FlowConfig
 from synth2obs.models.checkpoint import load_tensors, save_tensors
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.emulator import KernelEmulator, LabelScale
-from synth2obs.models.flow import Density, FlowConfig
-from synth2obs.models.label_prior import LabelPrior
-from synth2obs.models.linear import Through
-from synth2obs.models.memo import Memo
-from synth2obs.models.population import Population
-from synth2obs.models.solve import Coefficients
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.emulator.kernel import KernelEmulator
+from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.fit.objective import Coefficients
+from synth2obs.models.priors.labels import LabelPrior
+from synth2obs.models.priors.population import Population
+from synth2obs.models.projection.memo import Memo
+from synth2obs.models.projection.shared import Through
 from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
 from synth2obs.physics.instrument import Instrument
 
@@ -201,7 +203,7 @@ class Bridge(nn.Module):
         if not bool(torch.isfinite(velocity).all()):
             raise ModelError("rv in km/s must be finite; use 0 for the rest frame")
         coefficients = self.values_from_labels(survey, self.scale(torch.as_tensor(table)), morphed=morphed)
-        return self.observe(coefficients, survey, velocity)
+        return self.native_flux(coefficients, survey, velocity)
 
     def _checked(self, labels: ArrayLike) -> NDArray[np.float64]:
         table = np.atleast_2d(np.asarray(labels, dtype=float))
@@ -216,7 +218,7 @@ class Bridge(nn.Module):
         return table
 
     @torch.no_grad()
-    def observe(
+    def native_flux(
         self, coefficients: Tensor, survey: str, rv: Tensor, instrument: Instrument | None = None
     ) -> NDArray[np.float32]:
         """Native pixels of coefficients (N, M) of `from_labels` or `SurveyModel.coefficients`.
@@ -225,7 +227,7 @@ class Bridge(nn.Module):
             Shape (N, P), NaN where the grid does not reach.
         """
         if instrument is None or instrument.shared:
-            return self._observe_shared(self.through(survey, instrument), coefficients, rv)
+            return self._native_flux_shared(self.through(survey, instrument), coefficients, rv)
         model = self.survey(survey)
         parts = []
         for rows in torch.arange(len(rv)).split(BATCH):
@@ -235,7 +237,7 @@ class Bridge(nn.Module):
             parts.append(flux.masked_fill(~covered, torch.nan))
         return torch.cat(parts).numpy()
 
-    def _observe_shared(self, through: Through, coefficients: Tensor, rv: Tensor) -> NDArray[np.float32]:
+    def _native_flux_shared(self, through: Through, coefficients: Tensor, rv: Tensor) -> NDArray[np.float32]:
         parts = []
         for rows in torch.arange(len(rv)).split(BATCH):
             own = through.of(rows, rv[rows])

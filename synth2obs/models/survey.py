@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from synth2obs.core.wavelengths import bands
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.flow import Density, FlowConfig, Morph
-from synth2obs.models.gap import Gap
-from synth2obs.models.linear import Functions, Through
-from synth2obs.models.solve import Coefficients
+from synth2obs.models.alignment.density import Density
+from synth2obs.models.alignment.flow import FlowConfig
+from synth2obs.models.alignment.morph import Morph
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.fit.objective import Coefficients
+from synth2obs.models.gap.model import Gap
+from synth2obs.models.projection.shared import Functions, Through
 from synth2obs.physics.instrument import Instrument
 
 BEND = 2.5

@@ -12,7 +12,7 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
-from synth2obs.io.shard import read_shard
+from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys.matches import read_twins
 from synth2obs.training.config import DataConfig
 
@@ -27,7 +27,7 @@ FEWEST_TO_TRAIN = 4
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridData:
     """Theory. ``values`` are labels (N, K) in the order of ``labels``; ``held_out`` marks its test spectra."""
 
     spectra: Spectra
@@ -37,7 +37,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Survey:
+class SurveyData:
     """A survey's stars; ``part`` is train, validation or test; ``star`` is the same in every survey."""
 
     spectra: Spectra
@@ -53,8 +53,8 @@ class Survey:
 class Domains:
     """All that a training reads."""
 
-    grid: Grid
-    surveys: Mapping[str, Survey]
+    grid: GridData
+    surveys: Mapping[str, SurveyData]
 
 
 def load_domains(config: DataConfig, seed: int) -> Domains:
@@ -85,7 +85,7 @@ def _twins(config: DataConfig) -> dict[str, dict[str, str]]:
     return read_twins(resolve(config.same_stars), config.surveys)
 
 
-def _grid(config: DataConfig, seed: int) -> Grid:
+def _grid(config: DataConfig, seed: int) -> GridData:
     spectra = _read(config.grid, "grid", config)
     if not spectra.labels:
         raise DataError("a grid needs labels", path=config.grid, field="labels", remedy="build it again")
@@ -94,10 +94,10 @@ def _grid(config: DataConfig, seed: int) -> Grid:
     values = np.stack([np.asarray(spectra.labels[name], float) for name in names], axis=1)
     chance = np.array([_chance(seed, f"grid/{name}") for name in spectra.id])
     held_out = chance < config.held_out_grid
-    return Grid(spectra, LabelSpace.from_values(names, values), values, held_out)
+    return GridData(spectra, LabelSpace.from_values(names, values), values, held_out)
 
 
-def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[str, str]) -> Survey:
+def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[str, str]) -> SurveyData:
     spectra = _read(path, "survey", config)
     assert spectra.ivar is not None
     spectra = spectra.take((spectra.ivar > 0).mean(axis=1) >= config.good_pixels)
@@ -113,12 +113,12 @@ def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[
     star = np.array([twins.get(str(own), str(own)) for own in spectra.id])
     chance = np.array([_chance(seed, own) for own in star])
     part = np.select([chance < config.train, chance < config.train + config.validation], PARTS[:2], PARTS[2])
-    survey = Survey(spectra, part, star)
+    survey = SurveyData(spectra, part, star)
     _check_parts(survey, name, path)
     return survey
 
 
-def _check_parts(survey: Survey, name: str, path: str) -> None:
+def _check_parts(survey: SurveyData, name: str, path: str) -> None:
     train, test = len(survey.rows("train")), len(survey.rows("test"))
     if train < FEWEST_TO_TRAIN or test < 1:
         raise DataError(

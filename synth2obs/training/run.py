@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from synth2obs.core.files import write_json_atomic
-from synth2obs.io.check import digest
 from synth2obs.io.embedded import resolve
+from synth2obs.io.shard.check import digest
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.config_io import flatten, load_config, resolved_toml
 from synth2obs.training.domains import load_domains
@@ -27,7 +27,7 @@ from synth2obs.training.stages.latent import LatentStage
 from synth2obs.training.stages.morph import MorphStage
 from synth2obs.training.stages.theory import TheoryStage
 from synth2obs.training.state import State
-from synth2obs.training.tracking import Tracker
+from synth2obs.training.tracking.tracking import Tracker
 
 STAGES: tuple[Callable[[State], StageBase], ...] = (
     TheoryStage,
@@ -43,7 +43,7 @@ MAY_CHANGE = ("threads", "checkpoint_every", "evaluation", "model_name")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """What a training leaves.
 
     Args:
@@ -73,7 +73,7 @@ def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Train
     return load_config(TrainConfig, path or quickstart_config(), overrides)
 
 
-def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Outcome:
+def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Trained:
     """Run stages A to E, or go on where an earlier call stopped.
 
     Args:
@@ -107,13 +107,13 @@ def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Out
         raise
 
 
-def _outcome(state: State, folder: Path, tracker: Tracker, began: float) -> Outcome:
+def _outcome(state: State, folder: Path, tracker: Tracker, began: float) -> Trained:
     card = run_card(state.config, began)
     state.bridge.card = card
     state.bridge.eval()
     bundle = state.bridge.save(folder / "bridge")
     write_json_atomic(folder / "card.json", card)
-    return Outcome(state, bundle, tracker, card)
+    return Trained(state, bundle, tracker, card)
 
 
 def _tracker(config: TrainConfig, folder: Path, settings: dict[str, Any]) -> Tracker:

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.emulator import KernelEmulator, LabelScale
-from synth2obs.models.observation import Observation, observe
-from synth2obs.models.population import Population
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.emulator.kernel import KernelEmulator
+from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.fit.observation import Observation, prepare
+from synth2obs.models.priors.population import Population
 from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
 from synth2obs.training.config import ModelConfig, TrainConfig
-from synth2obs.training.domains import Domains, Survey
+from synth2obs.training.domains import Domains, SurveyData
 
 
 @dataclass
@@ -47,15 +48,15 @@ class State:
         self.flux = torch.from_numpy(domains.grid.spectra.flux).float()
         self.x = self.bridge.scale(torch.as_tensor(domains.grid.values))
         self.kept = torch.from_numpy(~domains.grid.held_out)
-        self.seen = {name: self._observe(name, survey, "train") for name, survey in domains.surveys.items()}
+        self.seen = {name: self._prepare(name, survey, "train") for name, survey in domains.surveys.items()}
         self.stars = {name: _unknown(seen, self.x.shape[1]) for name, seen in self.seen.items()}
 
-    def _observe(self, name: str, survey: Survey, part: str) -> Observation:
-        return observe(self.bridge, name, survey.spectra.take(survey.rows(part)))
+    def _prepare(self, name: str, survey: SurveyData, part: str) -> Observation:
+        return prepare(self.bridge, name, survey.spectra.take(survey.rows(part)))
 
-    def observe(self, name: str, part: str) -> Observation:
+    def prepare(self, name: str, part: str) -> Observation:
         """A part of a survey's stars, ready to be fitted."""
-        return self._observe(name, self.domains.surveys[name], part)
+        return self._prepare(name, self.domains.surveys[name], part)
 
 
 def _unknown(seen: Observation, labels: int) -> Stars:
@@ -83,7 +84,7 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
     return Bridge(grid.labels, decoder, emulator, scale, surveys, population)
 
 
-def _survey_model(survey: Survey, sizes: ModelConfig, samples: int) -> SurveyModel:
+def _survey_model(survey: SurveyData, sizes: ModelConfig, samples: int) -> SurveyModel:
     spectra = survey.spectra
     wavelength = spectra.wavelength if spectra.shared_wavelength else spectra.wavelength[0]
     config = SurveyConfig(

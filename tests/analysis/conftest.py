@@ -11,8 +11,9 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.emulator import KernelEmulator, LabelScale
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.emulator.kernel import KernelEmulator
+from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.survey import SurveyConfig, SurveyModel
 
 NAMES = ("teff", "logg", "fe_h", "vmic", "mg_fe")

@@ -7,7 +7,7 @@ import torch
 
 import synth2obs
 from synth2obs.core.errors import DataError, ModelError
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.write import write_shard
 
 MISSING, DEPTH = 5171.0, 0.05
 """Wavelength and depth of a line that the stars have and theory has not."""
@@ -71,7 +71,7 @@ def test_an_address_needs_a_store(tmp_path, monkeypatch):
 def test_a_registered_model_is_found_in_the_store_that_is_named(
     bundle, tmp_path, monkeypatch, new_folder, by
 ):
-    from synth2obs.training.tracking import Tracker, store_address
+    from synth2obs.training.tracking.tracking import Tracker, store_address
 
     folder = new_folder("registered")
     tracker = Tracker.open(folder, grid="lines", surveys=["near", "far"])

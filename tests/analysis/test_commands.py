@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import synth2obs
 from synth2obs.cli import app
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.write import write_shard
 
 
 def run(*arguments):

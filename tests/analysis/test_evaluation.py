@@ -11,9 +11,9 @@ from synth2obs.analysis.recovery import anchored, literature, recovery
 from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.analysis.survey_gap import element_gradients, survey_gap
 from synth2obs.analysis.variants import bare, with_survey
-from synth2obs.models.gap import GapPrior
-from synth2obs.models.observation import observe
-from synth2obs.models.refine import Rounds
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.refine import Rounds
+from synth2obs.models.gap.posterior import GapPrior
 
 COUNT = 16
 
@@ -51,7 +51,7 @@ class TestLiterature:
         assert found["logg"]["bias"] == pytest.approx(0.1) and found["fe_h"]["n"] == COUNT
 
     def test_anchored_labels_do_not_move(self, bridge, stars):
-        seen, known = observe(bridge, "far", stars), literature(bridge, stars)
+        seen, known = prepare(bridge, "far", stars), literature(bridge, stars)
         fit = anchored(bridge, seen, known, seen.rv)
         labels = bridge.scale.inverse(fit.theta).numpy()
         np.testing.assert_allclose(labels[:, :3], known.table, rtol=1e-9)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from synth2obs.analysis.variants import Stars, bare, baselines, stellar_table, with_survey
-from synth2obs.models.gap import GapPrior
-from synth2obs.models.observation import observe
-from synth2obs.models.refine import Rounds
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.refine import Rounds
+from synth2obs.models.gap.posterior import GapPrior
 
 ROUNDS = Rounds(prior=GapPrior(window=20))
 
@@ -16,7 +16,7 @@ ROUNDS = Rounds(prior=GapPrior(window=20))
 def stars(bridge, labels_of, stars_of):
     """Stars of ``far`` as its own morph and gap make them, at their labels."""
     labels = labels_of(24, seed=41, share=0.6)
-    seen = observe(bridge, "far", stars_of("far", bridge.predict(labels, "far"), snr=200))
+    seen = prepare(bridge, "far", stars_of("far", bridge.predict(labels, "far"), snr=200))
     return Stars(seen, bridge.scale(torch.from_numpy(labels)), seen.rv)
 
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from synth2obs.cli import app
 from synth2obs.io.embedded import embedded_path
-from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
 
 COMMAND = (sys.executable, "-m", "synth2obs.cli")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.write import write_shard
 
 
 def table(stars: int = 150, pixels: int = 40, kind: str = "survey", seed: int = 1) -> Spectra:

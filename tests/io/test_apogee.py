@@ -4,8 +4,8 @@ from astropy.io import fits
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
-from synth2obs.io.check import check_shard
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import apogee_lsf, read_survey
 from synth2obs.io.surveys.apogee_combined import BAD, PIXELS, segments, wavelengths
 from synth2obs.io.surveys.survey import Parameters

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.check import Problem, check_shard, digest, require_valid
-from synth2obs.io.shard import read_shard, stream, write_shard
+from synth2obs.io.shard.check import Problem, check_shard, digest, require_valid
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.streaming import stream
+from synth2obs.io.shard.write import write_shard
 
 
 def put(name, value):

@@ -6,10 +6,10 @@ import pytest
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.wavelengths import log_step
-from synth2obs.io.check import check_shard
 from synth2obs.io.embedded import EMBEDDED, embedded_path, resolve, same_stars
 from synth2obs.io.recipes import build, read_recipe
-from synth2obs.io.shard import read_shard
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.read import read_shard
 
 RECIPES = {
     "optical_grid": ("optical_small", "grids"),

@@ -8,9 +8,10 @@ from numpy.polynomial.hermite_e import hermeval
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
 from synth2obs.io.air import air_to_vacuum
-from synth2obs.io.check import check_shard
 from synth2obs.io.noise import estimate_ivar
-from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import read_survey
 from synth2obs.io.surveys.galah_ccd import PIXELS
 from synth2obs.io.surveys.galah_lsf import line_spread, nominal

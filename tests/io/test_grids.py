@@ -6,9 +6,9 @@ from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import log_grid, log_step
 from synth2obs.io.air import air_to_vacuum
-from synth2obs.io.check import check_shard
 from synth2obs.io.grids import broaden_grid, broadening_matrix, read_raw_grid
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.write import write_shard
 
 R, STEP = 6000.0, 7.9e-5
 AIR = 5000.0 + 0.05 * np.arange(2001)

@@ -13,10 +13,10 @@ import pytest
 from filelock import FileLock
 
 from synth2obs.core.errors import DataError
-from synth2obs.io import parts
-from synth2obs.io.check import check_shard, digest
-from synth2obs.io.ingest import ingest
-from synth2obs.io.shard import read_shard
+from synth2obs.io.ingest import parts
+from synth2obs.io.ingest.ingest import ingest
+from synth2obs.io.shard.check import check_shard, digest
+from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys import read_survey
 
 
@@ -160,7 +160,7 @@ class TestErrors:
         same_content(read_survey("lamost_lrs", stars), tmp_path / "a.h5")
 
     def test_a_file_that_has_changed_is_read_again(self, native, stars, tmp_path, monkeypatch):
-        monkeypatch.setattr("synth2obs.io.ingest.merge", fail)
+        monkeypatch.setattr("synth2obs.io.ingest.ingest.merge", fail)
         with pytest.raises(RuntimeError):
             ingest("lamost_lrs", stars, tmp_path / "a.h5", workers=1)
         monkeypatch.undo()
@@ -238,8 +238,8 @@ def fail(*_):
 SCRIPT = textwrap.dedent(
     """
     import sys
-    from synth2obs.io import parts
-    from synth2obs.io.ingest import ingest
+    from synth2obs.io.ingest import parts
+    from synth2obs.io.ingest.ingest import ingest
 
     if __name__ == "__main__":
         parts.UNITS = 3
@@ -281,7 +281,7 @@ def test_memory_does_not_grow_with_the_files(native, tmp_path, monkeypatch):
     """Peak of Python's memory for 96 files against 32, in parts and chunks of 16."""
     monkeypatch.setattr(parts, "UNITS", 16)
     monkeypatch.setattr(parts, "FEW", 1000)
-    for module in ("merge", "check", "summary"):
+    for module in ("ingest.merge", "shard.check", "ingest.summary"):
         monkeypatch.setattr(f"synth2obs.io.{module}.CHUNK_ROWS", 16)
     first = native.linear(tmp_path / "HD0.fits", native.STELIB_HEAD)
     files = [first, *(Path(shutil.copy(first, tmp_path / f"HD{n}.fits")) for n in range(1, 96))]

@@ -7,8 +7,8 @@ from scipy.ndimage import median_filter
 
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
-from synth2obs.io.check import check_shard
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import read_survey
 from synth2obs.io.surveys.lamost import PIXELS
 from synth2obs.io.surveys.survey import Unwanted

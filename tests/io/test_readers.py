@@ -12,9 +12,10 @@ from astropy.io import fits
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
 from synth2obs.io.air import air_to_vacuum
-from synth2obs.io.check import check_shard
 from synth2obs.io.interop import from_specutils, to_specutils
-from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import READERS, find_survey, read_survey
 from synth2obs.io.surveys.survey import make_options, parse_options
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from synth2obs.core.errors import DataError, OutputError
-from synth2obs.io.check import digest
-from synth2obs.io.shard import read_shard, row_count, stream, write_shard
+from synth2obs.io.shard.check import digest
+from synth2obs.io.shard.read import read_shard, row_count
+from synth2obs.io.shard.streaming import stream
+from synth2obs.io.shard.write import write_shard
 
 
 def assert_same(first, second):
@@ -166,7 +168,7 @@ class TestStream:
         assert all(sum(size < 32 for size in sizes) <= 1 for sizes in counts.values())
 
     def test_reads_blocks_and_not_the_whole(self, shard, monkeypatch):
-        from synth2obs.io import rows as module
+        from synth2obs.io.shard import rows as module
 
         sizes = []
         read = module._gather

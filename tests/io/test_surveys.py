@@ -5,9 +5,9 @@ from astropy.io import fits
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.io.air import air_to_vacuum
-from synth2obs.io.check import check_shard
-from synth2obs.io.ingest import ingest
-from synth2obs.io.shard import read_shard
+from synth2obs.io.ingest.ingest import ingest
+from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys import READERS, read_survey
 from synth2obs.io.surveys.matches import read_matches, read_twins
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from synth2obs.models.flow import COUPLINGS, Density, FlowConfig, Morph
+from synth2obs.models.alignment.density import Density
+from synth2obs.models.alignment.flow import COUPLINGS, FlowConfig
+from synth2obs.models.alignment.morph import Morph
 
 DIM = 5
 

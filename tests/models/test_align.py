@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from synth2obs.models.align import FLOOR, alignment, precision_of
-from synth2obs.models.flow import FlowConfig, Morph
+from synth2obs.models.alignment.conditional import FLOOR, alignment, precision_of
+from synth2obs.models.alignment.flow import FlowConfig
+from synth2obs.models.alignment.morph import Morph
 
 DIM = 4
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from synth2obs.models.branch import Branch, Radial, radial
+from synth2obs.models.decoder.branch import Branch, Radial, radial
 
 
 @pytest.fixture

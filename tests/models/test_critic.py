@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from synth2obs.models.critic import Critic, critic_losses, r1_penalty, sliced_energy_distance
+from synth2obs.models.alignment.critic import Critic, critic_losses, r1_penalty, sliced_energy_distance
 
 SMALL = {"channels": (8, 8), "kernel": 5}
 

@@ -9,7 +9,7 @@ import torch
 from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.io.grids import broaden_grid, read_raw_grid
-from synth2obs.models.decoder import Decoder
+from synth2obs.models.decoder.decoder import Decoder
 
 RAW = Path(__file__).parents[2] / "../shared/data/grids/optical_ts_marcs.h5"
 STEP = 4e-5

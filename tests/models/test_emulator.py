@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from synth2obs.core.labels import LabelSpace
-from synth2obs.models.emulator import KernelEmulator, LabelScale, cross_validate
+from synth2obs.models.emulator.kernel import KernelEmulator, cross_validate
+from synth2obs.models.emulator.scale import LabelScale
 
 
 def smooth(x):

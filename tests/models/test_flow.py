@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from synth2obs.models.flow import AffineMap, Density, FlowConfig, Morph
+from synth2obs.models.alignment.density import Density
+from synth2obs.models.alignment.flow import AffineMap, FlowConfig
+from synth2obs.models.alignment.morph import Morph
 
 SMALL = FlowConfig(layers=4, hidden=16)
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.models.gap import Gap, GapPrior, fit_gap, polynomial_features
+from synth2obs.models.gap.features import polynomial_features
+from synth2obs.models.gap.model import Gap
+from synth2obs.models.gap.posterior import GapPrior, fit_gap
 
 STARS, CELLS = 120, 600
 FIXED = {"learn_scale": False, "learn_scatter": False, "iterations": 0}
@@ -105,7 +107,7 @@ class TestFit:
         residual, ivar, features, _ = simulate(scale=0.01)
         whole = fit_gap(residual, ivar, features)
         order = torch.randperm(STARS, generator=torch.Generator().manual_seed(0))
-        monkeypatch.setattr("synth2obs.models.gap.BLOCK", 37 * STARS)
+        monkeypatch.setattr("synth2obs.models.gap.posterior.BLOCK", 37 * STARS)
         parts = fit_gap(residual[order], ivar[order], features[order])
         torch.testing.assert_close(whole.mean, parts.mean)
         torch.testing.assert_close(whole.log_evidence, parts.log_evidence)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from synth2obs.core.errors import DataError
-from synth2obs.models.inference import EDGE, Options, encode, evaluate_at, fit_labels
-from synth2obs.models.observation import observe
-from synth2obs.models.starts import starting_velocity
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.starts import starting_velocity
+from synth2obs.models.fit.task import EDGE, encode, evaluate_at, fit_labels
 
 FLAT = Options(population=False)
 COUNT = 12
@@ -31,7 +32,7 @@ def spectra(bridge, labels, stars_of):
 
 @pytest.fixture(scope="module")
 def seen(bridge, spectra):
-    return observe(bridge, "toy", spectra)
+    return prepare(bridge, "toy", spectra)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ class TestObserve:
         np.testing.assert_allclose(snr, spectra.flux * np.sqrt(spectra.ivar), rtol=1e-5, atol=1e-2)
 
     def test_own_pixels_give_what_shared_pixels_give(self, bridge, seen, spectra):
-        own = observe(bridge, "toy", replace(spectra, wavelength=np.stack([spectra.wavelength] * COUNT)))
+        own = prepare(bridge, "toy", replace(spectra, wavelength=np.stack([spectra.wavelength] * COUNT)))
         together, alone = (encode(bridge, each, Options(steps=8)) for each in (seen, own))
         seam = int(np.argmax(np.diff(spectra.segment))) + 1
         assert torch.equal(own.segment[seam - 1 : seam + 1], torch.tensor([0, 1]))
@@ -70,12 +71,12 @@ class TestObserve:
 
     def test_rest_frame_has_no_velocity(self, bridge, spectra):
         known = replace(spectra, rv=np.full(COUNT, 50.0))
-        assert (observe(bridge, "toy", known).rv == 50).all()
-        assert (observe(bridge, "toy", replace(known, frame="rest")).rv == 0).all()
+        assert (prepare(bridge, "toy", known).rv == 50).all()
+        assert (prepare(bridge, "toy", replace(known, frame="rest")).rv == 0).all()
 
     def test_grid_is_refused(self, bridge, spectra):
         with pytest.raises(DataError, match="ivar is needed"):
-            observe(bridge, "toy", replace(spectra, ivar=None))
+            prepare(bridge, "toy", replace(spectra, ivar=None))
 
     @pytest.mark.parametrize("name", ["flux", "ivar"])
     def test_good_pixel_that_is_not_finite_is_refused(self, bridge, spectra, name):
@@ -84,18 +85,18 @@ class TestObserve:
         with pytest.raises(
             DataError, match=r"must be finite, got .*nan.* in pixel 100 of star-2; set the ivar"
         ):
-            observe(bridge, "toy", replace(spectra, **{name: broken}))
+            prepare(bridge, "toy", replace(spectra, **{name: broken}))
 
     def test_star_of_zeros_stays_finite(self, bridge, spectra):
         flux = spectra.flux.copy()
         flux[1] = 0.0
-        found = fit_labels(bridge, observe(bridge, "toy", replace(spectra, flux=flux)), FLAT)
+        found = fit_labels(bridge, prepare(bridge, "toy", replace(spectra, flux=flux)), FLAT)
         assert all(torch.isfinite(value).all() for value in vars(found).values())
 
     def test_line_spread_is_that_of_the_spectra(self, bridge, spectra):
         hermite = np.full((1, 290, 3), [0.0, 0.05, 0.02])
-        shaped = observe(bridge, "toy", replace(spectra, lsf_hermite=hermite)).instrument
-        plain = observe(bridge, "toy", spectra).instrument
+        shaped = prepare(bridge, "toy", replace(spectra, lsf_hermite=hermite)).instrument
+        plain = prepare(bridge, "toy", spectra).instrument
         flux, rv = bridge.rest_flux(np.array([[5500.0, 4.0, 0.0, 1.1, 0.0]])), torch.zeros(1).double()
         assert (shaped(flux, rv) - plain(flux, rv)).abs().max() > 1e-3
 
@@ -115,7 +116,7 @@ class TestEncode:
 
     def test_no_flux_no_latent(self, bridge, spectra):
         empty = replace(spectra, ivar=np.zeros_like(spectra.ivar))
-        found = encode(bridge, observe(bridge, "toy", empty))
+        found = encode(bridge, prepare(bridge, "toy", empty))
         assert (found.theta == 0).all() and (found.pixels == 0).all()
         torch.testing.assert_close(found.covariance, torch.eye(6).double().expand(COUNT, -1, -1))
 
@@ -123,7 +124,7 @@ class TestEncode:
     @pytest.mark.parametrize("rv", [-500.0, 0.0, 430.0])
     def test_unknown_velocity_is_found(self, bridge, labels, stars_of, rv, snr):
         """By cross-correlation, and then by the fit itself."""
-        stars = observe(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, rv), snr=snr))
+        stars = prepare(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, rv), snr=snr))
         width = 299792.458 * stars.width
         assert ((starting_velocity(bridge, stars, 600.0) - rv).abs() < 0.5 * width).all()
         found = encode(bridge, stars, Options(steps=6, rv_search=600.0))
@@ -131,17 +132,17 @@ class TestEncode:
 
     def test_known_velocity_is_not_searched(self, bridge, labels, stars_of):
         known = replace(stars_of(bridge, labels, np.full(COUNT, 50.0), snr=200.0), rv=np.full(COUNT, 44.0))
-        stars = observe(bridge, "toy", known)
+        stars = prepare(bridge, "toy", known)
         assert torch.equal(starting_velocity(bridge, stars, 600.0), stars.rv) and (stars.rv == 44).all()
 
     @pytest.mark.parametrize("rv", [-100.0, 100.0])
     def test_velocity_is_reached_by_refreshing(self, bridge, labels, stars_of, rv):
-        stars = observe(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, rv), snr=200.0))
+        stars = prepare(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, rv), snr=200.0))
         found = encode(bridge, stars, Options(steps=6, refresh=4, rv_sigma=100.0, rv_search=0.0))
         assert ((found.rv - rv).abs() < 5 * found.rv_error).all() and (found.rv_error < 2).all()
 
     def test_more_stars_than_a_batch(self, bridge, labels_of, stars_of):
-        stars = observe(bridge, "toy", stars_of(bridge, labels_of(70, share=0.7), np.zeros(70), snr=100.0))
+        stars = prepare(bridge, "toy", stars_of(bridge, labels_of(70, share=0.7), np.zeros(70), snr=100.0))
         whole = encode(bridge, stars)
         part = encode(bridge, stars.take(torch.tensor([3, 68, 69])))
         assert ((whole.theta[[3, 68, 69]] - part.theta).abs() < 0.01 * errors(part)).all()
@@ -167,7 +168,7 @@ class TestLabels:
 
     @pytest.mark.parametrize("rv", [-100.0, 100.0])
     def test_far_velocity(self, bridge, labels, stars_of, rv):
-        stars = observe(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, rv), snr=200.0))
+        stars = prepare(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, rv), snr=200.0))
         found = fit_labels(bridge, stars, replace(FLAT, refresh=4, rv_sigma=100.0))
         assert ((found.rv - rv).abs() < 5 * found.rv_error).all()
         offset = found.theta - bridge.scale(torch.from_numpy(labels))
@@ -178,11 +179,11 @@ class TestLabels:
         clean = busy.predict(labels, "toy", 20.0)
         stars = replace(spectra, flux=clean, ivar=np.full_like(clean, 1e6))
         found = fit_labels(
-            busy, observe(busy, "toy", stars), Options(population=False, refresh=3, scatter=False)
+            busy, prepare(busy, "toy", stars), Options(population=False, refresh=3, scatter=False)
         )
         truth = busy.scale(torch.from_numpy(labels))
         assert (found.theta - truth).abs().max() < 0.05 and (found.rv - 20).abs().max() < 1.0
-        plain = fit_labels(busy, observe(busy, "toy", stars), replace(FLAT, morphed=False, scatter=False))
+        plain = fit_labels(busy, prepare(busy, "toy", stars), replace(FLAT, morphed=False, scatter=False))
         assert (plain.theta - truth).abs().median() > 5 * (found.theta - truth).abs().median()
         assert (plain.chi2 > 10 * found.chi2).all()
 
@@ -208,7 +209,7 @@ class TestLabels:
         """Stars beyond the grid end on its edge and a tenth of its range, not further."""
         beyond = labels.copy()
         beyond[:, 1], beyond[:, 2] = 7.5, -2.5
-        stars = observe(bridge, "toy", stars_of(bridge, beyond, np.zeros(COUNT), snr=500.0))
+        stars = prepare(bridge, "toy", stars_of(bridge, beyond, np.zeros(COUNT), snr=500.0))
         theta = fit_labels(bridge, stars, FLAT).theta
         ends = bridge.scale(torch.from_numpy(np.stack([bridge.labels.lower, bridge.labels.upper])))
         low, high = ends.amin(0), ends.amax(0)
@@ -222,7 +223,7 @@ class TestLabels:
         assert (fit.objective < near.objective + 0.5).float().mean() > 0.9
 
     def test_given_velocities_are_where_it_starts(self, bridge, labels, stars_of):
-        stars = observe(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, 300.0), snr=200.0))
+        stars = prepare(bridge, "toy", stars_of(bridge, labels, np.full(COUNT, 300.0), snr=200.0))
         start = bridge.scale(torch.from_numpy(labels))
         found = fit_labels(bridge, stars, FLAT, start, torch.full((COUNT,), 290.0, dtype=torch.float64))
         assert ((found.rv - 300).abs() < 5 * found.rv_error).all()
@@ -238,7 +239,7 @@ class TestWeights:
     @pytest.mark.parametrize("value", [-1e5, np.nan, np.inf])
     def test_masked_pixels_are_an_exact_no_op(self, bridge, spectra, value):
         one, two = (
-            fit_labels(bridge, observe(bridge, "toy", garbled(spectra, v)), FLAT) for v in (0.0, value)
+            fit_labels(bridge, prepare(bridge, "toy", garbled(spectra, v)), FLAT) for v in (0.0, value)
         )
         for name in vars(one):
             assert torch.equal(getattr(one, name), getattr(two, name)), name
@@ -246,7 +247,7 @@ class TestWeights:
     def test_scatter_and_correlation_widen_the_errors(self, build, spectra):
         bridge = build()
         model = bridge.survey("toy")
-        stars = observe(bridge, "toy", spectra)
+        stars = prepare(bridge, "toy", spectra)
         before = encode(bridge, stars)
         model.gap.scatter.fill_(1e-3)
         scattered = encode(bridge, stars)
@@ -276,7 +277,7 @@ class TestTake:
         wide = spectra.lsf_sigma * np.array([[1.0], [1.6]])
         shifted = spectra.wavelength + 0.1 * np.arange(COUNT)[:, None]
         own = replace(spectra, wavelength=shifted, lsf_sigma=wide, lsf_group=np.arange(COUNT) % 2)
-        stars = observe(bridge, "toy", own)
+        stars = prepare(bridge, "toy", own)
         whole = fit_labels(bridge, stars, FLAT)
         rows = torch.tensor([9, 2, 5])
         part = fit_labels(bridge, stars.take(rows), FLAT)
@@ -294,5 +295,5 @@ def test_no_stars_are_no_error(bridge, seen):
 def test_a_detector_of_two_pixels_is_no_error(bridge, spectra):
     segment = spectra.segment.copy()
     segment[-2:] = segment.max() + 1
-    found = fit_labels(bridge, observe(bridge, "toy", replace(spectra, segment=segment)), FLAT)
+    found = fit_labels(bridge, prepare(bridge, "toy", replace(spectra, segment=segment)), FLAT)
     assert torch.isfinite(found.theta).all() and torch.isfinite(found.covariance).all()

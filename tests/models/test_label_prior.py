@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from synth2obs.core.labels import LabelSpace
-from synth2obs.models.emulator import LabelScale
-from synth2obs.models.label_prior import COMMON, SINGLE, LabelPrior
-from synth2obs.models.population import Population
+from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.priors.labels import COMMON, SINGLE, LabelPrior
+from synth2obs.models.priors.population import Population
 
 PLAIN = ("teff", "logg", "fe_h", "mg_fe", "si_fe", "c_fe")
 TURBULENT = ("logg", "teff", "vmic", "fe_h", "mg_fe")

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from synth2obs.models.linear import Place, Projected
+from synth2obs.models.projection.linear import Expansion
+from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis
 from synth2obs.physics.instrument import Instrument
 
@@ -35,7 +36,7 @@ def scene(build):
     ivar = 1e4 / spectrum * good
     level = 1.0 + 0.1 * torch.sin(torch.linspace(0.0, 3.0, len(wavelength))).expand_as(spectrum)
     basis = chebyshev_basis(wavelength, segment, 3).float()
-    place = Place(found.value, still, spectrum, 10.0 * by_rv, ivar, level, basis)
+    place = Expansion(found.value, still, spectrum, 10.0 * by_rv, ivar, level, basis)
     return through, projected, found, place
 
 
@@ -88,7 +89,7 @@ def test_gram_is_the_sum_over_the_pixels(scene):
         covariance = torch.linalg.inv(gram + torch.eye(gram.shape[1]))
         errors.append(covariance.diagonal(dim1=1, dim2=2)[:, : found.jacobian.shape[2]].sqrt())
     torch.testing.assert_close(errors[0], errors[1], rtol=1e-2, atol=0)
-    dense = projected.functions.double() @ found.jacobian.double() * place.level[..., None]
+    dense = projected.functions.double() @ found.jacobian.double() * place.continuum[..., None]
     expected = dense.mT @ (dense * place.ivar[..., None].double())
     size = expected.shape[1]
     torch.testing.assert_close(
@@ -100,10 +101,10 @@ def test_products_steer(scene):
     """Over short stretches they are those of the pixels, relative to what such sums can be."""
     through, projected, _, place = scene
     near, exact = through.products(place), projected.products(place)
-    weight = place.ivar * place.level.square()
+    weight = place.ivar * place.continuum.square()
     functions = exact.normal.diagonal(dim1=1, dim2=2).sqrt()
     velocity = (weight * place.by_rv.square()).sum(1, keepdim=True).sqrt()
-    basis = (place.ivar * place.spectrum.square() @ place.continuum.square()).sqrt()
+    basis = (place.ivar * place.spectrum.square() @ place.continuum_basis.square()).sqrt()
     largest = (
         functions[:, :, None] * functions[:, None],
         functions * velocity,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from synth2obs.models.branch import Branch
-from synth2obs.models.manifold import Hyper, Manifold, start_latents
+from synth2obs.models.decoder.branch import Branch
+from synth2obs.models.decoder.manifold import Hyper, Manifold, start_latents
 
 COUNT, OUTPUTS, LATENT = 24, 9, 3
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synth2obs.core.errors import ModelError
-from synth2obs.models.population import DEFAULT, Population
+from synth2obs.models.priors.population import DEFAULT, Population
 
 
 @pytest.fixture(scope="module")

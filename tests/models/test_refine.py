@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.models.gap import GapPrior
-from synth2obs.models.inference import Options, fit_labels
-from synth2obs.models.observation import observe
-from synth2obs.models.refine import (
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import (
     FLOOR,
     UNKNOWN,
     Rounds,
@@ -19,6 +18,8 @@ from synth2obs.models.refine import (
     update_correlation,
     update_scatter,
 )
+from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.gap.posterior import GapPrior
 
 COUNT, SNR = 60, 100.0
 CENTRE, DEPTH, WIDTH = 5145.0, 0.06, 2.5
@@ -42,7 +43,7 @@ def planted_gap(bridge):
 
 def test_a_planted_gap_comes_back_within_its_posterior(planted):
     bridge, spectra, labels = planted
-    seen = observe(bridge, "toy", spectra)
+    seen = prepare(bridge, "toy", spectra)
     x = bridge.scale(torch.from_numpy(labels))
     rounds = Rounds(prior=GapPrior(window=20))
     for _ in range(3):
@@ -63,7 +64,7 @@ def test_a_planted_gap_comes_back_within_its_posterior(planted):
 
 def test_a_refined_gap_explains_the_residual(planted):
     bridge, spectra, labels = planted
-    seen, start = observe(bridge, "toy", spectra), bridge.scale(torch.from_numpy(labels))
+    seen, start = prepare(bridge, "toy", spectra), bridge.scale(torch.from_numpy(labels))
     options = Options(steps=6, refresh=1, scatter=False)
     without = fit_labels(bridge, seen, replace(options, morphed=False), start, seen.rv)
     refine_gap(bridge, seen, start, seen.rv, Rounds(prior=GapPrior(window=20)))
@@ -78,7 +79,7 @@ def quiet(build, labels_of, stars_of):
     bridge = build(degree=0)
     labels = labels_of(COUNT, seed=9, share=0.6)
     spectra = stars_of(bridge, labels, np.zeros(COUNT), snr=SNR, seed=6)
-    seen = observe(bridge, "toy", spectra)
+    seen = prepare(bridge, "toy", spectra)
     start = bridge.scale(torch.from_numpy(labels))
     return bridge, seen, fit_labels(bridge, seen, Options(steps=4, scatter=False), start, seen.rv)
 

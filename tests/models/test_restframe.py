@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
-from synth2obs.models.inference import Options, evaluate_at
-from synth2obs.models.observation import observe
-from synth2obs.models.restframe import to_rest
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.restframe import to_rest
+from synth2obs.models.fit.task import evaluate_at
 
 COUNT = 3
 RV = np.array([0.0, 150.0, -80.0])
@@ -20,7 +21,7 @@ def fitted(bridge, labels_of, stars_of):
     """Three stars at known velocities, with the labels that they have."""
     labels = labels_of(COUNT, seed=3, share=0.5)
     spectra = replace(stars_of(bridge, labels, RV), rv=RV)
-    seen = observe(bridge, "toy", spectra)
+    seen = prepare(bridge, "toy", spectra)
     latent = bridge.emulator(bridge.scale(torch.from_numpy(labels)))
     return seen, evaluate_at(bridge, seen, latent, Options(steps=1, rv_sigma=0.0))
 

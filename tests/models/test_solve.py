@@ -6,23 +6,17 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
-from synth2obs.models.linear import Projected
-from synth2obs.models.solve import (
-    Coefficients,
-    Prior,
-    Problem,
-    evaluate,
-    minimise,
-    origin_prior,
-    with_covariance,
-)
+from synth2obs.models.fit.covariance import with_covariance
+from synth2obs.models.fit.objective import Coefficients, Objective, Prior, evaluate, origin_prior
+from synth2obs.models.fit.solver import minimise
+from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
 
 SNR = 100.0
 
 
-def solve(problem, theta, *, steps):
-    return with_covariance(problem, minimise(problem, theta, steps=steps))
+def solve(objective, theta, *, steps):
+    return with_covariance(objective, minimise(objective, theta, steps=steps))
 
 
 def zeros(count):
@@ -42,11 +36,11 @@ def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, *
     segment = model.segment
     basis = chebyshev_basis(wavelength, segment, order).float()
     functions = model.project(bridge.decoder, instrument, zeros(count))[..., :-1]
-    problem = Problem(
+    objective = Objective(
         model=Projected(functions, wavelength.log()),
         flux=torch.ones(count, instrument.pixels),
         ivar=torch.full((count, instrument.pixels), SNR**2),
-        continuum=basis,
+        continuum_basis=basis,
         coefficients=lambda u: model.coefficients(bridge.decoder, u),
         value=lambda u: model.value(bridge.decoder, u),
         **{"prior": origin_prior, **changes},
@@ -54,9 +48,9 @@ def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, *
     truth = 0.1 * torch.randn(count, 2, order + 1, generator=generator) / (1 + torch.arange(order + 1)) ** 2
     truth[..., 0] += 1.0
     continuum = (basis @ truth.flatten(1)[..., None])[..., 0]
-    clean = continuum * evaluate(problem, theta, rv).spectrum
+    clean = continuum * evaluate(objective, theta, rv).spectrum
     noisy = clean + noise * torch.randn(clean.shape, generator=generator) / SNR
-    return replace(problem, flux=noisy), continuum
+    return replace(objective, flux=noisy), continuum
 
 
 def truths(count, seed=0, latent=6, rv=10.0):
@@ -68,7 +62,7 @@ def truths(count, seed=0, latent=6, rv=10.0):
 def assert_same(one, two, stars=slice(None)):
     """Equal θ to a hundredth of its error: single precision knows the objective to 1e-4."""
     error = one.covariance.diagonal(dim1=1, dim2=2).sqrt()
-    assert ((one.state.theta - two.state.theta[stars]).abs() < 0.01 * error).all()
+    assert ((one.iterate.theta - two.iterate.theta[stars]).abs() < 0.01 * error).all()
 
 
 @pytest.fixture
@@ -79,8 +73,8 @@ def theta_rv():
 class TestRecovery:
     def test_truth_from_noise_free_spectra(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, continuum = make_problem(bridge, instrument, theta, rv, prior=flat_prior)
-        state = solve(problem, torch.zeros_like(theta), steps=12).state
+        objective, continuum = make_problem(bridge, instrument, theta, rv, prior=flat_prior)
+        state = solve(objective, torch.zeros_like(theta), steps=12).iterate
         torch.testing.assert_close(state.theta, theta, rtol=0, atol=3e-3)
         torch.testing.assert_close(state.rv, rv, rtol=0, atol=0.3)
         torch.testing.assert_close(state.continuum, continuum, rtol=0, atol=1e-3)
@@ -88,43 +82,46 @@ class TestRecovery:
 
     def test_objective_never_rises(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, 2 * theta, 5 * rv, noise=1.0)
+        objective, _ = make_problem(bridge, instrument, 2 * theta, 5 * rv, noise=1.0)
         start = torch.full_like(theta, 2.0)
-        path = torch.stack([solve(problem, start, steps=k).state.objective for k in range(9)])
+        path = torch.stack([solve(objective, start, steps=k).iterate.objective for k in range(9)])
         assert (path[1:] <= path[:-1]).all() and (path[-1] < 0.1 * path[0]).all()
 
     def test_ends_at_a_stationary_point(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=2.0)
-        state = solve(problem, torch.zeros_like(theta), steps=15).state
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=2.0)
+        state = solve(objective, torch.zeros_like(theta), steps=15).iterate
         for step in (-0.1, 0.1):
-            assert (evaluate(problem, state.theta, state.rv + step).objective > state.objective - 2e-3).all()
+            assert (
+                evaluate(objective, state.theta, state.rv + step).objective > state.objective - 2e-3
+            ).all()
         for k in range(theta.shape[1]):
             for step in (-0.02, 0.02):
                 moved = state.theta.clone()
                 moved[:, k] += step
-                assert (evaluate(problem, moved, state.rv).objective > state.objective - 2e-3).all()
+                assert (evaluate(objective, moved, state.rv).objective > state.objective - 2e-3).all()
 
     def test_velocity_can_be_held(self, bridge, instrument, theta_rv):
-        problem, _ = make_problem(bridge, instrument, theta_rv[0], theta_rv[1], rv_sigma=0.0)
-        solution = solve(problem, torch.zeros_like(theta_rv[0]), steps=3)
-        assert (solution.state.rv == 0).all() and (solution.rv_error == 0).all()
+        objective, _ = make_problem(bridge, instrument, theta_rv[0], theta_rv[1], rv_sigma=0.0)
+        solution = solve(objective, torch.zeros_like(theta_rv[0]), steps=3)
+        assert (solution.iterate.rv == 0).all() and (solution.rv_error == 0).all()
 
     def test_velocity_prior_pulls(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv)
+        objective, _ = make_problem(bridge, instrument, theta, rv)
         free, tight = (
-            solve(replace(problem, rv_sigma=sigma), torch.zeros_like(theta), steps=8) for sigma in (30.0, 0.1)
+            solve(replace(objective, rv_sigma=sigma), torch.zeros_like(theta), steps=8)
+            for sigma in (30.0, 0.1)
         )
-        assert (tight.state.rv.abs() < 0.2 * free.state.rv.abs()).all()
+        assert (tight.iterate.rv.abs() < 0.2 * free.iterate.rv.abs()).all()
         assert (tight.rv_error < 0.11).all() and (free.rv_error > 0.3).all()
 
     def test_bounds_and_largest_step_hold(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
         limits = {"lower": torch.full((6,), -0.5).double(), "upper": torch.full((6,), 0.4).double()}
-        problem, _ = make_problem(bridge, instrument, 3 * theta, rv, max_step=0.3, **limits)
-        once = solve(problem, torch.zeros_like(theta), steps=1).state.theta
-        ended = solve(problem, torch.zeros_like(theta), steps=9).state.theta
+        objective, _ = make_problem(bridge, instrument, 3 * theta, rv, max_step=0.3, **limits)
+        once = solve(objective, torch.zeros_like(theta), steps=1).iterate.theta
+        ended = solve(objective, torch.zeros_like(theta), steps=9).iterate.theta
         assert once.abs().max() == pytest.approx(0.3)
         assert ended.min() == -0.5 and ended.max() == pytest.approx(0.4)
 
@@ -132,27 +129,27 @@ class TestRecovery:
 class TestInvariance:
     def test_masked_pixels_are_an_exact_no_op(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        masked = torch.rand(problem.ivar.shape, generator=torch.Generator().manual_seed(1)) < 0.3
-        ivar = problem.ivar.masked_fill(masked, 0.0)
-        garbage = problem.flux.masked_fill(masked, -1e6)
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        masked = torch.rand(objective.ivar.shape, generator=torch.Generator().manual_seed(1)) < 0.3
+        ivar = objective.ivar.masked_fill(masked, 0.0)
+        garbage = objective.flux.masked_fill(masked, -1e6)
         one, two = (
-            solve(replace(problem, ivar=ivar, flux=flux), torch.zeros_like(theta), steps=5)
-            for flux in (problem.flux, garbage)
+            solve(replace(objective, ivar=ivar, flux=flux), torch.zeros_like(theta), steps=5)
+            for flux in (objective.flux, garbage)
         )
-        for first, second in zip((*one.state, *one[1:]), (*two.state, *two[1:]), strict=True):
+        for first, second in zip((*one.iterate, *one[1:]), (*two.iterate, *two[1:]), strict=True):
             assert torch.equal(first, second)
 
     def test_stars_do_not_see_each_other(self, bridge, instrument):
         theta, rv = truths(7)
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        together = solve(problem, torch.zeros_like(theta), steps=9)
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        together = solve(objective, torch.zeros_like(theta), steps=9)
         for n in (0, 3, 6):
             own = replace(
-                problem,
-                model=replace(problem.model, functions=problem.model.functions[n : n + 1]),
-                flux=problem.flux[n : n + 1],
-                ivar=problem.ivar[n : n + 1],
+                objective,
+                model=replace(objective.model, functions=objective.model.functions[n : n + 1]),
+                flux=objective.flux[n : n + 1],
+                ivar=objective.ivar[n : n + 1],
             )
             alone = solve(own, torch.zeros_like(theta[:1]), steps=9)
             torch.testing.assert_close(alone.covariance[0], together.covariance[n], rtol=2e-3, atol=1e-6)
@@ -160,86 +157,86 @@ class TestInvariance:
 
     def test_unit_of_the_flux_does_not_matter(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        scaled = replace(problem, flux=problem.flux * 1e4, ivar=problem.ivar * 1e-8)
-        one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (problem, scaled))
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        scaled = replace(objective, flux=objective.flux * 1e4, ivar=objective.ivar * 1e-8)
+        one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (objective, scaled))
         assert_same(one, two)
-        torch.testing.assert_close(one.state.continuum, two.state.continuum * 1e-4, rtol=0, atol=1e-4)
+        torch.testing.assert_close(one.iterate.continuum, two.iterate.continuum * 1e-4, rtol=0, atol=1e-4)
 
     def test_own_continuum_functions_are_the_shared_ones(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        own = replace(problem, continuum=problem.continuum.expand(len(theta), -1, -1))
-        assert_same(*(solve(each, torch.zeros_like(theta), steps=9) for each in (problem, own)))
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        own = replace(objective, continuum_basis=objective.continuum_basis.expand(len(theta), -1, -1))
+        assert_same(*(solve(each, torch.zeros_like(theta), steps=9) for each in (objective, own)))
 
     def test_only_the_span_of_the_continuum_functions_matters(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        count = problem.continuum.shape[1]
-        mixed = problem.continuum @ (torch.eye(count) + 0.3 * torch.ones(count, count).triu(1))
-        other = replace(problem, continuum=mixed)
-        one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (problem, other))
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        count = objective.continuum_basis.shape[1]
+        mixed = objective.continuum_basis @ (torch.eye(count) + 0.3 * torch.ones(count, count).triu(1))
+        other = replace(objective, continuum_basis=mixed)
+        one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (objective, other))
         assert_same(one, two)
-        torch.testing.assert_close(one.state.continuum, two.state.continuum, rtol=0, atol=1e-4)
+        torch.testing.assert_close(one.iterate.continuum, two.iterate.continuum, rtol=0, atol=1e-4)
 
 
 class TestContinuum:
     def test_is_the_best_one(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        state = evaluate(problem, theta, rv)
-        _, best = profile_continuum(state.spectrum, problem.flux, problem.ivar, problem.continuum)
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        state = evaluate(objective, theta, rv)
+        _, best = profile_continuum(state.spectrum, objective.flux, objective.ivar, objective.continuum_basis)
         torch.testing.assert_close(state.continuum, best, rtol=0, atol=2e-5)
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
     def test_leaves_nothing_where_polynomials_are_nearly_dependent(self, bridge, instrument, theta_rv, share):
         """At the truth and S/N 1000, without noise."""
         theta, _ = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, zeros(6), order=16)
-        ivar = 100 * problem.ivar
+        objective, _ = make_problem(bridge, instrument, theta, zeros(6), order=16)
+        ivar = 100 * objective.ivar
         ivar[:, : int(share * 145)] = 0.0
-        assert (solve(replace(problem, ivar=ivar), theta, steps=0).state.chi2 < 0.05).all()
+        assert (solve(replace(objective, ivar=ivar), theta, steps=0).iterate.chi2 < 0.05).all()
 
     @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.8])
     def test_detector_masked_in_part(self, bridge, instrument, theta_rv, share):
         """Polynomials of degree 16 are then nearly dependent, and the fit must not notice."""
         theta, rv = theta_rv
-        problem, continuum = make_problem(bridge, instrument, theta, rv, order=16)
-        ivar = problem.ivar.clone()
+        objective, continuum = make_problem(bridge, instrument, theta, rv, order=16)
+        ivar = objective.ivar.clone()
         ivar[:, : int(share * 145)] = 0.0
-        state = solve(replace(problem, ivar=ivar), torch.zeros_like(theta), steps=8).state
+        state = solve(replace(objective, ivar=ivar), torch.zeros_like(theta), steps=8).iterate
         # Freedom of 17 polynomials on few pixels, and the prior of θ, leave a percent.
         assert (state.chi2 < 1.0).all()
         assert ((state.continuum - continuum) * (ivar > 0)).abs().max() < 0.02
 
     def test_star_without_a_good_pixel_keeps_the_prior(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv)
-        ivar = problem.ivar.clone()
+        objective, _ = make_problem(bridge, instrument, theta, rv)
+        ivar = objective.ivar.clone()
         ivar[2] = 0.0
-        solution = solve(replace(problem, ivar=ivar), torch.zeros_like(theta), steps=4)
-        assert (solution.state.theta[2] == 0).all() and solution.state.objective[2] == 0
+        solution = solve(replace(objective, ivar=ivar), torch.zeros_like(theta), steps=4)
+        assert (solution.iterate.theta[2] == 0).all() and solution.iterate.objective[2] == 0
         torch.testing.assert_close(solution.covariance[2], torch.eye(6, dtype=torch.float64))
-        assert all(torch.isfinite(part).all() for part in (*solution.state, *solution[1:]))
+        assert all(torch.isfinite(part).all() for part in (*solution.iterate, *solution[1:]))
 
 
 class TestNormalEquations:
     def test_covariance_is_that_of_the_dense_problem(self, bridge, instrument, theta_rv):
         """The inverse of the full JᵀWJ + Λ in float64, with the continuum's columns in it."""
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, rv)
-        solution = solve(problem, theta, steps=0)
-        state, jacobian = solution.state, problem.coefficients(theta).jacobian
-        x = problem.model.log_wave
+        objective, _ = make_problem(bridge, instrument, theta, rv)
+        solution = solve(objective, theta, steps=0)
+        state, jacobian = solution.iterate, objective.coefficients(theta).jacobian
+        x = objective.model.log_wave
         for n in range(len(theta)):
             spectrum, continuum = state.spectrum[n].double(), state.continuum[n].double()
             slope = torch.zeros_like(spectrum)
             slope[1:-1] = (spectrum[2:] - spectrum[:-2]) / (x[2:] - x[:-2])
             dense = torch.cat(
                 [
-                    problem.model.functions[n].double() @ jacobian[n] * continuum[:, None],
+                    objective.model.functions[n].double() @ jacobian[n] * continuum[:, None],
                     (-slope * continuum / C_KMS)[:, None],
-                    problem.continuum.double() * spectrum[:, None],
+                    objective.continuum_basis.double() * spectrum[:, None],
                 ],
                 dim=1,
             )
@@ -259,16 +256,16 @@ class TestNormalEquations:
             first[:, 0] = 1.0
             return Coefficients(first + at @ mixing.T, mixing.expand(len(at), -1, -1))
 
-        problem, _ = make_problem(
+        objective, _ = make_problem(
             bridge, instrument, torch.zeros(4, 6, dtype=torch.float64), zeros(4), noise=1.0, rv_sigma=0.0
         )
-        problem = replace(problem, coefficients=linear, value=lambda at: linear(at).value)
-        state = solve(problem, torch.zeros_like(theta), steps=12).state
+        objective = replace(objective, coefficients=linear, value=lambda at: linear(at).value)
+        state = solve(objective, torch.zeros_like(theta), steps=12).iterate
         for n in range(4):
-            design = (problem.model.functions[n].double() @ mixing) * state.continuum[n].double()[:, None]
+            design = (objective.model.functions[n].double() @ mixing) * state.continuum[n].double()[:, None]
             rest = (
-                problem.flux[n].double()
-                - problem.model.functions[n, :, 0].double() * state.continuum[n].double()
+                objective.flux[n].double()
+                - objective.model.functions[n, :, 0].double() * state.continuum[n].double()
             )
             best = torch.linalg.solve(SNR**2 * design.T @ design + torch.eye(4), SNR**2 * design.T @ rest)
             torch.testing.assert_close(state.theta[n], best, rtol=0, atol=2e-3)
@@ -276,15 +273,15 @@ class TestNormalEquations:
     def test_derivative_does_not_cross_detectors(self, bridge, instrument, theta_rv):
         """Overlapping orders: wavelengths come again, and differences across the seam divide by zero."""
         theta, rv = theta_rv
-        problem, _ = make_problem(bridge, instrument, theta, zeros(6))
-        again = torch.cat([problem.model.log_wave[:145], problem.model.log_wave[:145]])
+        objective, _ = make_problem(bridge, instrument, theta, zeros(6))
+        again = torch.cat([objective.model.log_wave[:145], objective.model.log_wave[:145]])
         again[145] = again[143]
         inner = torch.ones(290, dtype=torch.bool)
         inner[[0, 144, 145, 289]] = False
-        overlapping = replace(problem, model=replace(problem.model, log_wave=again, inner=inner))
+        overlapping = replace(objective, model=replace(objective.model, log_wave=again, inner=inner))
         with pytest.raises(torch.linalg.LinAlgError):
-            evaluate(replace(problem, model=replace(problem.model, log_wave=again)), theta, rv)
-        state = solve(overlapping, theta, steps=3).state
+            evaluate(replace(objective, model=replace(objective.model, log_wave=again)), theta, rv)
+        state = solve(overlapping, theta, steps=3).iterate
         assert all(torch.isfinite(part).all() for part in state)
 
 
@@ -292,27 +289,27 @@ class TestCalibration:
     def test_pulls_are_standard_normal(self, bridge, instrument):
         """Truths drawn from the prior, 200 noisy stars: (found − truth) / error has unit width."""
         theta, rv = truths(200, seed=5)
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=10.0)
-        solution = solve(problem, torch.zeros_like(theta), steps=8)
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=10.0)
+        solution = solve(objective, torch.zeros_like(theta), steps=8)
         error = solution.covariance.diagonal(dim1=1, dim2=2).sqrt()
-        pull = (solution.state.theta - theta) / error
+        pull = (solution.iterate.theta - theta) / error
         assert ((pull.std(0) - 1).abs() < 0.15).all()
         assert (pull.mean(0).abs() < 4 / 200**0.5).all()
-        velocity = (solution.state.rv - rv) / solution.rv_error
+        velocity = (solution.iterate.rv - rv) / solution.rv_error
         assert abs(velocity.std() - 1) < 0.15 and abs(velocity.mean()) < 4 / 200**0.5
 
     def test_pulls_use_the_whole_covariance(self, bridge, instrument):
         """χ² of θ under its covariance has the mean of its degrees of freedom."""
         theta, rv = truths(200, seed=6)
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=10.0)
-        solution = solve(problem, torch.zeros_like(theta), steps=8)
-        offset = solution.state.theta - theta
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0, rv_sigma=10.0)
+        solution = solve(objective, torch.zeros_like(theta), steps=8)
+        offset = solution.iterate.theta - theta
         chi2 = torch.einsum("bi,bij,bj->b", offset, torch.linalg.inv(solution.covariance), offset)
         assert abs(chi2.mean() - 6) < 4 * (12 / 200) ** 0.5
 
     def test_chi2_is_that_of_the_degrees_of_freedom(self, bridge, instrument):
         theta, rv = truths(60, seed=7)
-        problem, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        state = solve(problem, torch.zeros_like(theta), steps=8).state
+        objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
+        state = solve(objective, torch.zeros_like(theta), steps=8).iterate
         free = 290 - 6 - 1 - 8
         assert abs(state.chi2.mean() / free - 1) < 4 * (2 / free / 60) ** 0.5 + 0.01

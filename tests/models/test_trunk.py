@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from synth2obs.models.trunk import POINTS, Trunk
+from synth2obs.models.decoder.trunk import POINTS, Trunk
 
 SAMPLES = 300
 STARTS = {"one band": (0,), "three bands": (0, 130, 137)}

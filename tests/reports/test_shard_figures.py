@@ -11,7 +11,8 @@ from synth2obs import cli
 from synth2obs.core.errors import DataError, OutputError
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import embedded_path
-from synth2obs.io.shard import read_shard, write_shard
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.reports.detector_panels import detectors
 from synth2obs.reports.shard_figures import (
     MOST_PANELS,

@@ -26,7 +26,7 @@ class Decoder(Section):
     kind: Literal["grid", "siren"] = "grid"
 
 
-class Survey(Section):
+class SurveyData(Section):
     name: str
     weight: float = 1.0
 
@@ -42,9 +42,9 @@ class Config(Section):
     seed: int = 0
     out: Path = Path("out")
     decoder: Decoder = Decoder()
-    surveys: list[Survey] = []
+    surveys: list[SurveyData] = []
     weights: dict[str, float] = {}
-    extra: Survey | None = None
+    extra: SurveyData | None = None
     tracked: bool = True
     rates: tuple[float, float] = (1e-3, 1e-5)
 

@@ -7,7 +7,7 @@ import pytest
 
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.training.config import DataConfig
 from synth2obs.training.domains import PARTS, load_domains
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from synth2obs.core.errors import ConfigError, OutputError
-from synth2obs.io.shard import write_shard
+from synth2obs.io.shard.write import write_shard
 from synth2obs.models.checkpoint import load_tensors
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
@@ -25,7 +25,7 @@ from synth2obs.training.stages.latent import _beyond, _lowest
 from synth2obs.training.stages.morph import MorphStage, _start_density
 from synth2obs.training.stages.theory import encode_linear, grid_latents, pca_residual
 from synth2obs.training.state import State
-from synth2obs.training.tracking import open_store
+from synth2obs.training.tracking.tracking import open_store
 
 SCRIPT = Path(__file__).with_name("one_training.py")
 
@@ -366,7 +366,8 @@ class TestMorph:
         state.bridge.load_state_dict(before)
 
     def test_a_density_starts_at_the_moments_of_its_sample(self, state):
-        from synth2obs.models.flow import Density, FlowConfig
+        from synth2obs.models.alignment.density import Density
+        from synth2obs.models.alignment.flow import FlowConfig
 
         random = torch.Generator().manual_seed(0)
         mixing = torch.randn(4, 4, generator=random, dtype=torch.float64)

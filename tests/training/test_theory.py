@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from synth2obs.core.errors import ConfigError
-from synth2obs.models.branch import Branch
+from synth2obs.models.decoder.branch import Branch
 from synth2obs.training.domains import load_domains
 from synth2obs.training.run import read_config
 from synth2obs.training.stages.theory import (

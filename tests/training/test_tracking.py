@@ -22,7 +22,7 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.models.checkpoint import load_tensors
 from synth2obs.training.loop import run_stages
 from synth2obs.training.provenance import file_sha256, folder_sha256, git_state, package_versions
-from synth2obs.training.tracking import NullTracker, Tracker, experiment_url, open_store, ui_command
+from synth2obs.training.tracking.tracking import NullTracker, Tracker, experiment_url, open_store, ui_command
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
@@ -433,7 +433,7 @@ class TestBridge:
 class TestPyfuncInput:
     @pytest.fixture
     def model(self, standin):
-        from synth2obs.training.pyfunc_model import BridgeModel
+        from synth2obs.training.tracking.pyfunc_model import BridgeModel
 
         model = BridgeModel()
         model.bridge = standin
@@ -470,7 +470,7 @@ class TestPyfuncInput:
 def test_stores_opened_at_once_are_whole(tmp_path):
     script = (
         "import sys, warnings\n"
-        "from synth2obs.training.tracking import Tracker\n"
+        "from synth2obs.training.tracking.tracking import Tracker\n"
         "Tracker.open(sys.argv[1], grid='g', surveys=('s',), store=sys.argv[2]).close()\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks import ours
-from benchmarks.observed import Observed, observe
+from benchmarks.observed import Observed, prepare
 from benchmarks.peers import SPENDER, quiet
 from benchmarks.peers.networks import SirenGon
 from benchmarks.report import Column, Table
@@ -62,7 +62,7 @@ def measure(setting: Setting) -> Table:
     """The table for all numbers of threads."""
     world = make_world(QUICK if setting.quick else Size())
     batches = QUICK_BATCHES if setting.quick else BATCHES
-    stars = observe(world, max(batches))
+    stars = prepare(world, max(batches))
     rows: list[dict[str, Any]] = []
     for threads in setting.threads:
         with quiet(), threads_limited(threads):

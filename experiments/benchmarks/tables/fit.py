@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks import ours
-from benchmarks.observed import Observed, observe
+from benchmarks.observed import Observed, prepare
 from benchmarks.peers import quiet
 from benchmarks.peers.curve_fit import Found, OurModel, fit_star, payne_model
 from benchmarks.peers.payne import PIXELS, random_payne
@@ -49,7 +49,7 @@ COLUMNS = (
 def measure(setting: Setting) -> Table:
     """The table for all numbers of threads."""
     world = make_world(QUICK if setting.quick else Size())
-    stars = observe(world, QUICK_STARS if setting.quick else STARS)
+    stars = prepare(world, QUICK_STARS if setting.quick else STARS)
     rows: list[Row] = []
     for threads in setting.threads:
         with quiet(), threads_limited(threads):

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from benchmarks import ours
-from benchmarks.observed import Observed, observe
+from benchmarks.observed import Observed, prepare
 from benchmarks.report import Table
 from benchmarks.tables import Setting, each_star, star_columns
 from benchmarks.worlds import QUICK, SURVEY, Size, World, make_world
-from synth2obs.models.linear import Place
-from synth2obs.models.profile import Continuum
-from synth2obs.models.starts import starting_velocity
+from synth2obs.models.fit.continuum import OrthonormalContinuum
+from synth2obs.models.fit.starts import starting_velocity
+from synth2obs.models.projection.linear import Expansion
 
 STARS, QUICK_STARS = 64, 4
 SEARCH = 500.0
@@ -26,7 +26,7 @@ NOTE = (
 def measure(setting: Setting) -> Table:
     """The table for all numbers of threads."""
     world = make_world(QUICK if setting.quick else Size())
-    stars = observe(world, QUICK_STARS if setting.quick else STARS)
+    stars = prepare(world, QUICK_STARS if setting.quick else STARS)
     rows = each_star(_parts(world, stars), len(stars.rv), setting)
     facts = {"pixels": len(world.scene.wavelength), "latent": world.bridge.decoder.latent}
     return Table("Parts of a fit", NOTE, star_columns("part"), rows, facts)
@@ -41,10 +41,10 @@ def _parts(world: World, stars: Observed) -> dict[str, Callable[[], object]]:
     through = bridge.through(SURVEY, seen.instrument, seen.segment).of(None, torch.zeros_like(rv))
     x = bridge.scale(torch.as_tensor(stars.labels))
     coefficients = bridge.values_from_labels(SURVEY, x)
-    continuum = Continuum.over(seen.continuum, seen.ivar)
+    continuum = OrthonormalContinuum.over(seen.continuum_basis, seen.ivar)
     spectrum, by_rv = through.spectrum(coefficients, rv)
     level = continuum.profile(spectrum, seen.flux, seen.ivar).values
-    at = Place(coefficients, rv, spectrum, by_rv, seen.ivar.float(), level, seen.continuum)
+    at = Expansion(coefficients, rv, spectrum, by_rv, seen.ivar.float(), level, seen.continuum_basis)
     residual: Tensor = seen.ivar * (seen.flux - level * spectrum)
     latent = torch.zeros(len(rv), bridge.decoder.latent, dtype=torch.float64)
     jacobian = model.coefficients(bridge.decoder, latent).jacobian

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks import ours
 from benchmarks.memory import peak_memory
-from benchmarks.observed import observe
+from benchmarks.observed import prepare
 from benchmarks.peers import quiet
 from benchmarks.report import Column, Table
 from benchmarks.scenes import VELOCITY, make_scene
@@ -149,7 +149,7 @@ def _generate(world: World, counts: Sequence[int]) -> Iterator[tuple[int, Run]]:
 
 
 def _encode(world: World, counts: Sequence[int]) -> Iterator[tuple[int, Run]]:
-    seen = ours.observation(world.bridge, SURVEY, observe(world, max(counts)).spectra)
+    seen = ours.observation(world.bridge, SURVEY, prepare(world, max(counts)).spectra)
     for count in counts:
         yield count, partial(ours.encode, world.bridge, seen.take(torch.arange(count)))
 

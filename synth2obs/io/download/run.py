@@ -18,7 +18,7 @@ from synth2obs.io.download.manifest import Manifest
 from synth2obs.io.download.target import Target, checked_base, read_ids
 from synth2obs.io.download.transfer import describe, fetch
 from synth2obs.io.download.whole import fault
-from synth2obs.io.parts import Skipped
+from synth2obs.io.ingest.parts import Skipped
 from synth2obs.io.surveys.survey import make_options
 
 GIVE_UP = 5

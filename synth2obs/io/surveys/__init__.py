@@ -21,11 +21,11 @@ from synth2obs.io.surveys.reading import named, read_unit, sha256, sources
 from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.sdss5 import SDSS5_APOGEE, SDSS5_BOSS
 from synth2obs.io.surveys.stelib import STELIB
-from synth2obs.io.surveys.survey import Parameters, Survey, make_options
+from synth2obs.io.surveys.survey import Parameters, SurveyReader, make_options
 
 Progress = Callable[[int, int], None]
 
-READERS: dict[str, Survey] = {
+READERS: dict[str, SurveyReader] = {
     survey.name: survey
     for survey in (
         APOGEE,
@@ -45,7 +45,7 @@ READERS: dict[str, Survey] = {
 """Every survey that can be ingested."""
 
 
-def find_survey(name: str) -> Survey:
+def find_survey(name: str) -> SurveyReader:
     """A survey by name, or the one that a file ``….toml`` describes.
 
     Raises:
@@ -69,7 +69,7 @@ def read_survey(
     progress: Progress | None = None,
     **options: Any,
 ) -> Spectra:
-    """Native files of a survey as spectra in memory; `io.ingest.ingest` does the same on disk, for many files.
+    """Native files of a survey as spectra in memory; `io.ingest.ingest.ingest` does the same on disk, for many files.
 
     Args:
         name: A key of `READERS`, or the path of a description in TOML.
@@ -97,7 +97,7 @@ def read_survey(
     return assemble(records, survey, about(survey, named(records), parameters), table)
 
 
-def read_parameters(survey: Survey, path: str | Path | None) -> Parameters | None:
+def read_parameters(survey: SurveyReader, path: str | Path | None) -> Parameters | None:
     """A survey's table of labels; None without one.
 
     Raises:
@@ -110,7 +110,7 @@ def read_parameters(survey: Survey, path: str | Path | None) -> Parameters | Non
     return survey.parameters(Path(path))
 
 
-def about(survey: Survey, files: Any, parameters: str | Path | None) -> dict[str, Any]:
+def about(survey: SurveyReader, files: Any, parameters: str | Path | None) -> dict[str, Any]:
     """Provenance of spectra: what is known of the survey, and the files.
 
     Args:

@@ -11,7 +11,7 @@ from synth2obs.io.surveys.apogee_tables import read_allstar
 from synth2obs.io.surveys.apogee_visit import VISIT_PIXELS, visit_record
 from synth2obs.io.surveys.fits_file import open_fits
 from synth2obs.io.surveys.record import Record
-from synth2obs.io.surveys.survey import Survey, Unit, check_resolution, choose
+from synth2obs.io.surveys.survey import SurveyReader, Unit, check_resolution, choose
 
 NAMES = {
     0: "BADPIX", 1: "CRPIX", 2: "SATPIX", 3: "UNFIXABLE", 4: "BADDARK", 5: "BADFLAT", 6: "BADERR", 7: "NOSKY",
@@ -70,7 +70,7 @@ def read_apogee(unit: Unit, options: ApogeeOptions) -> Iterator[Record]:
             )
 
 
-APOGEE = Survey(
+APOGEE = SurveyReader(
     name="apogee",
     read=read_apogee,
     options=ApogeeOptions,

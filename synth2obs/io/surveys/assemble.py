@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.surveys.record import LineSpread, Record
-from synth2obs.io.surveys.survey import Column, Parameters, Survey
+from synth2obs.io.surveys.survey import Column, Parameters, SurveyReader
 
 
 def assemble(
     records: Sequence[Record],
-    survey: Survey,
+    survey: SurveyReader,
     provenance: Mapping[str, Any],
     parameters: Parameters | None = None,
 ) -> Spectra:

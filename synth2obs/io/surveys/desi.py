@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.fits_file import FitsFile, open_fits
 from synth2obs.io.surveys.record import LineSpread, Record, mask
-from synth2obs.io.surveys.survey import Survey, Unit, Unwanted, choose
+from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -177,7 +177,7 @@ def _line_spread(kernel: Array, form: str) -> LineSpread:
     )
 
 
-DESI = Survey(
+DESI = SurveyReader(
     name="desi",
     read=read_desi,
     options=DesiOptions,

@@ -13,7 +13,7 @@ from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
 from synth2obs.io.surveys.own_columns import angstroms
 from synth2obs.io.surveys.record import Record, constant_resolution, padded, weigh
-from synth2obs.io.surveys.survey import Survey, Unit, check_resolution, choose
+from synth2obs.io.surveys.survey import SurveyReader, Unit, check_resolution, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -211,7 +211,7 @@ def _facts(cards: Cards, name: str) -> dict[str, float | str]:
     }
 
 
-GAIA_ESO = Survey(
+GAIA_ESO = SurveyReader(
     name="gaia_eso",
     read=read_gaia_eso,
     options=EsoOptions,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.fits_file import open_fits, read_bytes
 from synth2obs.io.surveys.record import Record, constant_resolution, weigh
-from synth2obs.io.surveys.survey import NoOptions, Survey, Unit
+from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
 
 Array = NDArray[np.floating[Any]]
 
@@ -145,7 +145,7 @@ def _record(name: str, flux: Any, error: Any, path: Path) -> Record:
     )
 
 
-GAIA_RVS = Survey(
+GAIA_RVS = SurveyReader(
     name="gaia_rvs",
     read=read_rvs,
     same_pixels=True,

@@ -18,7 +18,7 @@ from synth2obs.io.surveys.galah_ccd import NOMINAL_AXIS, PIXELS, Ccd, read_ccd
 from synth2obs.io.surveys.galah_lsf import nominal
 from synth2obs.io.surveys.galah_tables import read_catalogue
 from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, shifted, weigh
-from synth2obs.io.surveys.survey import Survey, Unit, check_resolution, choose
+from synth2obs.io.surveys.survey import SurveyReader, Unit, check_resolution, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -220,7 +220,7 @@ def _facts(star: str, parts: dict[int, Ccd]) -> dict[str, float | str]:
     }
 
 
-GALAH = Survey(
+GALAH = SurveyReader(
     name="galah",
     read=read_galah,
     options=GalahOptions,

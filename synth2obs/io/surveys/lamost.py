@@ -18,7 +18,7 @@ from synth2obs.io.surveys.record import (
     mask,
     relativistic_velocity,
 )
-from synth2obs.io.surveys.survey import Survey, Unit, Unwanted, check_resolution
+from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, check_resolution
 
 Array = NDArray[np.floating[Any]]
 
@@ -217,7 +217,7 @@ def on_lattice(
     return slice(begin - first, begin - first + len(index))
 
 
-LAMOST_LRS = Survey(
+LAMOST_LRS = SurveyReader(
     name="lamost_lrs",
     read=read_lrs,
     options=LrsOptions,

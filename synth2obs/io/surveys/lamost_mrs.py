@@ -11,7 +11,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
 from synth2obs.io.surveys.lamost import NAMES, check_frame, facts, on_lattice, pack
 from synth2obs.io.surveys.record import Record, constant_resolution, mask
-from synth2obs.io.surveys.survey import Survey, Unit, Unwanted, check_resolution, choose
+from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, check_resolution, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -192,7 +192,7 @@ def _record(file: FitsFile, name: str, arms: list[Arm], options: MrsOptions) -> 
     return replace(record, id=f"{record.id}/{name}", native={**record.native, **minute})
 
 
-LAMOST_MRS = Survey(
+LAMOST_MRS = SurveyReader(
     name="lamost_mrs",
     read=read_mrs,
     options=MrsOptions,

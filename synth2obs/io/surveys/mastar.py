@@ -11,7 +11,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.cards import optional_number
 from synth2obs.io.surveys.fits_file import as_bits, floating, open_fits
 from synth2obs.io.surveys.record import LineSpread, Record, mask
-from synth2obs.io.surveys.survey import Survey, Unit, choose
+from synth2obs.io.surveys.survey import SurveyReader, Unit, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -94,7 +94,7 @@ def _filled(sigma: Array) -> Array:
     return np.interp(pixel, pixel[good], sigma[good])
 
 
-MASTAR = Survey(
+MASTAR = SurveyReader(
     name="mastar",
     read=read_mastar,
     options=MastarOptions,

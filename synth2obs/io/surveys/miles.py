@@ -13,7 +13,7 @@ from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.cards import REPAIR, Cards
 from synth2obs.io.surveys.images import blank_bad, linear_image
 from synth2obs.io.surveys.record import LineSpread, Record
-from synth2obs.io.surveys.survey import NoOptions, Parameters, Survey, Unit
+from synth2obs.io.surveys.survey import NoOptions, Parameters, SurveyReader, Unit
 
 LABELS = ("teff", "logg", "fe_h")
 LIMITS = {"teff": (500.0, 90_000.0), "logg": (-2.0, 10.0), "fe_h": (-6.0, 2.0)}
@@ -124,7 +124,7 @@ def _fwhm(cards: Cards) -> float:
     return value
 
 
-MILES = Survey(
+MILES = SurveyReader(
     name="miles",
     read=read_miles,
     parameters=read_table,

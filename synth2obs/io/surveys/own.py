@@ -15,7 +15,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns
 from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, mask, padded, weigh
-from synth2obs.io.surveys.survey import NoOptions, Survey, Unit, choose
+from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -75,14 +75,14 @@ class Description:
     citation: str = ""
 
 
-def own_survey(path: str | Path) -> Survey:
+def own_survey(path: str | Path) -> SurveyReader:
     """The survey that a TOML describes.
 
     Raises:
         DataError: If the file cannot be read, a key is unknown, missing, or has a value that it cannot have.
     """
     description = read_description(Path(path))
-    return Survey(
+    return SurveyReader(
         name=description.name,
         read=partial(_read, description),
         labels=tuple(description.labels),

@@ -9,14 +9,14 @@ from typing import Any
 from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.fits_file import read_bytes
 from synth2obs.io.surveys.record import Record, checked
-from synth2obs.io.surveys.survey import Survey, Unit
+from synth2obs.io.surveys.survey import SurveyReader, Unit
 
 AGAIN = "check the file and the survey's name"
 JOINT = " / "
 """Between the names of the files of one observation: no name can hold it."""
 
 
-def read_unit(survey: Survey, unit: Unit, options: Any) -> list[Record]:
+def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> list[Record]:
     """The records of one observation; whatever goes wrong is a DataError that names a file.
 
     Raises:

@@ -15,7 +15,7 @@ from synth2obs.io.surveys.apogee_combined import BAD, PIXELS, segments
 from synth2obs.io.surveys.cards import Cards, optional_number
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
 from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, mask
-from synth2obs.io.surveys.survey import NoOptions, Survey, Unit, Unwanted, check_resolution
+from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, Unwanted, check_resolution
 
 Array = NDArray[np.floating[Any]]
 
@@ -122,8 +122,8 @@ def _line_spread(wavelength: Array, instrument: str, resolving_power: float | No
     return apogee_lsf.gauss_hermite(profile, np.arange(PIXELS, dtype=float), np.gradient(wavelength))[0]
 
 
-def _survey(instrument: str, flag_names: dict[int, str], lsf: str) -> Survey:
-    return Survey(
+def _survey(instrument: str, flag_names: dict[int, str], lsf: str) -> SurveyReader:
+    return SurveyReader(
         name=f"sdss5_{instrument}",
         read=partial(read_mwm, instrument),
         options=MwmOptions,

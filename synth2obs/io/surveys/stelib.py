@@ -12,7 +12,7 @@ from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.images import blank_bad, linear_image
 from synth2obs.io.surveys.record import LineSpread, Record
-from synth2obs.io.surveys.survey import NoOptions, Survey, Unit
+from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
 
 FWHM_ANGSTROM = 3.0
 """Nominal FWHM of the library, constant in Å (Le Borgne et al. 2003, section 2)."""
@@ -77,7 +77,7 @@ def _star(path: Path) -> str:
     return path.stem.rsplit("_", 1)[-1] if path.stem.startswith("STELIB_") else path.stem
 
 
-STELIB = Survey(
+STELIB = SurveyReader(
     name="stelib",
     read=read_stelib,
     labels=tuple(CARDS),

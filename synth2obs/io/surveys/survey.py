@@ -53,7 +53,7 @@ def each_alone(paths: Sequence[Path]) -> list[Unit]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class SurveyReader:
     """How to read a survey's native files.
 
     Args:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from synth2obs.models.critic import Critic, critic_losses, r1_penalty
-from synth2obs.models.inference import Options, fit_labels
-from synth2obs.models.observation import Observation
+from synth2obs.models.alignment.critic import Critic, critic_losses, r1_penalty
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 
@@ -129,7 +130,7 @@ class CriticStage(StageBase):
         metrics: dict[str, float] = {}
         for name in self.state.bridge.surveys:
             known = len(self.state.domains.surveys[name].rows("validation")) > 0
-            seen = self.state.observe(name, "validation") if known else None
+            seen = self.state.prepare(name, "validation") if known else None
             gap, change = self.state.bridge.survey(name).gap, self.change[name]
             untouched = gap.mean.clone(), gap.scatter.clone()
             before = self._surprise(seen)

@@ -1,7 +1,7 @@
 """Stage D: the gap in closed form, alternating with labels through the morph and the gap found so far."""
 
-from synth2obs.models.gap import GapPrior
-from synth2obs.models.refine import Rounds, refine_gap
+from synth2obs.models.fit.refine import Rounds, refine_gap
+from synth2obs.models.gap.posterior import GapPrior
 from synth2obs.training.config import GapConfig
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.labels import remember

@@ -1,7 +1,9 @@
 """Stage C, first half: labels of the training stars by plain theory, and the noise that theory leaves."""
 
-from synth2obs.models.inference import Fit, Options, fit_labels
-from synth2obs.models.refine import rms, update_correlation, update_scatter
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import rms, update_correlation, update_scatter
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import Stars, State
 

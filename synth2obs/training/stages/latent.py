@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from synth2obs.models.inference import encode
-from synth2obs.models.observation import Observation
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.task import encode
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.theory import encode_reduced, grid_latents, latent_weight
 from synth2obs.training.state import State

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from synth2obs.models.align import alignment, precision_of
-from synth2obs.models.flow import Density
-from synth2obs.models.inference import encode
+from synth2obs.models.alignment.conditional import alignment, precision_of
+from synth2obs.models.alignment.density import Density
+from synth2obs.models.fit.task import encode
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.theory import grid_latents
 from synth2obs.training.state import State

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from synth2obs.core.errors import ConfigError
-from synth2obs.models.branch import Branch
-from synth2obs.models.decoder import Decoder
-from synth2obs.models.emulator import cross_validate
-from synth2obs.models.manifold import Manifold
+from synth2obs.models.decoder.branch import Branch
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.decoder.manifold import Manifold
+from synth2obs.models.emulator.kernel import cross_validate
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 
@@ -132,7 +132,7 @@ def encode_linear(
     """Latents of residuals about the mean spectrum from the origin, differentiable in branch and basis.
 
     Args:
-        branch: `models.branch.Branch`, or anything with its ``skip``, value and Jacobian.
+        branch: `models.decoder.branch.Branch`, or anything with its ``skip``, value and Jacobian.
         basis: Trunk at the chosen pixels, shape (P, K).
         residual, ivar: Shape (B, P).
         gradient: ``gauss-newton``: damped steps with (JᵀWJ + I)⁻¹JᵀWr. ``published``: one, z = −∇L of half the
@@ -149,7 +149,7 @@ def encode_linear(
 def encode_reduced(branch: Branch, normal: Tensor, moment: Tensor, steps: int = STEPS) -> Tensor:
     """Damped Gauss–Newton encoding from BᵀWB (B, K, K) and BᵀWr (B, K); shape (B, D).
 
-    A step that raises −ln p of a spectrum is undone and damped for that spectrum alone, as in `models.solve`.
+    A step that raises −ln p of a spectrum is undone and damped for that spectrum alone, as in `models.fit.solver`.
     """
     u = normal.new_zeros(len(moment), branch.skip.shape[1])
     damping = normal.new_full((len(moment), 1), DAMPING)

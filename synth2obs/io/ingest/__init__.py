@@ -1,0 +1,1 @@
+"""Many native files into one shard: in parallel, restartable, in memory that does not grow."""

@@ -1,0 +1,132 @@
+"""From a survey's native files to a checked shard: in parts, by several processes, restartable."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from synth2obs.core.errors import DataError, OutputError
+from synth2obs.io.ingest.inventory import Inventory, take_stock
+from synth2obs.io.ingest.merge import merge
+from synth2obs.io.ingest.parts import Part, Skipped, plan, run_jobs
+from synth2obs.io.ingest.summary import Summary, summarize
+from synth2obs.io.shard.layout import open_shard
+from synth2obs.io.surveys import Progress, find_survey, read_parameters
+from synth2obs.io.surveys.reading import JOINT, sha256, sources
+from synth2obs.io.surveys.survey import choose, make_options
+
+ON_ERROR = ("stop", "skip")
+
+
+def ingest(
+    survey: str,
+    files: Sequence[str | Path],
+    out: str | Path,
+    *,
+    parameters: str | Path | None = None,
+    progress: Progress | None = None,
+    on_error: str = "stop",
+    workers: int | None = None,
+    **options: Any,
+) -> Summary:
+    """Read a survey's native files and write them as a shard.
+
+    Finished parts stand in a folder ``.<name>.parts`` beside the shard until it is done; the same call goes on from
+    them, and a file that has changed since is read again. The result does not depend on interruptions or workers.
+
+    Args:
+        survey: A key of ``io.surveys.READERS``, or a description ``….toml`` of your own.
+        files: The survey's own files.
+        out: Shard to write.
+        parameters: Table of labels, for the surveys that have one.
+        progress: Called with files read and files in all.
+        on_error: ``stop`` at the first file that cannot be read, or ``skip`` it and say so in the summary.
+        workers: Processes; as many as there are CPUs if None.
+        options: Fields of the survey's options, as values or as text.
+
+    Raises:
+        DataError: For an unknown survey or option, no files, a file that cannot be read (``stop``), spectra that
+            break a rule, or another ingest that is writing the same shard.
+        OutputError: If the shard cannot be written.
+    """
+    choose("on_error", on_error, ON_ERROR)
+    reader = find_survey(survey)
+    make_options(reader, options)
+    paths = [Path(path) for path in files]
+    if not paths:
+        raise DataError("no files given", remedy="name at least one file")
+    table = None if parameters is None else Path(parameters)
+    read_parameters(reader, table)
+    out = Path(os.path.realpath(out))
+    folder = out.with_name(f".{out.name}.parts")
+    stop = on_error == "stop"
+    with _alone(folder):
+        jobs = plan(survey, reader.group(paths), options, table, stop, folder)
+        parts = run_jobs(jobs, workers or os.cpu_count() or 1, _counter(progress, len(paths)))
+        shards = [Path(shard) for part in parts for shard in part.shards]
+        stock = take_stock(shards, reader.same_pixels, stop) if shards else _nothing(parts)
+        skipped = [one for part in parts for one in part.skipped]
+        skipped += [Skipped(name, reason) for name, reason in stock.skipped]
+        provenance = {**reader.about, "sources": _sources(stock, table)}
+        if skipped:
+            provenance["skipped"] = {one.file: one.reason for one in skipped}
+        merge(stock, out, provenance)
+        shutil.rmtree(folder, ignore_errors=True)
+    return summarize(out, skipped)
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """Counts files that are done for a progress bar."""
+    state = {"done": 0}
+
+    def count(files: int) -> None:
+        state["done"] += files
+        if progress is not None:
+            progress(state["done"], total)
+
+    return count
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder of the parts, for one ingest at a time; it goes when nothing in it is worth keeping."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another folder") from error
+    try:
+        lock = FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise DataError(
+            "another ingest is writing this shard", path=folder, remedy="wait for it, or choose another name"
+        ) from error
+    try:
+        yield
+    finally:
+        if not any(folder.glob("*.json")):
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _nothing(parts: Sequence[Part]) -> Inventory:
+    """What is left when every file was skipped."""
+    skipped = [one for part in parts for one in part.skipped]
+    reasons = "".join(f"\n  {one.file}: {one.reason}" for one in skipped[:5])
+    raise DataError(f"no spectrum is left of {len(skipped)} files{reasons}", remedy="check the survey's name")
+
+
+def _sources(stock: Inventory, parameters: Path | None) -> dict[str, Any]:
+    """Count and digest of the native files that are in the shard, and of the table of labels."""
+    pairs: dict[tuple[str, str], None] = {}
+    for entry in stock.entries:
+        with open_shard(entry.path) as file:
+            columns = (file[f"native/{name}"].asstr("utf-8")[:][entry.rows] for name in ("file", "sha256"))
+            for names, digests in zip(*columns, strict=True):
+                pairs.update(dict.fromkeys(zip(names.split(JOINT), digests.split(JOINT), strict=True)))
+    tables = [] if parameters is None else [(parameters.name, sha256(parameters))]
+    return sources([*pairs, *tables])

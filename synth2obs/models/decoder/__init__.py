@@ -1,0 +1,1 @@
+"""Latent → rest-frame flux, and back from complete spectra."""

@@ -1,0 +1,78 @@
+"""The rest-frame decoder: latent → spectrum, linear in flux so that it commutes with the instrument."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from synth2obs.core.wavelengths import band_positions, bands
+from synth2obs.models.decoder.branch import Branch
+from synth2obs.models.decoder.trunk import Trunk
+
+
+class Decoder(nn.Module):
+    r"""Rest-frame flux :math:`S(\lambda; u) = \bar S(\lambda) + \sum_k B_k(\lambda)\, g_k(u)`.
+
+    The latent is whitened: the grid is near N(0, I), and u = 0 is near the mean spectrum.
+
+    Args:
+        rest_wavelength: Vacuum Å, shape (L,): one or several bands, uniform in ln λ with one common step.
+        rest_sigma: Gaussian σ of the grid's own resolution in Å, shape (L,).
+        latent: Length D of the latent.
+        rank: Number of trunk functions K ≥ D.
+        hidden: Radial units of the branch.
+
+    Raises:
+        ValueError: If the rank is below the latent's length, or a band is too short to be interpolated.
+        DataError: If the wavelengths do not increase.
+    """
+
+    rest_wavelength: Tensor
+    rest_sigma: Tensor
+    mean: Tensor
+
+    def __init__(
+        self, rest_wavelength: Tensor, rest_sigma: Tensor, *, latent: int, rank: int, hidden: int
+    ) -> None:
+        super().__init__()
+        if rank < latent:
+            raise ValueError(
+                f"rank must be at least the latent's length {latent}, got {rank}; raise model.rank"
+            )
+        self.register_buffer("rest_wavelength", rest_wavelength.double())
+        self.register_buffer("rest_sigma", rest_sigma.double())
+        self.register_buffer("mean", torch.ones(len(rest_wavelength)))
+        starts = [band.start for band in bands(rest_wavelength.double().cpu().numpy())]
+        self.trunk = Trunk(len(rest_wavelength), rank, starts=starts)
+        self.branch = Branch(latent, rank, hidden)
+        self.latent, self.rank = latent, rank
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Normalised rest-frame flux on the rest grid, shape (B, L)."""
+        return self.mean + self.branch(u) @ self.trunk.table().T
+
+    def at(self, u: Tensor, wavelength: Tensor) -> Tensor:
+        """Flux at any rest wavelengths in vacuum Å, shape (N,) → (B, N).
+
+        Raises:
+            DataError: If a wavelength lies outside the rest grid or in a hole between its bands.
+        """
+        grid = self.rest_wavelength.cpu().numpy()
+        found = band_positions(wavelength.detach().double().cpu().numpy(), grid)
+        position = torch.from_numpy(found).to(self.mean.device)
+        mean = self.trunk.between(self.mean[:, None], position)[:, 0]
+        return mean + self.branch(u) @ self.trunk(position).T
+
+    @torch.no_grad()
+    def start_from(self, flux: Tensor, *, whiten: bool = True) -> None:
+        """Take mean, trunk and skip from the singular value decomposition of a grid, shape (N, L).
+
+        One Gauss–Newton step from the origin is then the projection on the first D components; so is the
+        published gradient step, if the trunk is left orthonormal (``whiten=False``).
+        """
+        self.mean.copy_(flux.mean(0))
+        _, singular, vectors = torch.linalg.svd((flux - self.mean).double(), full_matrices=False)
+        rank = min(self.rank, len(singular))
+        scale = singular[:rank] / math.sqrt(len(flux)) if whiten else torch.ones(rank, dtype=torch.float64)
+        self.trunk.fine[:, :rank] = (vectors[:rank].T * scale).float()
+        self.branch.skip.copy_(torch.eye(self.rank, self.latent))

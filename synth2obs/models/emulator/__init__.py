@@ -1,0 +1,1 @@
+"""Labels → latent: with the decoder, the emulator of the grid."""

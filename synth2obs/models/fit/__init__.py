@@ -1,0 +1,1 @@
+"""Spectra → latents or labels, batched over stars."""

@@ -1,0 +1,1 @@
+"""What a survey sees and the morphed grid does not say."""

@@ -1,0 +1,1 @@
+"""What is known of a star before its spectrum is seen."""

@@ -1,0 +1,1 @@
+"""Coefficients → native pixels, linear, for every star at its own velocity."""

@@ -1,0 +1,102 @@
+r"""What takes coefficients to native pixels: linear in the coefficients, for every star at its own velocity.
+
+Two forms of the same map. `Projected` holds every star's own functions in native pixels, at one velocity and its
+first derivative: exact sums over pixels, memory for every star. `Through` holds the rest-frame functions once for
+all stars and sends spectra through the instrument, there and back; sums over pixels that only steer a step
+are taken over short stretches of the spectrum, within which the continuum hardly changes and weights follow the mean
+spectrum.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+FEW = 16
+"""Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
+
+
+class Products(NamedTuple):
+    """Sums over pixels that steer a Gauss–Newton step."""
+
+    normal: Tensor  # (B, M, M), AᵀWc²A
+    velocity: Tensor  # (B, M), AᵀWc² times the derivative by the scaled velocity
+    continuum: Tensor  # (B, M, C), AᵀWc (s ∘ Φ)
+
+
+class Expansion(NamedTuple):
+    """Where sums over pixels are wanted."""
+
+    coefficients: Tensor  # g, (B, M)
+    rv: Tensor  # (B,) km/s
+    spectrum: Tensor  # s = A g, (B, P)
+    by_rv: Tensor  # its derivative by the scaled velocity, (B, P)
+    ivar: Tensor  # W, (B, P)
+    continuum: Tensor  # c, (B, P)
+    continuum_basis: Tensor  # Φ, (P, C) or (B, P, C)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Expansion":
+        """The same with every array of shape (B, P) changed."""
+        parts = (self.spectrum, self.by_rv, self.ivar, self.continuum)
+        spectrum, by_rv, ivar, continuum = map(change, parts)
+        return self._replace(spectrum=spectrum, by_rv=by_rv, ivar=ivar, continuum=continuum)
+
+
+class Linear(Protocol):
+    """A map A(v) from coefficients (B, M) to native pixels (B, P)."""
+
+    def spectrum(self, coefficients: Tensor, rv: Tensor) -> tuple[Tensor, Tensor]:
+        """A(v) g and its derivative by v per km/s, both (B, P)."""
+        ...
+
+    def pull(self, values: Tensor, rv: Tensor) -> Tensor:
+        """A(v)ᵀ times ``values`` (B, P), shape (B, M)."""
+        ...
+
+    def products(self, at: Expansion) -> Products:
+        """Sums over pixels that steer a step."""
+        ...
+
+    def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
+        """Products under W of the columns c A ∂g/∂θ, c ∂s/∂v and s ∘ Φ, which say how sure a fit is.
+
+        Args:
+            at: Where.
+            jacobian: ∂g/∂θ, shape (B, M, Q).
+
+        Returns:
+            Shape (B, Q + 1 + C, Q + 1 + C), float64.
+        """
+        ...
+
+    def take(self, rows: Tensor) -> "Linear":
+        """The map of some of the stars."""
+        ...
+
+
+def few_stars(at: Expansion) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of a few stars at a time, and their continuum functions, (P, C) or (b, P, C)."""
+    for start in range(0, max(len(at.rv), 1), FEW):
+        rows = slice(start, start + FEW)
+        yield rows, at.continuum_basis[rows] if at.continuum_basis.dim() == 3 else at.continuum_basis
+
+
+def rows_of(at: Expansion, rows: slice) -> Expansion:
+    """Some of the stars; the continuum functions stay."""
+    return Expansion._make([*(part[rows] for part in at[:-1]), at.continuum_basis])
+
+
+def functions_at(basis: Tensor, places: Tensor) -> Tensor:
+    """Continuum functions (P, C) or (B, P, C) at pixels (B, K), shape (B, K, C)."""
+    if basis.dim() == 2:
+        return basis[places]
+    return basis.gather(1, places[..., None].expand(-1, -1, basis.shape[2]))
+
+
+def gram_of(theta: Tensor, at: Expansion, continuum: Tensor) -> Tensor:
+    """Products of θ's rows (B, Q, P), the velocity's and the continuum's (C, P) or (B, C, P), float64."""
+    weight = at.ivar.sqrt()
+    inner, outer = (weight * at.continuum)[:, None], (weight * at.spectrum)[:, None]
+    rows = torch.cat([theta * inner, at.by_rv[:, None] * inner, continuum * outer], dim=1).float()
+    return (rows @ rows.mT).double()

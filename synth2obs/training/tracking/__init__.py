@@ -1,0 +1,1 @@
+"""Everything that knows MLflow: the store, its runs, the model registry."""
