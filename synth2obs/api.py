@@ -18,6 +18,7 @@ from synth2obs.io.interop import from_specutils
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.catalogue import label_table
 from synth2obs.reports.survey import write_report
 from synth2obs.training.tracking.tracking import fetch_bundle
@@ -36,8 +37,8 @@ def load_bridge(where: str | Path, store: str | Path | None = None) -> Bridge:
         ModelError: If nothing is there, or it is damaged.
     """
     if str(where).startswith(ADDRESSES):
-        return Bridge.load(fetch_bundle(str(where), store))
-    return Bridge.load(where)
+        return load_bundle(fetch_bundle(str(where), store))
+    return load_bundle(where)
 
 
 def morph(

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth2obs.analysis.baselines import METHODS, MORPH, THEORY, baselines
 from synth2obs.analysis.recovery import (
     Literature,
     anchored,
@@ -18,15 +19,15 @@ from synth2obs.analysis.recovery import (
     recovery,
 )
 from synth2obs.analysis.survey_gap import gap_lines, survey_gap, typical_labels
-from synth2obs.analysis.variants import Stars, baselines
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.spectra import Spectra
+from synth2obs.models.alignment.change import minimal_change
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import Rounds, rms
+from synth2obs.models.fit.refine import rms
 from synth2obs.models.fit.restframe import to_rest
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import Fit, StarLabels
 from synth2obs.models.fit.task import encode, fit_labels
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,18 +42,16 @@ class Sample:
     """One survey's stars for an evaluation.
 
     Args:
-        train: Training stars with their labels and velocities: baselines learn from them, as the bridge did.
+        train, stars: Training stars with their labels and velocities: baselines learn from them, as the bridge did.
         test: Spectra of held-out stars.
-        rounds, iterations: How gaps of baselines are refined.
         examples: Stars shown one by one.
         lines: Most lines listed.
     """
 
     name: str
-    train: Stars
+    train: Observation
+    stars: StarLabels
     test: Spectra
-    rounds: Rounds
-    iterations: int
     examples: int = 4
     lines: int = 15
 
@@ -80,15 +79,14 @@ def evaluate(
     seen = prepare(bridge, name, sample.test)
     known = literature(bridge, sample.test)
     report(f"{name}: baselines")
-    bridges = {"theory": bridge, **baselines(bridge, name, sample.train, sample.rounds, sample.iterations)}
-    bridges["morph"] = bridge
+    bridges = {THEORY: bridge, **baselines(bridge, sample.train, sample.stars), MORPH: bridge}
     trials: dict[str, Trial] = {}
     for method, trial_bridge in bridges.items():
         report(f"{name}: {method.replace('_', ' ')}")
-        start = None if method in ("theory", "morph") else trials["theory"].free
+        start = None if trial_bridge is bridge else trials[THEORY].free
         trials[method] = trial(trial_bridge, seen, known, method, start)
     latent = encode(bridge, seen)
-    trained = len(sample.train.seen)
+    trained = len(sample.train)
     metrics = metrics_of(bridge, name, seen, known, trials, lines=sample.lines, trained=trained)
     arrays = arrays_of(bridge, name, sample.test, seen, known, trials, latent, examples=sample.examples)
     return metrics, arrays
@@ -97,8 +95,8 @@ def evaluate(
 def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: Fit | None) -> Trial:
     """Plain theory is fitted with the noise alone; everything else with what it learned about its residuals."""
     options = Options(
-        morphed=method not in ("theory", "theory_weighted"),
-        scatter=method != "theory",
+        morphed=METHODS[method].morphed,
+        scatter=METHODS[method].weighted,
         refresh=2 if start is None else 1,
         steps=7,
     )
@@ -123,7 +121,7 @@ def metrics_of(
     model = bridge.survey(survey)
     free = trials["morph"].free
     latents = bridge.emulator(free.theta)
-    change = model.morph.minimal_change(latents)
+    change = minimal_change(model.morph, latents)
     every_200 = slice(None, None, max(1, len(model.wavelength) // 12))
     width = FWHM_PER_SIGMA * model.lsf_sigma[every_200] * model.width_scale
     return {
@@ -233,7 +231,7 @@ def _examples(
 
 def _latents(bridge: Bridge, fit: Fit) -> Arrays:
     """Test stars in the plane of the first two latents: those of the SVD's strongest components."""
-    grid = bridge.emulator(bridge.emulator.centres / bridge.emulator.relevance.clamp(min=1e-12))
+    grid = bridge.emulator(bridge.emulator.known)
     return {
         "latent": fit.theta.numpy(),
         "latent_2d": fit.theta[:, :2].numpy(),

@@ -13,7 +13,10 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.gap import GAPS
+from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.physics.continuum import ContinuumConfig
 from synth2obs.physics.instrument import Instrument
 
 NAMES = ("teff", "logg", "fe_h", "vmic", "mg_fe")
@@ -22,6 +25,11 @@ SAMPLES, LINES, LATENT, RANK, STARS = 400, 60, 6, 8, 150
 REST = log_grid(5000.0, 5400.0, np.log(5400 / 5000) / (SAMPLES - 1))[:SAMPLES]
 STEP = float(np.log(REST[1] / REST[0]))
 REST_SIGMA, LSF_SIGMA = STEP * REST, 2.0 * STEP
+
+
+def gap_of(degree: int, **settings: float) -> GapConfig:
+    """Settings of a gap that is a polynomial of a degree."""
+    return list(GAPS.values())[degree].Config(**settings)
 
 
 def random_labels(count: int, seed: int = 0, share: float = 1.0) -> np.ndarray:
@@ -47,7 +55,9 @@ def survey_pixels() -> tuple[np.ndarray, np.ndarray]:
     return wavelength, (wavelength > 5200).astype(np.int64)
 
 
-def make_bridge(*, degree: int = 1, busy: bool = False, order: int = 3, seed: int = 0) -> Bridge:
+def make_bridge(
+    *, degree: int = 1, busy: bool = False, order: int = 3, seed: int = 0, **gap: float
+) -> Bridge:
     """Decoder from the SVD of the grid, fitted emulator, one survey ``toy``: the identity unless busy."""
     torch.manual_seed(seed)
     labels = random_labels(STARS)
@@ -65,7 +75,9 @@ def make_bridge(*, degree: int = 1, busy: bool = False, order: int = 3, seed: in
     x = scale(torch.from_numpy(labels))
     emulator.fit(x, latents, basis.square().mean(0).sqrt())
     wavelength, segment = survey_pixels()
-    config = SurveyConfig(latent=LATENT, samples=SAMPLES, gap_degree=degree, continuum_order=order)
+    config = SurveyConfig(
+        latent=LATENT, samples=SAMPLES, gap=gap_of(degree, **gap), continuum=ContinuumConfig(order=order)
+    )
     model = SurveyModel(
         config,
         torch.from_numpy(wavelength),
@@ -73,7 +85,7 @@ def make_bridge(*, degree: int = 1, busy: bool = False, order: int = 3, seed: in
         torch.from_numpy(LSF_SIGMA * wavelength),
     )
     model.gap.scatter.fill_(0.0)
-    model.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
+    model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
     if busy:
         make_busy(model)
     bridge = Bridge(space, decoder, emulator, scale, {"toy": model}, None, {"grid": "toy"})

@@ -359,9 +359,9 @@ def space():
 
 @pytest.fixture
 def standin(monkeypatch):
-    module = types.ModuleType("synth2obs.models.bridge")
-    module.Bridge = LinearBridge
-    monkeypatch.setitem(sys.modules, "synth2obs.models.bridge", module)
+    module = types.ModuleType("synth2obs.models.bundle")
+    module.load_bundle = LinearBridge.load
+    monkeypatch.setitem(sys.modules, "synth2obs.models.bundle", module)
     return LinearBridge(space(), np.random.default_rng(0).normal(size=(3, 7)))
 
 

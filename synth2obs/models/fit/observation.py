@@ -112,7 +112,7 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
         lsf_kernel=spectra.lsf_kernel,
         lsf_offset=spectra.lsf_offset,
     )
-    order = bridge.survey(survey).config.continuum_order
+    order = bridge.survey(survey).config.continuum.order
     flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
     good = ivar > 0
     level = flux.where(good, torch.nan).nanmedian(1, keepdim=True).values.nan_to_num(1.0).abs()
