@@ -132,7 +132,7 @@ def assert_logged_once(folder, trained):
 class TestResume:
     def test_another_configuration_is_refused_and_named(self, copy_of, small):
         before = weights(copy_of)
-        with pytest.raises(ConfigError, match=r"model\.latent: 6 → 7.*new folder"):
+        with pytest.raises(ConfigError, match=r"decoder\.latent: 6 → 7.*new folder"):
             training(copy_of, small, "decoder.latent=7")
         assert same(weights(copy_of), before)[0]
 
