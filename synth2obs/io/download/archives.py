@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 
 from synth2obs.core.errors import DataError
 from synth2obs.io.download.allstar import FieldVisit, select
+from synth2obs.io.download.client import Client
+from synth2obs.io.download.eso import GaiaEsoDownload, find_spectra
 from synth2obs.io.download.target import Target, checked_ids
 from synth2obs.io.surveys.survey import NoOptions, choose
 
@@ -32,12 +34,14 @@ class Archive:
         name: The survey, as for an ingest.
         base: Start of every address.
         targets: Files for ids, options and a base; raises DataError for an id that cannot be one.
+        search: Further ids, which the archive finds for options and a base through a connection.
         options: Frozen dataclass of what else may be said.
     """
 
     name: str
     base: str
     targets: Callable[[Sequence[str], Any, str], list[Target]]
+    search: Callable[[Any, str, Client], list[str]] = lambda options, base, client: []
     options: type = NoOptions
 
 
@@ -197,6 +201,11 @@ def _eso(ids: Sequence[str], options: object, base: str) -> list[Target]:
     return [Target(f"{one}.fits", eso_url(base, one)) for one in products]
 
 
+def _eso_search(options: GaiaEsoDownload, base: str, client: Client) -> list[str]:
+    """Ids of what the options choose; a mirror has the service of the archive under ``tap_obs``."""
+    return find_spectra(options, ESO_TAP if base == ESO else f"{base}/tap_obs", client)
+
+
 def _lamost(ids: Sequence[str], options: LamostDownload, base: str, resolution: str) -> list[Target]:
     token = os.environ.get(TOKEN, "")
     secret = {"token": token} if token else {}
@@ -208,13 +217,15 @@ def _lamost(ids: Sequence[str], options: LamostDownload, base: str, resolution: 
 
 SAS, DATA_CENTRAL = "https://data.sdss.org/sas", "https://datacentral.org.au"
 ESO, LAMOST = "https://dataportal.eso.org", "https://www.lamost.org"
+ESO_TAP = "https://archive.eso.org/tap_obs"
+"""Service that knows ESO's Phase 3 products: ``tap_obs_url`` of astroquery's ``eso``."""
 
 ARCHIVES: dict[str, Archive] = {
     archive.name: archive
     for archive in (
         Archive(name="apogee", base=SAS, targets=_apogee, options=ApogeeDownload),
         Archive(name="galah", base=DATA_CENTRAL, targets=_galah, options=GalahDownload),
-        Archive(name="gaia_eso", base=ESO, targets=_eso),
+        Archive(name="gaia_eso", base=ESO, targets=_eso, search=_eso_search, options=GaiaEsoDownload),
         Archive(
             name="lamost_lrs",
             base=LAMOST,

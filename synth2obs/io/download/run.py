@@ -95,7 +95,8 @@ def download(
     base = checked_base(archive.base if base_url is None else base_url)
     named, sums, folder = read_ids(ids), Checksums(checksums), Path(out)
     with closing(Client(pace or Pace())) as client:
-        targets = list({one.path: one for one in archive.targets(named, settings, base)}.values())
+        found = archive.search(settings, base, client)
+        targets = list({one.path: one for one in archive.targets([*named, *found], settings, base)}.values())
         with _alone(folder):
             return _Run(targets, folder, sums, client, progress).all()
 
