@@ -46,7 +46,7 @@ def download(
         writable(out)
         from rich.progress import Progress, TextColumn
 
-        from synth2obs.io.download.client import Pace
+        from synth2obs.io.download.pace import Pace
         from synth2obs.io.download.run import download as fetch
         from synth2obs.io.surveys.survey import parse_options
 
