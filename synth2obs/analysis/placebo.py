@@ -52,7 +52,7 @@ def placebo(
     """
     random = torch.Generator().manual_seed(seed)
     rows = _shifted(bridge, labels, random)
-    trial = with_survey(bridge, survey, bare(bridge.survey(survey)))
+    trial = with_survey(bridge, survey, bare(bridge.survey(survey), alignment=""))
     trial.population = None
     seen = prepare(trial, survey, _observed(trial, survey, flux[rows], snr, random))
     fit = _by_theory(trial, seen)

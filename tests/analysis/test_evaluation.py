@@ -141,7 +141,8 @@ class TestPlacebo:
 
     def test_labels_and_morph_stay(self, nothing):
         assert abs(nothing["label_bias"]["teff"]) < 60 and abs(nothing["label_bias"]["fe_h"]) < 0.1
-        assert nothing["morph_shift"] < 0.3
+        assert 0 < nothing["morph_shift"] < 0.3
+        assert nothing["morph_shift_error"] > 0
 
     def test_it_is_drawn_alike_every_time(self, bridge, labels_of):
         labels = labels_of(12, seed=61, share=0.9)
