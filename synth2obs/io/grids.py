@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid, sigma_of_resolving_power
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
@@ -118,8 +119,7 @@ def broaden_grid(raw: RawGrid, *, start: float, stop: float, resolving_power: fl
         flux=flux,
         ivar=None,
         id=np.array([f"{raw.path.stem}_{number:05d}" for number in raw.index]),
-        lsf_sigma=sigma_of_resolving_power(wavelength, resolving_power)[None],
-        lsf_group=np.zeros(stars, dtype=np.int64),
+        line_spread=LineSpread.gaussian(sigma_of_resolving_power(wavelength, resolving_power), stars=stars),
         rv=np.zeros(stars),
         rv_error=np.zeros(stars),
         snr=np.full(stars, np.nan),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 
@@ -61,8 +62,7 @@ def from_specutils(
         flux=flux.astype(np.float32),
         ivar=ivar.astype(np.float32),
         id=np.array([f"{survey}_{row}" for row in range(count)]),
-        lsf_sigma=sigma[None].copy(),
-        lsf_group=np.zeros(count, int),
+        line_spread=LineSpread.gaussian(sigma.copy(), stars=count),
         rv=np.broadcast_to(np.asarray(velocity, float), count).copy(),
         rv_error=np.full(count, np.nan),
         snr=np.array([_snr(*star) for star in zip(flux, ivar, good, strict=True)]),

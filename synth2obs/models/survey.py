@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import bands
 from synth2obs.models.alignment.density import Density
 from synth2obs.models.alignment.flow import FlowConfig
@@ -60,9 +61,7 @@ class SurveyModel(nn.Module):
         config: Sizes.
         wavelength: The survey's usual native pixels in vacuum Å, shape (P,).
         segment: Detector of each pixel, shape (P,).
-        lsf_sigma: Gaussian σ in Å at these pixels, shape (P,).
-        lsf_hermite: Gauss–Hermite amplitudes of the same line spread, shape (P, M); see `physics.Instrument`.
-        lsf_kernel, lsf_offset: Tabulated line spread instead, shapes (P, J) and (J,).
+        line_spread: The survey's usual one at these pixels, a single group.
     """
 
     wavelength: Tensor
@@ -81,19 +80,14 @@ class SurveyModel(nn.Module):
         config: SurveyConfig,
         wavelength: Tensor,
         segment: Tensor,
-        lsf_sigma: Tensor,
-        *,
-        lsf_hermite: Tensor | None = None,
-        lsf_kernel: Tensor | None = None,
-        lsf_offset: Tensor | None = None,
+        line_spread: LineSpread,
     ) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("wavelength", wavelength.double())
         self.register_buffer("segment", segment.long())
-        self.register_buffer("lsf_sigma", lsf_sigma.double())
-        for name, values in zip(LSF_SHAPE, (lsf_hermite, lsf_kernel, lsf_offset), strict=True):
-            self.register_buffer(name, None if values is None else values.double())
+        for name, values in _buffers(line_spread).items():
+            self.register_buffer(name, values)
         self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
         self.register_buffer("correlation", torch.ones((), dtype=torch.float64))
@@ -105,6 +99,12 @@ class SurveyModel(nn.Module):
             config.latent, config=FlowConfig(layers=config.density_layers, hidden=config.density_hidden)
         ).double()
         self.gap = Gap(config.features, config.samples)
+
+    @property
+    def line_spread(self) -> LineSpread:
+        """The usual line spread, of one star."""
+        shape = {name.removeprefix("lsf_"): getattr(self, name) for name in LSF_SHAPE}
+        return LineSpread.single(self.lsf_sigma, **shape)
 
     def native(self) -> tuple[Tensor, ...]:
         """What the usual pixels and line spread are made of."""
@@ -185,6 +185,18 @@ class SurveyModel(nn.Module):
         shifted = u[:, None, :] + JACOBIAN_STEP * torch.eye(dim, dtype=u.dtype)
         moved = self.morph(shifted.reshape(-1, dim))[0].view(batch, dim, dim)
         return ((moved - self.morph(u)[0][:, None]) / JACOBIAN_STEP).mT
+
+
+def _buffers(spread: LineSpread) -> dict[str, Tensor | None]:
+    """A line spread of one group as tensors, by the names of their buffers."""
+    rows = {"lsf_sigma": spread.sigma[0], "lsf_offset": spread.offset}
+    for name in ("hermite", "kernel"):
+        profile = getattr(spread, name)
+        rows[f"lsf_{name}"] = None if profile is None else profile[0]
+    return {
+        name: None if rows[name] is None else torch.tensor(rows[name], dtype=torch.float64)
+        for name in ("lsf_sigma", *LSF_SHAPE)
+    }
 
 
 def _features(values: Tensor, degree: int) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.models.bridge import Bridge
@@ -13,7 +11,7 @@ from synth2obs.models.emulator.kernel import KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.priors.population import Population
-from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
+from synth2obs.models.survey import SurveyConfig, SurveyModel
 from synth2obs.training.config import ModelConfig, TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
 
@@ -69,7 +67,7 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
     grid, sizes = domains.grid, config.model
     decoder = Decoder(
         torch.from_numpy(grid.spectra.wavelength),
-        torch.from_numpy(grid.spectra.lsf_sigma[0]),
+        torch.from_numpy(grid.spectra.line_spread.sigma[0]),
         latent=sizes.latent,
         rank=sizes.rank,
         hidden=sizes.hidden,
@@ -97,21 +95,11 @@ def _survey_model(survey: SurveyData, sizes: ModelConfig, samples: int) -> Surve
         density_layers=sizes.density_layers,
         density_hidden=sizes.density_hidden,
     )
-    usual = int(np.bincount(spectra.lsf_group).argmax())
-    shape = {name: _of_group(getattr(spectra, name), usual) for name in LSF_SHAPE}
     model = SurveyModel(
         config,
         torch.as_tensor(wavelength.astype(float)),
         torch.as_tensor(spectra.segment.astype("int64")),
-        torch.as_tensor(spectra.lsf_sigma[usual].astype(float)),
-        **shape,
+        spectra.line_spread.usual,
     )
     model.gap.scatter.fill_(0.0)
     return model
-
-
-def _of_group(values: NDArray[np.floating] | None, group: int) -> Tensor | None:
-    """What describes the line spread of one group; offsets (J,) are those of all."""
-    if values is None:
-        return None
-    return torch.as_tensor(np.asarray(values if values.ndim < 3 else values[group], dtype=float))

@@ -125,11 +125,11 @@ def _datasets(file: h5py.File, first: Spectra, stock: Inventory) -> Iterator[tup
     yield make("lsf/sigma", (groups, pixels), np.float64)
     yield make("lsf/group", (stars,), np.int32)
     for name in LSF_SHAPES:
-        profile = getattr(first, LSF_FIELDS[name])
+        profile = getattr(first.line_spread, LSF_FIELDS[name])
         if profile is not None:
             yield make(name, (groups, *profile.shape[1:]), np.float32)
-    if first.lsf_offset is not None:
-        yield make("lsf/offset", first.lsf_offset.shape, np.float64)
+    if first.line_spread.offset is not None:
+        yield make("lsf/offset", first.line_spread.offset.shape, np.float64)
     file.create_group("labels", track_order=True)
     for name in stock.labels:
         yield make(f"labels/{name}", (stars,), np.float64)
@@ -144,8 +144,8 @@ def _content(entry: Entry, stock: Inventory) -> Iterator[tuple[str, NDArray[Any]
         yield "segment", spectra.segment
         if stock.shared:
             yield "wavelength", spectra.wavelength
-        if spectra.lsf_offset is not None:
-            yield "lsf/offset", spectra.lsf_offset
+        if spectra.line_spread.offset is not None:
+            yield "lsf/offset", spectra.line_spread.offset
     if not stock.shared:
         yield "wavelength", np.broadcast_to(spectra.wavelength, (stars, pixels))
     for name in ("flux", "ivar", "flags", *COLUMNS):
@@ -157,10 +157,10 @@ def _content(entry: Entry, stock: Inventory) -> Iterator[tuple[str, NDArray[Any]
     errors = {f"{name}{ERROR_SUFFIX}": column for name, column in spectra.label_errors.items()}
     for name in stock.labels:
         yield f"labels/{name}", {**spectra.labels, **errors}.get(name, np.full(stars, np.nan))
-    yield "lsf/group", entry.group[spectra.lsf_group]
-    yield "lsf/sigma", spectra.lsf_sigma[entry.new_groups]
+    yield "lsf/group", entry.group[spectra.line_spread.group]
+    yield "lsf/sigma", spectra.line_spread.sigma[entry.new_groups]
     for name in LSF_SHAPES:
-        profile = getattr(spectra, LSF_FIELDS[name])
+        profile = getattr(spectra.line_spread, LSF_FIELDS[name])
         if profile is not None:
             yield name, profile[entry.new_groups]
 

@@ -23,8 +23,8 @@ COLUMNS = ("rv", "rv_error", "snr")
 LSF_SHAPES = {"lsf/hermite": "hermite orders", "lsf/kernel": "offsets"}
 """Optional descriptions of the line spread, shape (groups, pixels, what is named here)."""
 
-LSF_FIELDS = {"lsf/hermite": "lsf_hermite", "lsf/kernel": "lsf_kernel", "lsf/offset": "lsf_offset"}
-"""Optional datasets of the line spread and their fields of `core.spectra.Spectra`."""
+LSF_FIELDS = {"lsf/hermite": "hermite", "lsf/kernel": "kernel", "lsf/offset": "offset"}
+"""Optional datasets of the line spread and their fields of `core.line_spread.LineSpread`."""
 
 ERROR_SUFFIX = "_error"
 """Ending of the name of a label's error."""

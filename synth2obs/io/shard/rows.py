@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.check import refuse
 from synth2obs.io.shard.contents import header_problems
@@ -47,7 +48,7 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
         flags=_gather(file["flags"], rows) if "flags" in file else None,
         flag_names={int(bit): name for bit, name in flag_names.items()},
         id=_any_column(file["id"], rows),
-        **_line_spreads(file, rows),
+        line_spread=_line_spread(file, rows),
         rv=column("rv"),
         rv_error=column("rv_error"),
         snr=column("snr"),
@@ -65,19 +66,19 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
     )
 
 
-def _line_spreads(file: h5py.File, rows: NDArray[np.integer[Any]]) -> dict[str, Any]:
-    """Fields of the line spread: of all groups, or of those that the rows have where there are many groups."""
+def _line_spread(file: h5py.File, rows: NDArray[np.integer[Any]]) -> LineSpread:
+    """The line spread: of all groups, or of those that the rows have where there are many groups."""
     group, groups = _column(file["lsf/group"], rows), len(file["lsf/sigma"])
     used = np.arange(groups)
     if groups > CHUNK_ROWS:
         used, group = np.unique(group, return_inverse=True)
-    fields = {"lsf/sigma": "lsf_sigma", **LSF_FIELDS}
+    fields = {"lsf/sigma": "sigma", **LSF_FIELDS}
     found = {
         field: file[name][:] if name == "lsf/offset" else _gather(file[name], used)
         for name, field in fields.items()
         if name in file
     }
-    return {**found, "lsf_group": group.astype(file["lsf/group"].dtype)}
+    return LineSpread(group=group.astype(file["lsf/group"].dtype), **found)
 
 
 def _checked(
@@ -126,7 +127,7 @@ def join(first: Spectra, second: Spectra) -> Spectra:
     return replace(
         first,
         **{name: both(name) for name in rows},
-        **_join_spreads(first, second),
+        line_spread=first.line_spread.join(second.line_spread),
         wavelength=first.wavelength if first.shared_wavelength else both("wavelength"),
         labels={name: np.concatenate([c, second.labels[name]]) for name, c in first.labels.items()},
         label_errors={
@@ -134,18 +135,3 @@ def join(first: Spectra, second: Spectra) -> Spectra:
         },
         native={name: np.concatenate([c, second.native[name]]) for name, c in first.native.items()},
     )
-
-
-def _join_spreads(first: Spectra, second: Spectra) -> dict[str, Any]:
-    """Line spreads of two tables: as they are if they are the same, else those that the first uses and the second's."""
-    names = ("lsf_sigma", "lsf_hermite", "lsf_kernel")
-    pairs = [(getattr(first, name), getattr(second, name)) for name in names]
-    if all(np.array_equal(one, other) for one, other in pairs if one is not None):
-        return {"lsf_group": np.concatenate([first.lsf_group, second.lsf_group])}
-    used, group = np.unique(first.lsf_group, return_inverse=True)
-    joined = {
-        name: None if one is None else np.concatenate([one[used], other])
-        for name, (one, other) in zip(names, pairs, strict=True)
-    }
-    group = np.concatenate([group, second.lsf_group + len(used)])
-    return {**joined, "lsf_group": group.astype(first.lsf_group.dtype)}

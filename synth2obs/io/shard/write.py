@@ -80,11 +80,16 @@ def _write(file: h5py.File, spectra: Spectra) -> None:
     _text(file, "id", spectra.id)
     for name in COLUMNS:
         _dataset(file, name, getattr(spectra, name), np.float64)
-    _dataset(file, "lsf/sigma", spectra.lsf_sigma, np.float64)
-    _dataset(file, "lsf/group", spectra.lsf_group, np.int32)
+    _dataset(file, "lsf/sigma", spectra.line_spread.sigma, np.float64)
+    _dataset(file, "lsf/group", spectra.line_spread.group, np.int32)
     for name, field in LSF_FIELDS.items():
-        if getattr(spectra, field) is not None:
-            _dataset(file, name, getattr(spectra, field), np.float64 if name == "lsf/offset" else np.float32)
+        if getattr(spectra.line_spread, field) is not None:
+            _dataset(
+                file,
+                name,
+                getattr(spectra.line_spread, field),
+                np.float64 if name == "lsf/offset" else np.float32,
+            )
     errors = {f"{name}{ERROR_SUFFIX}": column for name, column in spectra.label_errors.items()}
     file.create_group("labels", track_order=True)
     for name, column in {**spectra.labels, **errors}.items():

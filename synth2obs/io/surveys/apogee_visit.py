@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import apogee_lsf
 from synth2obs.io.surveys.fits_file import FitsFile
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, shifted, weigh
+from synth2obs.io.surveys.record import Record, constant_resolution, shifted, weigh
 
 Array = NDArray[np.floating[Any]]
 
@@ -104,13 +105,4 @@ def _line_spread(file: FitsFile, wavelength: Array, lsf: str, resolving_power: f
             parts.append(apogee_lsf.gauss_hermite(profile, pixels, dispersion)[0])
         else:
             parts.append(apogee_lsf.tabulated(profile, pixels, dispersion))
-    return LineSpread(
-        sigma=np.concatenate([part.sigma for part in parts])[::-1],
-        hermite=_flipped([part.hermite for part in parts if part.hermite is not None]),
-        kernel=_flipped([part.kernel for part in parts if part.kernel is not None]),
-        offset=parts[0].offset,
-    )
-
-
-def _flipped(parts: list[Array]) -> Array | None:
-    return np.concatenate(parts)[::-1] if parts else None
+    return LineSpread.of_detectors(parts).cut(slice(None, None, -1))

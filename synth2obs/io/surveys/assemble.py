@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.surveys.record import LineSpread, Record
+from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.survey import Column, Parameters, SurveyReader
 
 
@@ -35,7 +36,6 @@ def assemble(
     for record in records[1:]:
         _refuse_different(record, records[0], survey.same_pixels)
     first = records[0]
-    spreads, group = _distinct([record.line_spread for record in records])
     native = native_columns(records)
     labels, errors = label_columns(records, survey.labels)
     if parameters is not None:
@@ -52,8 +52,7 @@ def assemble(
         flags=None if first.flags is None else np.stack([_flags(record) for record in records]),
         flag_names=survey.flag_names if first.flags is not None else {},
         id=np.array([record.id for record in records]),
-        lsf_group=group,
-        **_spread_fields(spreads),
+        line_spread=LineSpread.of_stars([record.line_spread for record in records]),
         rv=np.array([record.rv for record in records]),
         rv_error=np.array([record.rv_error for record in records]),
         snr=median_snr(flux, ivar),
@@ -124,7 +123,7 @@ def kind_of(record: Record, same_pixels: bool) -> Kind:
         same_pixels: Whether wavelengths must agree, too.
     """
     spread = record.line_spread
-    shapes = tuple(None if a is None else a.shape for a in (spread.hermite, spread.kernel))
+    shapes = tuple(None if a is None else a.shape[1:] for a in (spread.hermite, spread.kernel))
     return Kind(
         record.frame,
         record.flux_kind,
@@ -174,29 +173,3 @@ def _wavelength(records: Sequence[Record]) -> NDArray[Any]:
 def _flags(record: Record) -> NDArray[np.uint32]:
     assert record.flags is not None
     return record.flags
-
-
-def _distinct(spreads: Sequence[LineSpread]) -> tuple[list[LineSpread], NDArray[np.int64]]:
-    """The different line spreads, and the number of each record's own."""
-    numbers: dict[tuple[bytes, ...], int] = {}
-    kept: list[LineSpread] = []
-    group = np.empty(len(spreads), dtype=np.int64)
-    for row, spread in enumerate(spreads):
-        key = tuple(array.tobytes() for array in spread.arrays())
-        if key not in numbers:
-            numbers[key] = len(kept)
-            kept.append(spread)
-        group[row] = numbers[key]
-    return kept, group
-
-
-def _spread_fields(spreads: Sequence[LineSpread]) -> dict[str, Any]:
-    first = spreads[0]
-    hermite = [spread.hermite for spread in spreads if spread.hermite is not None]
-    kernel = [spread.kernel for spread in spreads if spread.kernel is not None]
-    return {
-        "lsf_sigma": np.stack([spread.sigma for spread in spreads]),
-        "lsf_hermite": np.stack(hermite) if hermite else None,
-        "lsf_kernel": np.stack(kernel) if kernel else None,
-        "lsf_offset": first.offset,
-    }

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, mask, padded, weigh
+from synth2obs.io.surveys.record import Record, constant_resolution, mask, padded, weigh
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, choose
 
 Array = NDArray[np.floating[Any]]
@@ -218,5 +219,5 @@ def _line_spread(
     if one.resolving_power:
         return constant_resolution(wavelength[order], one.resolving_power)
     if one.fwhm:
-        return LineSpread(sigma=np.full(len(wavelength), one.fwhm / FWHM_PER_SIGMA))
-    return LineSpread(sigma=columns[one.sigma][order])
+        return LineSpread.single(np.full(len(wavelength), one.fwhm / FWHM_PER_SIGMA))
+    return LineSpread.single(columns[one.sigma][order])

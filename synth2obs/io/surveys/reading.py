@@ -28,7 +28,9 @@ def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> list[Record]:
             checked(replace(record, native={**record.native, **facts}), unit[0])
             for record in survey.read(unit, options)
         ]
-    except DataError:
+    except DataError as error:
+        if error.path is None:
+            raise DataError(str(error), path=unit[0]) from error
         raise
     except Exception as error:
         raise DataError(

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import apogee_lsf
 from synth2obs.io.surveys.apogee import NAMES as PIXMASK
 from synth2obs.io.surveys.apogee_combined import BAD, PIXELS, segments
 from synth2obs.io.surveys.cards import Cards, optional_number
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, mask
+from synth2obs.io.surveys.record import Record, constant_resolution, mask
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, Unwanted, check_resolution
 
 Array = NDArray[np.floating[Any]]
