@@ -13,10 +13,11 @@ import pytest
 from filelock import FileLock
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import file_sha256
 from synth2obs.io.ingest import parts
 from synth2obs.io.ingest.ingest import ingest
 from synth2obs.io.shard import layout
-from synth2obs.io.shard.check import check_shard, digest
+from synth2obs.io.shard.check import check_shard
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys import read_survey
 
@@ -275,7 +276,7 @@ def test_killed_in_the_middle_and_run_again_it_ends_equal(stars, tmp_path):
     process.wait()
     assert list(tmp_path.glob(".killed.h5.parts/*.json")) and not out.exists()
     ingest("lamost_lrs", stars, out, workers=1)
-    assert digest(out) == digest(tmp_path / "whole.h5")
+    assert file_sha256(out) == file_sha256(tmp_path / "whole.h5")
     assert not list(tmp_path.glob(".killed*"))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from synth2obs.core.errors import DataError, OutputError
+from synth2obs.core.files import file_sha256
 from synth2obs.core.line_spread import LineSpread
-from synth2obs.io.shard.check import digest
 from synth2obs.io.shard.read import read_shard, row_count
 from synth2obs.io.shard.streaming import stream
 from synth2obs.io.shard.write import write_shard
@@ -39,7 +39,7 @@ def test_round_trip_is_bit_exact(name, request, tmp_path):
 
 def test_same_table_gives_same_bytes(spectra, tmp_path):
     first, second = (write_shard(spectra, tmp_path / name) for name in ("a.h5", "b.h5"))
-    assert digest(first) == digest(second)
+    assert file_sha256(first) == file_sha256(second)
 
 
 @pytest.mark.parametrize(
