@@ -189,11 +189,9 @@ def geometry(
     rest = positive("rest_wavelength", rest_wavelength)
     native = np.atleast_2d(positive("wavelength", wavelength))
     positive("line_spread.sigma", line_spread.sigma)
-    own_pixels = np.ndim(wavelength) == 2
-    numbers = np.asarray(segment)
+    numbers, own_pixels = np.asarray(segment), np.ndim(wavelength) == 2
     _check_shapes(native, own_pixels, numbers, line_spread)
     spread, group = _widths(line_spread, own_pixels)
-    hermite, response = _profile("hermite", spread.hermite), _profile("kernel", spread.kernel)
     step = log_step(rest)
     lower, upper = (np.log(edge) for edge in pixel_edges(native, numbers))
     survey = np.asarray(spread.sigma, dtype=np.float64) / native
@@ -209,6 +207,6 @@ def geometry(
         variance=(survey / step) ** 2,
         rest_variance=(own / step) ** 2,
         group=group,
-        hermite=hermite,
-        table=_table(response, spread.offset, native, step),
+        hermite=_profile("hermite", spread.hermite),
+        table=_table(_profile("kernel", spread.kernel), spread.offset, native, step),
     )

@@ -70,10 +70,7 @@ def ingest(
         stock = take_stock(shards, reader.same_pixels, stop) if shards else _nothing(parts)
         skipped = [one for part in parts for one in part.skipped]
         skipped += [Skipped(name, reason) for name, reason in stock.skipped]
-        provenance = {**reader.about, "sources": _sources(stock, table)}
-        if skipped:
-            provenance["skipped"] = {one.file: one.reason for one in skipped}
-        merge(stock, out, provenance)
+        merge(stock, out, {**reader.about, **_origin(stock, table, skipped)})
         shutil.rmtree(folder, ignore_errors=True)
     return summarize(out, skipped)
 
@@ -109,6 +106,12 @@ def _nothing(parts: Sequence[Part]) -> Inventory:
     skipped = [one for part in parts for one in part.skipped]
     reasons = "".join(f"\n  {one.file}: {one.reason}" for one in skipped[:5])
     raise DataError(f"no spectrum is left of {len(skipped)} files{reasons}", remedy="check the survey's name")
+
+
+def _origin(stock: Inventory, table: Path | None, skipped: Sequence[Skipped]) -> dict[str, Any]:
+    """What the provenance says of files, those left out included."""
+    left_out = {"skipped": {one.file: one.reason for one in skipped}} if skipped else {}
+    return {"sources": _sources(stock, table), **left_out}
 
 
 def _sources(stock: Inventory, parameters: Path | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import apogee_lsf
+from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import FitsFile
 from synth2obs.io.surveys.record import Record, constant_resolution, shifted, weigh
 
@@ -35,41 +36,45 @@ def visit_record(file: FitsFile, lsf: str, resolving_power: float | None, bad: i
     Raises:
         DataError: If wavelengths or the barycentric correction are missing or impossible.
     """
-    cards = file.cards()
-    native = file.image(4, 2)
-    flux, error, bits = file.image(1, 2), file.image(2, 2), file.bits(3, 2)
-    if not flux.shape == error.shape == bits.shape == native.shape:
-        raise DataError("its images differ in shape", path=file.path, remedy="download the file again")
+    cards, native = file.cards(), file.image(4, 2)
+    flux, ivar, bits = _fluxes(file, native, bad)
     _check(file, native)
     motion = _barycentric_correction(file)
-    spread = _line_spread(file, native, lsf, resolving_power)
-    good, ivar = weigh(flux.ravel(), error.ravel(), (bits.ravel() & bad) > 0)
-    star = cards.text("OBJID")
-    visit = f"{cards.text('PLATE')}-{cards.text('MJD5')}-{cards.text('FIBERID')}"
     return Record(
-        id=f"{star}/{visit}",
+        id=f"{cards.text('OBJID')}/{cards.text('PLATE')}-{cards.text('MJD5')}-{cards.text('FIBERID')}",
         wavelength=shifted(native.ravel()[::-1], motion),
         segment=np.repeat(np.arange(3, dtype=np.int16), VISIT_PIXELS),
-        flux=good[::-1],
+        flux=flux[::-1],
         ivar=ivar[::-1],
-        flags=bits.ravel()[::-1].copy(),
-        line_spread=spread,
+        flags=bits[::-1].copy(),
+        line_spread=_line_spread(file, native, lsf, resolving_power),
         rv=cards.optional("VHELIO"),
         rv_error=abs(cards.optional("VRADERR")),
-        native={
-            "object": star,
-            "rv": cards.optional("VHELIO"),
-            "barycentric_correction": motion,
-            "mjd": cards.optional("JD-MID") - 2_400_000.5,
-            "fibre": cards.optional("FIBERID"),
-            "snr": cards.optional("SNR"),
-            "starflag": cards.optional("STARFLAG"),
-            "lsf": "file" if resolving_power is None else "given",
-        },
+        native={**_facts(cards, motion), "lsf": "file" if resolving_power is None else "given"},
         frame="barycentric",
         flux_kind="absolute",
         air_formula="",
     )
+
+
+def _fluxes(file: FitsFile, native: Array, bad: int) -> tuple[Array, Array, NDArray[np.uint32]]:
+    """Flux, inverse variance and bits of all pixels in the order of the file."""
+    flux, error, bits = file.image(1, 2), file.image(2, 2), file.bits(3, 2)
+    if not flux.shape == error.shape == bits.shape == native.shape:
+        raise DataError("its images differ in shape", path=file.path, remedy="download the file again")
+    return *weigh(flux.ravel(), error.ravel(), (bits.ravel() & bad) > 0), bits.ravel()
+
+
+def _facts(cards: Cards, motion: float) -> dict[str, float | str]:
+    return {
+        "object": cards.text("OBJID"),
+        "rv": cards.optional("VHELIO"),
+        "barycentric_correction": motion,
+        "mjd": cards.optional("JD-MID") - 2_400_000.5,
+        "fibre": cards.optional("FIBERID"),
+        "snr": cards.optional("SNR"),
+        "starflag": cards.optional("STARFLAG"),
+    }
 
 
 def _check(file: FitsFile, wavelength: Array) -> None:

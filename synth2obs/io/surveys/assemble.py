@@ -35,13 +35,9 @@ def assemble(
         raise DataError(f"no spectrum of {survey.name} was read", remedy="name at least one file of a star")
     for record in records[1:]:
         _refuse_different(record, records[0], survey.same_pixels)
-    first = records[0]
-    native = native_columns(records)
-    labels, errors = label_columns(records, survey.labels)
-    if parameters is not None:
-        own, own_errors = parameters.of(native["object"])
-        labels, errors = {**labels, **own}, {**errors, **own_errors}
+    first, native = records[0], native_columns(records)
     flux, ivar = (np.stack([getattr(record, name) for record in records]) for name in ("flux", "ivar"))
+    labels, errors = _labels(records, survey, parameters, native["object"])
     return Spectra(
         domain=survey.name,
         kind="survey",
@@ -51,10 +47,10 @@ def assemble(
         ivar=ivar,
         flags=None if first.flags is None else np.stack([_flags(record) for record in records]),
         flag_names=survey.flag_names if first.flags is not None else {},
-        id=np.array([record.id for record in records]),
+        **{
+            name: np.array([getattr(record, name) for record in records]) for name in ("id", "rv", "rv_error")
+        },
         line_spread=LineSpread.of_stars([record.line_spread for record in records]),
-        rv=np.array([record.rv for record in records]),
-        rv_error=np.array([record.rv_error for record in records]),
         snr=median_snr(flux, ivar),
         labels=labels,
         label_errors=errors,
@@ -64,6 +60,17 @@ def assemble(
         air_formula=first.air_formula,
         provenance=provenance,
     )
+
+
+def _labels(
+    records: Sequence[Record], survey: SurveyReader, parameters: Parameters | None, objects: NDArray[Any]
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Labels and their errors: those of the files, and over them those of a table."""
+    labels, errors = label_columns(records, survey.labels)
+    if parameters is None:
+        return labels, errors
+    own, own_errors = parameters.of(objects)
+    return {**labels, **own}, {**errors, **own_errors}
 
 
 def median_snr(flux: NDArray[Any], ivar: NDArray[Any]) -> Column:
