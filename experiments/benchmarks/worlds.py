@@ -15,6 +15,7 @@ from benchmarks.scenes import Array, Scene, make_scene
 from benchmarks.truth import Lines
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
@@ -174,8 +175,8 @@ def _survey(scene: Scene, size: Size) -> SurveyModel:
     config = SurveyConfig(
         latent=size.latent, samples=size.samples, gap=LinearConfig(), continuum=ContinuumConfig(order=4)
     )
-    native = (scene.wavelength, scene.segment, scene.sigma)
-    model = SurveyModel(config, *(torch.from_numpy(values) for values in native))
+    native = (torch.from_numpy(values) for values in (scene.wavelength, scene.segment))
+    model = SurveyModel(config, *native, LineSpread.gaussian(scene.sigma))
     for parameter in model.morph.parameters():
         parameter.add_(0.05 * torch.randn_like(parameter))
     model.width_scale.fill_(1.03)

@@ -10,6 +10,7 @@ from torch import Tensor
 from synth2obs.analysis.baselines import bare, with_survey
 from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
@@ -124,8 +125,7 @@ def _observed(bridge: Bridge, survey: str, flux: Tensor, snr: float, random: tor
         flux=noisy.numpy(),
         ivar=ivar.numpy(),
         id=np.array([f"placebo_{i}" for i in range(count)]),
-        lsf_sigma=model.lsf_sigma.numpy()[None],
-        lsf_group=np.zeros(count, int),
+        line_spread=LineSpread.gaussian(model.lsf_sigma.numpy(), stars=count),
         rv=missing,
         rv_error=missing,
         snr=np.full(count, snr),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.contracts import Coefficients, Emulator
 from synth2obs.models.decoder.decoder import Decoder
@@ -91,41 +92,22 @@ class Bridge(nn.Module):
         survey: str,
         wavelength: ArrayLike | None = None,
         segment: ArrayLike | None = None,
-        lsf_sigma: ArrayLike | None = None,
-        lsf_group: ArrayLike | None = None,
-        *,
-        lsf_hermite: ArrayLike | None = None,
-        lsf_kernel: ArrayLike | None = None,
-        lsf_offset: ArrayLike | None = None,
+        line_spread: LineSpread | None = None,
     ) -> Instrument:
-        """Doppler, line spread and pixels of a survey; its usual ones unless others are given.
-
-        A line spread is given as a whole: without ``lsf_sigma`` what else is said of it does not count.
-        """
+        """Doppler, line spread and pixels of a survey; its usual ones unless others are given."""
         model = self.survey(survey)
-        group = None if lsf_sigma is None or len(np.atleast_2d(lsf_sigma)) == 1 else lsf_group
-        native = (
-            model.wavelength if wavelength is None else wavelength,
-            model.segment if segment is None else segment,
-            model.lsf_sigma if lsf_sigma is None else lsf_sigma,
-        )
-        if lsf_sigma is None:
-            lsf_hermite, lsf_kernel, lsf_offset = model.lsf_hermite, model.lsf_kernel, model.lsf_offset
+        pixels = model.wavelength if wavelength is None else wavelength
+        detectors = model.segment if segment is None else segment
+        spread = model.line_spread if line_spread is None else line_spread
 
         def make() -> Instrument:
             return Instrument(
-                self.decoder.rest_wavelength,
-                *native,
-                self.decoder.rest_sigma,
-                group,
-                lsf_hermite=lsf_hermite,
-                lsf_kernel=lsf_kernel,
-                lsf_offset=lsf_offset,
+                self.decoder.rest_wavelength, pixels, detectors, spread, self.decoder.rest_sigma
             )
 
-        if np.ndim(native[0]) > 1 or group is not None:
+        if np.ndim(pixels) > 1 or len(spread.sigma) > 1:
             return make()
-        own = _digest(*native, lsf_hermite, lsf_kernel, lsf_offset)
+        own = _digest(pixels, detectors, spread.sigma, spread.hermite, spread.kernel, spread.offset)
         return self.memo.get(("instrument", own), self.decoder.buffers(), make)
 
     def through(

@@ -10,6 +10,7 @@ from torch import Tensor
 from synth2obs.core.constants import BUNDLE_FORMAT
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.alignment.settings import DensityConfig
 from synth2obs.models.bridge import Bridge
@@ -117,9 +118,9 @@ def _emulator(meta: Mapping[str, Any], labels: int, latent: int) -> Emulator:
 
 def _survey(name: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> SurveyModel:
     own = f"models.{name}"
-    native = (tensors[f"{own}.{key}"] for key in ("wavelength", "segment", "lsf_sigma"))
-    shape: dict[str, Any] = {key: tensors.get(f"{own}.{key}") for key in LSF_SHAPE}
-    return SurveyModel(SurveyConfig(**config), *native, **shape)
+    wavelength, segment, sigma = (tensors[f"{own}.{key}"] for key in ("wavelength", "segment", "lsf_sigma"))
+    shape: dict[str, Any] = {key.removeprefix("lsf_"): tensors.get(f"{own}.{key}") for key in LSF_SHAPE}
+    return SurveyModel(SurveyConfig(**config), wavelength, segment, LineSpread.single(sigma, **shape))
 
 
 def _check_fingerprint(bridge: Bridge, path: Path, expected: Mapping[str, list[float]]) -> None:

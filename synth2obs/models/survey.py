@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.config import Section
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import bands
 from synth2obs.models import alignment, gap
 from synth2obs.models.alignment import ALIGNMENTS, AnyAlignmentConfig
@@ -47,9 +48,7 @@ class SurveyModel(nn.Module):
         config: Sizes.
         wavelength: The survey's usual native pixels in vacuum Å, shape (P,).
         segment: Detector of each pixel, shape (P,).
-        lsf_sigma: Gaussian σ in Å at these pixels, shape (P,).
-        lsf_hermite: Gauss–Hermite amplitudes of the same line spread, shape (P, M); see `physics.Instrument`.
-        lsf_kernel, lsf_offset: Tabulated line spread instead, shapes (P, J) and (J,).
+        line_spread: The survey's usual one at these pixels, a single group.
     """
 
     wavelength: Tensor
@@ -69,25 +68,26 @@ class SurveyModel(nn.Module):
         config: SurveyConfig,
         wavelength: Tensor,
         segment: Tensor,
-        lsf_sigma: Tensor,
-        *,
-        lsf_hermite: Tensor | None = None,
-        lsf_kernel: Tensor | None = None,
-        lsf_offset: Tensor | None = None,
+        line_spread: LineSpread,
     ) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("wavelength", wavelength.double())
         self.register_buffer("segment", segment.long())
-        self.register_buffer("lsf_sigma", lsf_sigma.double())
-        for name, values in zip(LSF_SHAPE, (lsf_hermite, lsf_kernel, lsf_offset), strict=True):
-            self.register_buffer(name, None if values is None else values.double())
+        for name, values in _buffers(line_spread).items():
+            self.register_buffer(name, values)
         self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
         self.register_buffer("correlation", torch.ones((), dtype=torch.float64))
         self.morph = make_morph(config.latent, config.morph)
         self.density = FlowDensity(config.latent, config.density).double()
         self.gap = make_gap(LabelReading(config.latent), config.samples, config.gap)
+
+    @property
+    def line_spread(self) -> LineSpread:
+        """The usual line spread, of one star."""
+        shape = {name.removeprefix("lsf_"): getattr(self, name) for name in LSF_SHAPE}
+        return LineSpread.single(self.lsf_sigma, **shape)
 
     def native(self) -> tuple[Tensor, ...]:
         """What the usual pixels and line spread are made of."""
@@ -146,3 +146,15 @@ def make_morph(latent: int, config: AlignmentConfig) -> Alignment:
 def make_gap(reading: LabelReading, cells: int, config: GapConfig) -> GapModel:
     """The gap model that a configuration names, zero."""
     return GAPS[config.name](reading, cells, config)
+
+
+def _buffers(spread: LineSpread) -> dict[str, Tensor | None]:
+    """A line spread of one group as tensors, by the names of their buffers."""
+    rows = {"lsf_sigma": spread.sigma[0], "lsf_offset": spread.offset}
+    for name in ("hermite", "kernel"):
+        profile = getattr(spread, name)
+        rows[f"lsf_{name}"] = None if profile is None else profile[0]
+    return {
+        name: None if rows[name] is None else torch.tensor(rows[name], dtype=torch.float64)
+        for name in ("lsf_sigma", *LSF_SHAPE)
+    }

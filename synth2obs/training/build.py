@@ -1,9 +1,6 @@
 """What a training starts from: an untrained bridge of the right shapes, beside its data."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.bridge import Bridge
@@ -11,7 +8,7 @@ from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator import EMULATORS
 from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.priors.population import Population
-from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
+from synth2obs.models.survey import SurveyConfig, SurveyModel
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
 from synth2obs.training.state import State
@@ -28,7 +25,7 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
     grid = domains.grid
     decoder = Decoder(
         torch.from_numpy(grid.spectra.wavelength),
-        torch.from_numpy(grid.spectra.lsf_sigma[0]),
+        torch.from_numpy(grid.spectra.line_spread.sigma[0]),
         **config.decoder.model_dump(),
     )
     count = int((~grid.held_out).sum())
@@ -51,20 +48,9 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
 def _survey_model(survey: SurveyData, sizes: SurveyConfig) -> SurveyModel:
     spectra = survey.spectra
     wavelength = spectra.wavelength if spectra.shared_wavelength else spectra.wavelength[0]
-    usual = int(np.bincount(spectra.lsf_group).argmax())
-    shape = {name: _of_group(getattr(spectra, name), usual) for name in LSF_SHAPE}
-    model = SurveyModel(
+    return SurveyModel(
         sizes,
         torch.as_tensor(wavelength.astype(float)),
         torch.as_tensor(spectra.segment.astype("int64")),
-        torch.as_tensor(spectra.lsf_sigma[usual].astype(float)),
-        **shape,
+        spectra.line_spread.usual,
     )
-    return model
-
-
-def _of_group(values: NDArray[np.floating] | None, group: int) -> Tensor | None:
-    """What describes the line spread of one group; offsets (J,) are those of all."""
-    if values is None:
-        return None
-    return torch.as_tensor(np.asarray(values if values.ndim < 3 else values[group], dtype=float))

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from synth2obs.core.files import write_json_atomic
+from synth2obs.core.files import file_sha256, write_json_atomic
 from synth2obs.io.embedded import resolve
-from synth2obs.io.shard.check import digest
 from synth2obs.models.bundle import save_bundle
 from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
@@ -144,7 +143,7 @@ def run_card(config: TrainConfig, began: float) -> dict[str, Any]:
     files = {"grid": config.data.grid, **config.data.surveys}
     return {
         "config": config.model_dump(mode="json"),
-        "digests": {name: digest(resolve(path)) for name, path in files.items()},
+        "digests": {name: file_sha256(resolve(path)) for name, path in files.items()},
         "versions": package_versions(),
         "git_commit": git.get("git.commit"),
         "dirty": git["git.dirty"] == "true" if "git.dirty" in git else None,

@@ -8,6 +8,7 @@ import torch
 
 from synth2obs.analysis.morph import Morphed
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.models.bridge import Bridge
@@ -49,8 +50,9 @@ def survey_model(wavelength: np.ndarray, latents: torch.Tensor, x: torch.Tensor)
     config = SurveyConfig(
         latent=LATENT, samples=SAMPLES, gap=LinearConfig(window=20), continuum=ContinuumConfig(order=2)
     )
-    columns = wavelength, np.zeros(len(wavelength), np.int64), 2 * STEP * wavelength
-    model = SurveyModel(config, *map(torch.from_numpy, columns))
+    columns = wavelength, np.zeros(len(wavelength), np.int64)
+    spread = LineSpread.gaussian(2 * STEP * wavelength)
+    model = SurveyModel(config, *map(torch.from_numpy, columns), spread)
     model.gap.scatter.fill_(0.0)
     model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
     return model
@@ -125,8 +127,7 @@ def stars_of() -> Callable[..., Spectra]:
             flux=(noisy * level).astype(np.float32),
             ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
             id=np.array([f"star-{row}" for row in range(count)]),
-            lsf_sigma=(2 * STEP * wavelength)[None],
-            lsf_group=np.zeros(count, np.int64),
+            line_spread=LineSpread.gaussian(2 * STEP * wavelength, stars=count),
             rv=np.zeros(count),
             rv_error=np.full(count, np.nan),
             snr=np.full(count, snr),

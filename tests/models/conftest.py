@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.models.bridge import Bridge
@@ -82,7 +83,7 @@ def make_bridge(
         config,
         torch.from_numpy(wavelength),
         torch.from_numpy(segment),
-        torch.from_numpy(LSF_SIGMA * wavelength),
+        LineSpread.gaussian(LSF_SIGMA * wavelength),
     )
     model.gap.scatter.fill_(0.0)
     model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
@@ -137,7 +138,7 @@ def spectra_of() -> Callable[..., np.ndarray]:
 def instrument() -> Instrument:
     """The survey's own operator."""
     wavelength, segment = survey_pixels()
-    return Instrument(REST, wavelength, segment, LSF_SIGMA * wavelength, REST_SIGMA)
+    return Instrument(REST, wavelength, segment, LineSpread.gaussian(LSF_SIGMA * wavelength), REST_SIGMA)
 
 
 @pytest.fixture(scope="session")
@@ -166,8 +167,7 @@ def stars_of(instrument: Instrument) -> Callable[..., Spectra]:
             flux=(clean + noise).astype(np.float32),
             ivar=(covered / sigma**2).astype(np.float32),
             id=np.array([f"star-{i}" for i in range(count)]),
-            lsf_sigma=(LSF_SIGMA * wavelength)[None],
-            lsf_group=np.zeros(count, dtype=np.int64),
+            line_spread=LineSpread.gaussian(LSF_SIGMA * wavelength, stars=count),
             rv=np.full(count, np.nan),
             rv_error=np.full(count, np.nan),
             snr=np.full(count, snr),

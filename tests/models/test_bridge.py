@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from synth2obs.core.errors import ModelError, OutputError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.bundle import WEIGHTS, load_bundle, save_bundle
 from synth2obs.models.checkpoint import load_tensors, save_tensors
 
@@ -60,7 +61,7 @@ class TestPredict:
         """More stars than a batch, each with a row of the line-spread table."""
         model, group = bridge.survey("toy"), np.arange(70) % 2
         table = np.stack([model.lsf_sigma.numpy(), 1.5 * model.lsf_sigma.numpy()])
-        instrument = bridge.instrument("toy", lsf_sigma=table, lsf_group=group)
+        instrument = bridge.instrument("toy", line_spread=LineSpread.gaussian(table, group=group))
         coefficients = bridge.from_labels("toy", bridge.scale(torch.from_numpy(labels_of(1)))).value
         flux = bridge.native_flux(
             coefficients.expand(70, -1), "toy", torch.zeros(70, dtype=torch.float64), instrument

@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 
 from synth2obs.core.errors import Interrupted, ModelError, OutputError
+from synth2obs.core.files import file_sha256
 from synth2obs.core.labels import LabelSpace
 from synth2obs.models.checkpoint import load_tensors
 from synth2obs.training.loop import run_stages
-from synth2obs.training.provenance import file_sha256, folder_sha256, git_state, package_versions
+from synth2obs.training.provenance import folder_sha256, git_state, package_versions
 from synth2obs.training.tracking.tracking import NullTracker, Tracker, experiment_url, open_store, ui_command
 
 pytestmark = [

@@ -102,16 +102,7 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
         )
     wavelength = torch.as_tensor(spectra.wavelength, dtype=torch.float64)
     segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))
-    instrument = bridge.instrument(
-        survey,
-        spectra.wavelength,
-        spectra.segment,
-        spectra.lsf_sigma,
-        spectra.lsf_group,
-        lsf_hermite=spectra.lsf_hermite,
-        lsf_kernel=spectra.lsf_kernel,
-        lsf_offset=spectra.lsf_offset,
-    )
+    instrument = bridge.instrument(survey, spectra.wavelength, spectra.segment, spectra.line_spread)
     order = bridge.survey(survey).config.continuum.order
     flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
     good = ivar > 0

@@ -14,16 +14,14 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from synth2obs.core.errors import ModelError, OutputError
-from synth2obs.core.files import write_json_atomic
+from synth2obs.core.files import file_sha256, folder_lock, write_json_atomic
 from synth2obs.training.config_io import Setting
-from synth2obs.training.provenance import file_sha256, git_state, package_versions
+from synth2obs.training.provenance import git_state, package_versions
 from synth2obs.training.tracking.registry import register_bridge
 
 BATCH = 1000
@@ -295,7 +293,7 @@ def open_store(folder: str | Path) -> Any:
     root = Path(folder).resolve()
     try:
         (root / "artifacts").mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".opening.lock", timeout=120), _store_errors():
+        with _one_process(root), _store_errors():
             return _client(store_address(root))
     except OSError as error:
         raise OutputError(f"cannot open the store {root}: {error}; choose another folder") from error
@@ -366,8 +364,13 @@ def _store_errors() -> Iterator[None]:
         ) from error
 
 
+def _one_process(folder: Path) -> AbstractContextManager[None]:
+    held = f"cannot open the store {folder}: another process has held it for two minutes"
+    return folder_lock(folder, ".opening.lock", OutputError(f"{held}; end it or choose another folder"), 120)
+
+
 def _experiment(client: Any, name: str, folder: Path) -> str:
-    with FileLock(folder / ".opening.lock", timeout=120):
+    with _one_process(folder):
         found = client.get_experiment_by_name(name)
         if found is None:
             return str(client.create_experiment(name, artifact_location=str(folder / "artifacts")))
