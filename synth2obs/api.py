@@ -20,7 +20,7 @@ from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bridge import Bridge
 from synth2obs.reports.catalogue import label_table
 from synth2obs.reports.survey import write_report
-from synth2obs.training.tracking.tracking import fetch_bundle
+from synth2obs.training.tracking.fetch import fetch_bundle
 
 ADDRESSES = ("models:/", "runs:/", "mlflow-artifacts:/")
 

@@ -21,7 +21,7 @@ HEAVY = (
 )
 
 ROOT = "import synth2obs"
-TRACKING = "import synth2obs.training.tracking.tracking"
+TRACKING = "from synth2obs.training.tracking import fetch, tracker, ui"
 HELP = """
 from typer.testing import CliRunner
 from synth2obs.cli import app
@@ -45,7 +45,7 @@ def test_nothing_heavy_loads(statement):
     assert not loaded(statement)
 
 
-def test_the_tracking_module_loads_mlflow_only_when_used():
+def test_tracking_loads_mlflow_only_when_used():
     assert "mlflow" not in loaded(TRACKING)
 
 

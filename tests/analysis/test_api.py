@@ -71,7 +71,8 @@ def test_an_address_needs_a_store(tmp_path, monkeypatch):
 def test_a_registered_model_is_found_in_the_store_that_is_named(
     bundle, tmp_path, monkeypatch, new_folder, by
 ):
-    from synth2obs.training.tracking.tracking import Tracker, store_address
+    from synth2obs.training.tracking.store import store_address
+    from synth2obs.training.tracking.tracker import Tracker
 
     folder = new_folder("registered")
     tracker = Tracker.open(folder, grid="lines", surveys=["near", "far"])

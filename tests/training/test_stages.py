@@ -25,7 +25,7 @@ from synth2obs.training.stages.latent import _beyond, _lowest
 from synth2obs.training.stages.morph import MorphStage, _start_density
 from synth2obs.training.stages.theory import encode_linear, grid_latents, pca_residual
 from synth2obs.training.state import State
-from synth2obs.training.tracking.tracking import open_store
+from synth2obs.training.tracking.store import open_store
 
 SCRIPT = Path(__file__).with_name("one_training.py")
 
