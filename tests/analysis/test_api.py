@@ -170,9 +170,9 @@ def test_morph_of_a_shard_keeps_the_velocities(bridge, shard):
 def test_a_missing_line_is_found_and_nothing_else(bridge, spectra):
     before = {name: value.clone() for name, value in bridge.state_dict().items()}
     found = synth2obs.measure_gap(bridge, spectra, "near")
-    strongest = max(found.lines, key=lambda line: line["significance"])
-    assert strongest["wavelength"] == pytest.approx(MISSING, abs=1.5)
-    assert strongest["depth"] == pytest.approx(DEPTH, rel=0.3)
+    strongest = max(found.lines, key=lambda line: line.significance)
+    assert strongest.wavelength == pytest.approx(MISSING, abs=1.5)
+    assert strongest.depth == pytest.approx(DEPTH, rel=0.3)
     far = np.isfinite(found.gap) & (np.abs(found.wavelength - MISSING) > 15)
     assert np.sqrt(np.mean(found.gap[far] ** 2)) < 0.15 * DEPTH
     assert found.gap[np.nanargmin(found.gap)] < 0 and found.stars == 30
