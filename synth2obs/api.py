@@ -1,27 +1,22 @@
-"""The public functions: spectra in any common form in, tables and arrays out."""
+"""The public functions: spectra in any common form in, tables and arrays out.
+
+What only some of them need is imported by these: whoever morphs labels loads no fit, no reader and no report.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from synth2obs.analysis.labels import FLAGS, Latents, labels_of, latents_of
-from synth2obs.analysis.morph import Morphed, morph_labels, morph_spectra
-from synth2obs.analysis.remeasure import GapMeasurement, remeasure, survey_metrics
-from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.analysis.morph import Morphed, morph_labels
 from synth2obs.core.errors import DataError
-from synth2obs.core.spectra import Spectra
-from synth2obs.io.embedded import resolve
-from synth2obs.io.interop import from_specutils
-from synth2obs.io.reduce import cut_wavelengths
-from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
-from synth2obs.reports.catalogue import label_table
-from synth2obs.reports.survey import write_report
-from synth2obs.training.tracking.tracking import fetch_bundle
+
+if TYPE_CHECKING:
+    from synth2obs.analysis.labels import Latents
+    from synth2obs.analysis.remeasure import GapMeasurement
 
 ADDRESSES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -37,6 +32,8 @@ def load_bridge(where: str | Path, store: str | Path | None = None) -> Bridge:
         ModelError: If nothing is there, or it is damaged.
     """
     if str(where).startswith(ADDRESSES):
+        from synth2obs.training.tracking.fetch import fetch_bundle
+
         return load_bundle(fetch_bundle(str(where), store))
     return load_bundle(where)
 
@@ -71,12 +68,18 @@ def morph(
         raise DataError("give labels= or spectrum=, one of them", field="labels, spectrum")
     if labels is not None:
         return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv)
+    from synth2obs.analysis.observed import as_spectra
+    from synth2obs.analysis.telescopes import morph_spectra
+
     own = source or survey
     return morph_spectra(bridge, as_spectra(bridge, spectrum, own, medium), own, survey, rv)
 
 
-def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> Latents:
+def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "Latents":
     """Latent mean and covariance, velocity and χ² of observed spectra; arguments as for `fit_labels`."""
+    from synth2obs.analysis.labels import latents_of
+    from synth2obs.analysis.observed import as_spectra
+
     return latents_of(bridge, as_spectra(bridge, spectra, survey, medium), survey)
 
 
@@ -96,16 +99,21 @@ def fit_labels(
         An `astropy.table.Table`: id, every label with its error and unit, rv, chi2, pixels, flags (bits explained in
         ``table.meta["flags"]``).
     """
-    found = labels_of(bridge, as_spectra(bridge, spectra, survey, medium), survey, population=population)
-    columns = {name: getattr(found, name) for name in ("id", "rv", "rv_error", "chi2", "pixels", "flags")}
-    return label_table(columns, found.values, found.errors, FLAGS)
+    from synth2obs.analysis.labels import label_table, labels_of
+    from synth2obs.analysis.observed import as_spectra
+
+    given = as_spectra(bridge, spectra, survey, medium)
+    return label_table(labels_of(bridge, given, survey, population=population))
 
 
-def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> GapMeasurement:
+def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":
     """The gap between theory and these spectra, with its posterior and its strongest lines.
 
     It is measured anew from the given spectra, at the labels that the bridge gives them.
     """
+    from synth2obs.analysis.observed import as_spectra
+    from synth2obs.analysis.remeasure import remeasure
+
     return remeasure(bridge, as_spectra(bridge, spectra, survey, medium), survey)
 
 
@@ -116,41 +124,13 @@ def calibration_report(
 
     Baselines need a training and are not on this page; ``synth2obs train`` writes the whole report.
     """
+    from synth2obs.analysis.evaluate import survey_metrics
+    from synth2obs.analysis.observed import as_spectra
+    from synth2obs.core.constants import METRICS_FORMAT
+    from synth2obs.reports.survey import write_report
+
     metrics, arrays = survey_metrics(bridge, as_spectra(bridge, spectra, survey, medium), survey)
-    whole = {
-        "format": METRICS_FORMAT,
-        "surveys": {survey: metrics},
-        "run": {**bridge.card, "reasons": {survey: {"anchored_rms": "baselines are measured in training"}}},
-    }
+    unmeasured = {"anchored_rms": "baselines are measured in training"}
+    run = {**bridge.card, "reasons": {survey: unmeasured}}
+    whole = {"format": METRICS_FORMAT, "surveys": {survey: metrics}, "run": run}
     return write_report(whole, arrays, survey, Path(out))
-
-
-def as_spectra(bridge: Bridge, spectra: Any, survey: str, medium: str = "") -> Spectra:
-    """Spectra in whatever form, cut to the wavelengths that the bridge knows.
-
-    Raises:
-        DataError: If they cannot be used, or have no pixel in that range.
-    """
-    model = bridge.survey(survey)
-    found = _read(bridge, spectra, survey, medium)
-    if found.kind != "survey" or found.ivar is None:
-        raise DataError(f"is a {found.kind} without errors", field="ivar", remedy="give observed spectra")
-    return cut_wavelengths(found, float(model.wavelength.min()) - 1.0, float(model.wavelength.max()) + 1.0)
-
-
-def _read(bridge: Bridge, spectra: Any, survey: str, medium: str) -> Spectra:
-    if isinstance(spectra, Spectra):
-        return spectra
-    if isinstance(spectra, str | Path):
-        return read_shard(resolve(spectra))
-    model = bridge.survey(survey)
-    first = spectra[0] if isinstance(spectra, list | tuple) else spectra
-    if not hasattr(first, "spectral_axis"):
-        raise DataError(
-            f"cannot read spectra from a {type(first).__name__}",
-            field="spectra",
-            remedy="give a shard's path, Spectra, or specutils spectra",
-        )
-    axis = first.spectral_axis.to_value("Angstrom")
-    sigma = np.interp(axis, model.wavelength.numpy(), model.lsf_sigma.numpy())
-    return from_specutils(spectra, survey=survey, medium=medium, lsf_sigma=sigma)

@@ -85,7 +85,7 @@ def keep_torch() -> Callable[[], Any]:
 @pytest.fixture(scope="session")
 def new_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folders for trainings; each has an empty MLflow store already, because to create one takes seconds."""
-    from synth2obs.training.tracking.tracking import open_store
+    from synth2obs.training.tracking.store import open_store
 
     store = tmp_path_factory.mktemp("store")
     open_store(store)

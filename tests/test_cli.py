@@ -204,11 +204,11 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
 @pytest.fixture
 def served(monkeypatch):
     """A function that puts a small program in the place of MLflow's server."""
-    import synth2obs.training.tracking.tracking
+    import synth2obs.training.tracking.ui
 
     def serve(program):
         command = [sys.executable, "-c", program], dict(os.environ)
-        monkeypatch.setattr(synth2obs.training.tracking.tracking, "ui_command", lambda store, port: command)
+        monkeypatch.setattr(synth2obs.training.tracking.ui, "ui_command", lambda store, port: command)
 
     return serve
 

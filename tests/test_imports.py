@@ -23,7 +23,7 @@ HEAVY = (
 )
 
 ROOT = "import synth2obs"
-TRACKING = "import synth2obs.training.tracking.tracking"
+TRACKING = "from synth2obs.training.tracking import fetch, tracker, ui"
 HELP = """
 from typer.testing import CliRunner
 from synth2obs.cli import app
@@ -49,12 +49,26 @@ done = CliRunner().invoke(app, ["download", "galah", "--ids", "131123003001096",
 assert done.exit_code == 2 and not done.stdout, done.output
 print(done.stderr)
 """
+MORPH = """
+import synth2obs
+bridge = synth2obs.load_bridge({bundle!r})
+synth2obs.morph(bridge, survey="miles", labels={{"teff": [5000, 6000]}})
+"""
+MEASURE = """
+import synth2obs
+bridge = synth2obs.load_bridge({bundle!r})
+synth2obs.{function}(bridge, {shard!r}, "miles")
+"""
+
+NOT_FOR_USERS = ("synth2obs.reports", "synth2obs.training", "synth2obs.io.download", "synth2obs.io.surveys")
+"""Parts that no measurement needs."""
+
+PLOTS = ("matplotlib", "mlflow", "plotly", "jinja2")
 
 
-def loaded(statement: str) -> set[str]:
-    """Heavy packages that a fresh interpreter has after a statement."""
-    script = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(set(sys.modules) & set({HEAVY!r}))))"
-    return set(json.loads(said(script)[-1]))
+def modules(statement: str) -> set[str]:
+    """Everything that a fresh interpreter has after a statement."""
+    return set(json.loads(said(f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))")[-1]))
 
 
 def said(script: str, **where: Path) -> list[str]:
@@ -66,12 +80,42 @@ def said(script: str, **where: Path) -> list[str]:
     return done.stdout.strip().splitlines()
 
 
+def loaded(statement: str) -> set[str]:
+    """Heavy packages that a fresh interpreter has after a statement."""
+    return modules(statement) & set(HEAVY)
+
+
+def of(names: set[str], parents: tuple[str, ...]) -> set[str]:
+    """The modules that are, or lie in, one of some packages."""
+    return {
+        name
+        for name in names
+        if name.startswith(tuple(f"{parent}." for parent in parents)) or name in parents
+    }
+
+
+@pytest.fixture(scope="module")
+def bundle(trained):
+    return str(trained.folder / "bridge")
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory):
+    """Nine stars of MILES."""
+    from synth2obs.io.embedded import embedded_path
+    from synth2obs.io.shard.read import read_shard
+    from synth2obs.io.shard.write import write_shard
+
+    spectra = read_shard(embedded_path("miles"), slice(0, 9))
+    return str(write_shard(spectra, tmp_path_factory.mktemp("shard") / "nine.h5"))
+
+
 @pytest.mark.parametrize("statement", [ROOT, HELP], ids=["import", "help"])
 def test_nothing_heavy_loads(statement):
     assert not loaded(statement)
 
 
-def test_the_tracking_module_loads_mlflow_only_when_used():
+def test_tracking_loads_mlflow_only_when_used():
     assert "mlflow" not in loaded(TRACKING)
 
 
@@ -83,3 +127,22 @@ def test_downloads_say_in_a_line_what_to_install(script, tmp_path):
 
 def test_the_check_sees_a_heavy_import():
     assert "h5py" in loaded("import h5py")
+
+
+def test_whoever_morphs_labels_loads_no_more_than_the_bridge(bundle):
+    found = modules(MORPH.format(bundle=bundle))
+    assert not of(found, NOT_FOR_USERS) and not of(found, PLOTS)
+    assert not of(found, ("h5py", "astropy", "pandas", "requests"))
+    assert len(of(found, ("synth2obs",))) <= 75
+
+
+@pytest.mark.parametrize("function", ["encode", "fit_labels", "measure_gap"])
+def test_whoever_measures_a_shard_loads_no_plots_and_no_training(function, bundle, shard):
+    found = modules(MEASURE.format(bundle=bundle, shard=shard, function=function))
+    assert not of(found, NOT_FOR_USERS) and not of(found, PLOTS)
+    assert len(of(found, ("synth2obs",))) <= 110
+
+
+def test_matplotlib_can_be_loaded_after_a_morph():
+    both = "import synth2obs.models.alignment\nimport matplotlib.pyplot\nmatplotlib.pyplot.figure"
+    assert "matplotlib" in loaded(both)

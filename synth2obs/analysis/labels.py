@@ -1,29 +1,24 @@
 """Labels and latents of observed spectra, as tables."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synth2obs.analysis.flags import FLAGS, OUTSIDE, UNSETTLED, quality
+from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
+from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import Fit
 from synth2obs.models.fit.task import encode, fit_labels
 
-OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
-FLAGS = {
-    OUTSIDE: "label outside the grid",
-    POOR_FIT: "poor fit",
-    FEW_PIXELS: "few good pixels",
-    UNSETTLED: "no convergence",
-}
-"""Bits of ``flags``."""
-
-POOR, FEW, MOVED = 4.0, 0.5, 0.1
-"""χ² per pixel, share of good pixels, and change of a scaled label by further steps that set a bit."""
+MOVED = 0.1
+"""Change of a scaled label by further steps that sets a bit."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +102,15 @@ def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool
     )
 
 
-def quality(fit: Fit) -> NDArray[np.int64]:
-    """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,)."""
-    pixels = fit.pixels.numpy()
-    poor = fit.chi2.numpy() > POOR * np.maximum(pixels, 1)
-    few = pixels < FEW * fit.residual.shape[1]
-    return poor * np.int64(POOR_FIT) + few * np.int64(FEW_PIXELS)
+def label_table(found: Labels) -> Any:
+    """Labels as an `astropy.table.Table` with a unit on every column; its meta says what the flags mean."""
+    columns: dict[str, NDArray[Any]] = {"id": found.id}
+    units = {"rv": "km/s", "rv_error": "km/s"}
+    for name, values in found.values.items():
+        columns |= {name: values, f"{name}_error": found.errors[name]}
+        units |= dict.fromkeys((name, f"{name}_error"), unit_of(name).split("(")[0])
+    columns |= {name: getattr(found, name) for name in ("rv", "rv_error", "chi2", "pixels", "flags")}
+    return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
 
 
 def _label_flags(bridge: Bridge, first: Fit, fit: Fit, table: NDArray[np.float64]) -> NDArray[np.int64]:

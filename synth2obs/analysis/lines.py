@@ -11,6 +11,13 @@ Floats = NDArray[np.float64]
 NONE = "none"
 """Name of the template in which no element explains a line."""
 
+TELLURIC = (
+    (6276.0, 6322.0, "telluric O₂ γ"),
+    (6867.0, 6946.0, "telluric O₂ B"),
+    (7160.0, 7342.0, "telluric H₂O"),
+)
+"""Bands of the Earth's atmosphere in vacuum Å (Hinkle et al. 2003, BAAS 35, 1260): no star made a line there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -35,25 +42,26 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attribution:
-    """What explains a line.
+class AttributedLine(Line):
+    """A line, and the element whose gradient explains it best.
 
     Args:
-        line: The line.
-        element: Most probable element, or ``none``.
-        probability: Its probability among the templates that were compared.
-        runner_up, runner_up_probability: The second best.
-        change: Change of the element's abundance that would explain the line, in dex; NaN for ``none``.
+        element: Most probable element, however improbable; ``none`` if no element was compared.
+        probability: Its probability among all templates; 0 if no element was compared.
+        runner_up: The second most probable element; ``none`` if there is no other.
+        change: Change of the element's abundance that would explain the line, in dex; NaN without an element.
+        unexplained: Probability of ``none``: continuum, or a line that no gradient has.
         probabilities: Of every template, ``none`` included.
+        note: The band of the Earth's atmosphere in which it lies, or nothing.
     """
 
-    line: Line
     element: str
     probability: float
     runner_up: str
-    runner_up_probability: float
     change: float
+    unexplained: float
     probabilities: Mapping[str, float]
+    note: str
 
 
 def strongest_lines(
@@ -142,7 +150,7 @@ def attribute_lines(
     window: float = 1.0,
     cells_per_sample: float = 1.0,
     max_change: float = 2.0,
-) -> list[Attribution]:
+) -> list[AttributedLine]:
     r"""The element whose gradient explains each line best, with probabilities by BIC.
 
     Around each line the gap is regressed, with weights :math:`1/\sigma^2`, on ``a + b x`` alone, on
@@ -163,17 +171,10 @@ def attribute_lines(
         max_change: Largest believable ``|c|`` in dex; an element that needs more has probability 0.
 
     Returns:
-        One attribution per line, in order.
+        The same lines, in order.
     """
     gap, sigma, wavelength = (np.asarray(a, np.float64) for a in (gap, sigma, wavelength))
-    names = list(gradients)
-    table = np.array([np.asarray(gradients[name], np.float64) for name in names]).reshape(
-        len(names), -1 if names else len(gap)
-    )
-    if table.shape[1] != len(gap):
-        raise ValueError(f"gradients must have the gap's {len(gap)} cells, got {table.shape[1]}")
-    if not np.isfinite(table).all():
-        raise ValueError("gradients must be finite; use 0 where an element's gradient is unknown")
+    names, table = list(gradients), _gradient_table(gradients, len(gap))
     found = []
     for line in lines:
         near = (wavelength >= line.start - window) & (wavelength <= line.stop + window)
@@ -185,8 +186,19 @@ def attribute_lines(
         smooth, elements, bump = chi2[0], chi2[1 : len(names) + 1], chi2[len(names) + 1 :].min()
         bic = _bic(np.concatenate([[smooth, bump], elements]), np.array([0, 3] + [1] * len(names)), samples)
         bic[2:][np.abs(change[: len(names)]) > max_change] = np.inf
-        found.append(_attribution(line, names, change[: len(names)], bic))
+        found.append(_attributed(line, names, change[: len(names)], bic))
     return found
+
+
+def _gradient_table(gradients: Mapping[str, ArrayLike], cells: int) -> Floats:
+    """Gradients as rows, shape (elements, L)."""
+    rows = [np.asarray(gradient, np.float64) for gradient in gradients.values()]
+    table = np.array(rows).reshape(len(rows), -1 if rows else cells)
+    if table.shape[1] != cells:
+        raise ValueError(f"gradients must have the gap's {cells} cells, got {table.shape[1]}")
+    if not np.isfinite(table).all():
+        raise ValueError("gradients must be finite; use 0 where an element's gradient is unknown")
+    return table
 
 
 def _bumps(x: Floats, extent: float) -> Floats:
@@ -218,21 +230,26 @@ def _bic(chi2: Floats, extra: NDArray[np.intp], samples: float) -> Floats:
     return np.asarray(samples * np.log(np.maximum(chi2, floor)) + extra * np.log(samples))
 
 
-def _attribution(line: Line, names: list[str], change: Floats, bic: Floats) -> Attribution:
+def _attributed(line: Line, names: list[str], change: Floats, bic: Floats) -> AttributedLine:
     """Probabilities from the BIC of: straight line, free Gaussian, each element."""
-    prior = np.array([0.25, 0.25] + [0.5 / max(len(names), 1)] * len(names))
+    none, *shares = _probabilities(bic, len(names))
+    probability = dict(zip(names, shares, strict=True))
+    first, second, *_ = [*sorted(names, key=lambda name: -probability[name]), NONE, NONE]
+    return AttributedLine(
+        **vars(line),
+        element=first,
+        probability=probability.get(first, 0.0),
+        runner_up=second,
+        change=dict(zip(names, change.tolist(), strict=True)).get(first, float("nan")),
+        unexplained=none,
+        probabilities={NONE: none, **probability},
+        note=next((band for low, high, band in TELLURIC if low <= line.wavelength <= high), ""),
+    )
+
+
+def _probabilities(bic: Floats, elements: int) -> list[float]:
+    """Of none, which straight line and Gaussian share, and of each element."""
+    prior = np.array([0.25, 0.25] + [0.5 / max(elements, 1)] * elements)
     weight = prior * np.exp(-0.5 * (bic - bic.min()))
     weight = np.concatenate([[weight[0] + weight[1]], weight[2:]])
-    probability = weight / weight.sum()
-    templates = [NONE, *names]
-    order = np.argsort(-probability, kind="stable")
-    best, second = order[0], order[min(1, len(names))]
-    return Attribution(
-        line=line,
-        element=templates[best],
-        probability=float(probability[best]),
-        runner_up=templates[second],
-        runner_up_probability=float(probability[second]),
-        change=float("nan") if best == 0 else float(change[best - 1]),
-        probabilities=dict(zip(templates, probability.tolist(), strict=True)),
-    )
+    return list((weight / weight.sum()).tolist())

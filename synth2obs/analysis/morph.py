@@ -1,20 +1,19 @@
-"""From theory to what a survey sees: from labels, or from a spectrum of another telescope."""
+"""From theory to what a survey sees."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.labels import OUTSIDE, quality
+from synth2obs.analysis.flags import OUTSIDE
 from synth2obs.core.errors import DataError
-from synth2obs.core.spectra import Spectra
+from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.observation import prepare
-from synth2obs.models.fit.task import encode
 
 
 @dataclass(frozen=True)
@@ -67,67 +66,14 @@ def morph_labels(
     except (KeyError, ValueError) as error:
         raise DataError(str(error).strip('"'), field="labels", remedy="give finite values by name") from error
     bridge.survey(survey)
-    velocity = _velocity(rv, len(table))
+    velocity = velocities(rv, len(table))
     latent = bridge.emulator(bridge.scale(torch.as_tensor(table)))
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
-    return _morphed(bridge, survey, latent, velocity, np.where(outside.any(1), OUTSIDE, 0), names)
+    return seen_by(bridge, survey, latent, velocity, np.where(outside.any(1), OUTSIDE, 0), names)
 
 
-@torch.no_grad()
-def morph_spectra(
-    bridge: Bridge, spectra: Spectra, source: str, survey: str, rv: ArrayLike | None = None
-) -> Morphed:
-    """Spectra of one survey as another sees the same stars.
-
-    The latent found in ``source`` goes back to theory's and on through the morph of ``survey``.
-
-    Args:
-        bridge: Trained.
-        spectra: Observed by ``source``.
-        source: By which survey of the bridge.
-        survey: The survey that is wanted; may be the same.
-        rv: Velocity in km/s of the result; that of each spectrum if None.
-
-    Raises:
-        DataError: For a velocity that is not finite.
-        ModelError: For an unknown survey.
-    """
-    bridge.survey(survey)
-    fit = encode(bridge, prepare(bridge, source, spectra))
-    latent = bridge.survey(source).morph.inverse(fit.theta)[0]
-    velocity = fit.rv if rv is None else _velocity(rv, len(spectra))
-    return _morphed(bridge, survey, latent, velocity, quality(fit), ((),) * len(spectra))
-
-
-def _same_length(labels: Mapping[str, ArrayLike]) -> None:
-    sizes = {name: np.size(values) for name, values in labels.items()}
-    if len(set(sizes.values()) - {1}) > 1:
-        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(
-            f"numbers of values differ: {found}",
-            field="labels",
-            remedy="give one value each, or one per star",
-        )
-
-
-def _velocity(rv: ArrayLike, count: int) -> Tensor:
-    values = np.asarray(rv, float)
-    if values.shape not in ((), (1,), (count,)):
-        raise DataError(
-            f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
-            field="rv",
-            remedy="give one velocity in km/s, or one per star",
-        )
-    values = np.broadcast_to(values, count)
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame"
-        )
-    return torch.as_tensor(values.copy())
-
-
-def _morphed(
+def seen_by(
     bridge: Bridge,
     survey: str,
     latent: Tensor,
@@ -135,6 +81,14 @@ def _morphed(
     flags: NDArray[np.int64],
     names: tuple[tuple[str, ...], ...],
 ) -> Morphed:
+    """Theory's latents through a survey's morph and gap.
+
+    Args:
+        bridge, survey: Trained, and one of its surveys.
+        latent: Theory's, shape (N, D).
+        rv: km/s, shape (N,).
+        flags, names: The result's ``flags`` and ``outside``.
+    """
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
     flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv)
@@ -153,3 +107,45 @@ def _morphed(
         flags=flags,
         outside=names,
     )
+
+
+def spectrum_table(morphed: Morphed) -> Any:
+    """Morphed spectra as an `astropy.table.Table`, one row a pixel; every star has its columns."""
+    columns = {"wavelength": morphed.wavelength}
+    for name in ("flux", "flux_theory", "gap", "gap_error"):
+        rows = getattr(morphed, name)
+        columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
+    flags = [int(flag) for flag in morphed.flags]
+    return as_table(columns, {"wavelength": "Angstrom"}, survey=morphed.survey, medium="vacuum", flags=flags)
+
+
+def velocities(rv: ArrayLike, count: int) -> Tensor:
+    """One velocity for each of ``count`` stars, km/s, shape (count,).
+
+    Raises:
+        DataError: For other numbers of velocities, or one that is not finite.
+    """
+    values = np.asarray(rv, float)
+    if values.shape not in ((), (1,), (count,)):
+        raise DataError(
+            f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
+            field="rv",
+            remedy="give one velocity in km/s, or one per star",
+        )
+    values = np.broadcast_to(values, count)
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame"
+        )
+    return torch.as_tensor(values.copy())
+
+
+def _same_length(labels: Mapping[str, ArrayLike]) -> None:
+    sizes = {name: np.size(values) for name, values in labels.items()}
+    if len(set(sizes.values()) - {1}) > 1:
+        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise DataError(
+            f"numbers of values differ: {found}",
+            field="labels",
+            remedy="give one value each, or one per star",
+        )

@@ -1,4 +1,4 @@
-"""A trained bridge against spectra that it has not seen: the gap measured anew, and the report's numbers."""
+"""The gap between a trained bridge's theory and any spectra, measured anew."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,19 +8,42 @@ import torch
 from numpy.typing import NDArray
 
 from synth2obs.analysis.baselines import bare, with_survey
-from synth2obs.analysis.evaluate import Arrays, Trial, arrays_of, metrics_of, trial
-from synth2obs.analysis.recovery import literature
-from synth2obs.analysis.survey_gap import gap_lines, survey_gap, typical_labels
+from synth2obs.analysis.lines import AttributedLine
+from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
+from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import refine_gap
-from synth2obs.models.fit.task import encode, fit_labels
+from synth2obs.models.fit.task import fit_labels
 
 FEWEST = 8
 """Stars below which a gap cannot be told from the stars' own peculiarities."""
+
+LINE_COLUMNS = {
+    "wavelength": float,
+    "depth": float,
+    "depth_error": float,
+    "equivalent_width": float,
+    "equivalent_width_error": float,
+    "significance": float,
+    "element": str,
+    "probability": float,
+    "runner_up": str,
+    "change": float,
+    "unexplained": float,
+    "note": str,
+}
+"""Fields of a line that its table has, and what they are."""
+
+LINE_UNITS = {
+    "wavelength": "Angstrom",
+    "equivalent_width": "mAngstrom",
+    "equivalent_width_error": "mAngstrom",
+    "change": "dex",
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +53,7 @@ class GapMeasurement:
     Args:
         wavelength: Vacuum Å, rest frame, shape (L,).
         gap, error: What the survey sees minus theory, in units of the continuum, and its posterior σ.
-        lines: The strongest: wavelength, depth, depth_error, equivalent_width_mA, significance, element,
-            probability, runner_up.
+        lines: The strongest lines, strongest first.
         rms, rms_error: Over wavelengths.
         stars: Spectra used.
     """
@@ -39,7 +61,7 @@ class GapMeasurement:
     wavelength: NDArray[np.float64]
     gap: NDArray[np.float64]
     error: NDArray[np.float64]
-    lines: list[dict[str, Any]]
+    lines: list[AttributedLine]
     rms: float
     rms_error: float
     stars: int
@@ -62,25 +84,27 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
     fresh = with_survey(bridge, survey, model)
     refine_gap(fresh, seen, fit.theta, fit.rv)
     labels = typical_labels(fresh, fit)
-    arrays, found = survey_gap(fresh, survey, labels), gap_lines(fresh, survey, labels, lines)
+    found = survey_gap(fresh, survey, labels)
     return GapMeasurement(
         bridge.decoder.rest_wavelength.numpy(),
-        arrays["gap_mean"],
-        arrays["gap_error"],
-        found["lines"],
-        found["rms"],
-        found["rms_error"],
+        found["gap_mean"],
+        found["gap_error"],
+        gap_lines(fresh, survey, labels, found, lines),
+        *gap_size(found),
         len(spectra),
     )
 
 
-@torch.no_grad()
-def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[str, Any], Arrays]:
-    """Metrics and arrays of a report on any spectra of a survey: theory and morph, no baselines."""
-    seen, known = prepare(bridge, survey, spectra), literature(bridge, spectra)
-    trials: dict[str, Trial] = {
-        method: trial(bridge, seen, known, method, None) for method in ("theory", "morph")
+def gap_table(measured: GapMeasurement) -> Any:
+    """The gap's spectrum as an `astropy.table.Table`, one row a wavelength."""
+    columns = {"wavelength": measured.wavelength, "gap": measured.gap, "gap_error": measured.error}
+    return as_table(columns, {"wavelength": "Angstrom"}, medium="vacuum")
+
+
+def line_table(measured: GapMeasurement) -> Any:
+    """The gap's lines as an `astropy.table.Table`, one row a line, strongest first."""
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array([getattr(line, name) for line in measured.lines], kind)
+        for name, kind in LINE_COLUMNS.items()
     }
-    metrics = metrics_of(bridge, survey, seen, known, trials, lines=15, trained=None)
-    latent = encode(bridge, seen)
-    return metrics, arrays_of(bridge, survey, spectra, seen, known, trials, latent, examples=4)
+    return as_table(columns, LINE_UNITS, medium="vacuum")

@@ -6,19 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from synth2obs.analysis.lines import Attribution, attribute_lines, strongest_lines
+from synth2obs.analysis.lines import NONE, AttributedLine, attribute_lines, strongest_lines
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import Fit
 
+Arrays = dict[str, NDArray[Any]]
+
 STEP = 0.1
 """Change of an abundance, in dex, over which theory's response is taken."""
-
-TELLURIC = (
-    (6276.0, 6322.0, "telluric O₂ γ"),
-    (6867.0, 6946.0, "telluric O₂ B"),
-    (7160.0, 7342.0, "telluric H₂O"),
-)
-"""Bands of the Earth's atmosphere in vacuum Å (Hinkle et al. 2003, BAAS 35, 1260): no star made a line there."""
 
 LINE_SIGMA = 5.0
 NOT_ELEMENTS = ("fe_h", "alpha_fe")
@@ -31,7 +26,7 @@ def typical_labels(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
 
 
 @torch.no_grad()
-def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> dict[str, NDArray[Any]]:
+def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
     """Gap at one star's labels, on the rest grid.
 
     It is what the survey sees minus what theory predicts for the same labels, through the survey's instrument:
@@ -54,7 +49,7 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> dict[str, NDAr
     wavelength = model.wavelength.numpy()[covered]
     inside = (grid >= wavelength[0]) & (grid <= wavelength[-1])
     mean = np.where(inside, np.interp(grid, wavelength, native[covered]), np.nan)
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: Arrays = {
         "gap_mean": mean,
         "gap_error": np.where(inside, variance.clamp(min=0).sqrt().numpy(), np.nan),
     }
@@ -66,53 +61,60 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> dict[str, NDAr
 
 
 @torch.no_grad()
-def gap_lines(bridge: Bridge, survey: str, labels: NDArray[np.float64], count: int) -> dict[str, Any]:
-    """Size of the gap, and its strongest lines with the element whose gradient explains each best.
+def gap_lines(
+    bridge: Bridge, survey: str, labels: NDArray[np.float64], gap: Arrays, count: int
+) -> list[AttributedLine]:
+    """The strongest lines of a gap with the element whose gradient explains each best, strongest first.
 
     Args:
         bridge, survey, labels: As for `survey_gap`.
+        gap: What that gave.
         count: Most lines.
     """
-    arrays = survey_gap(bridge, survey, labels)
-    grid = bridge.decoder.rest_wavelength.numpy()
-    mean, error = arrays["gap_mean"], arrays["gap_error"]
-    known = np.isfinite(mean) & np.isfinite(error)
+    mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder.rest_wavelength.numpy()
     model = bridge.survey(survey)
     fwhm = 2.3548 * float(model.lsf_sigma.median() * model.width_scale)
-    lines = strongest_lines(mean, error, grid, count, min_separation=fwhm, threshold=LINE_SIGMA)
     pixel = float(np.median(np.diff(model.wavelength.numpy())))
-    cells = max(1.0, pixel / float(np.median(np.diff(grid))))
-    found = attribute_lines(
+    lines = strongest_lines(mean, error, grid, count, min_separation=fwhm, threshold=LINE_SIGMA)
+    return attribute_lines(
         lines,
         mean,
         error,
         grid,
         element_gradients(bridge, survey, labels),
         window=fwhm,
-        cells_per_sample=cells,
+        cells_per_sample=max(1.0, pixel / float(np.median(np.diff(grid)))),
     )
-    return {
-        "rms": float(np.sqrt(np.mean(mean[known] ** 2))),
-        "rms_error": float(np.sqrt(np.mean(error[known] ** 2))),
-        "lines": [_described(item) for item in found],
-    }
 
 
-def _described(item: Attribution) -> dict[str, Any]:
-    """A line and the element whose gradient explains it best; ``unexplained`` is the probability of none of them."""
-    elements = {name: share for name, share in item.probabilities.items() if name != "none"}
-    first, second, *_ = [*sorted(elements, key=lambda name: -elements[name]), "none", "none"]
+def gap_size(gap: Arrays) -> tuple[float, float]:
+    """Rms over wavelengths of a gap from `survey_gap`, and of its error."""
+    known = np.isfinite(gap["gap_mean"]) & np.isfinite(gap["gap_error"])
+    mean, error = (float(np.sqrt(np.mean(gap[name][known] ** 2))) for name in ("gap_mean", "gap_error"))
+    return mean, error
+
+
+def gap_metrics(bridge: Bridge, survey: str, labels: NDArray[np.float64], count: int) -> dict[str, Any]:
+    """The gap's part of ``metrics.json``: its size and at most ``count`` lines."""
+    gap = survey_gap(bridge, survey, labels)
+    rms, rms_error = gap_size(gap)
+    lines = gap_lines(bridge, survey, labels, gap, count)
+    return {"rms": rms, "rms_error": rms_error, "lines": [_described(line) for line in lines]}
+
+
+def _described(line: AttributedLine) -> dict[str, Any]:
+    """A line as ``metrics.json`` has it."""
     return {
-        "wavelength": item.line.wavelength,
-        "depth": item.line.depth,
-        "depth_error": item.line.depth_error,
-        "equivalent_width_mA": item.line.equivalent_width,
-        "significance": item.line.significance,
-        "element": first,
-        "probability": elements.get(first),
-        "runner_up": second,
-        "unexplained": item.probabilities.get("none"),
-        "note": next((text for low, high, text in TELLURIC if low <= item.line.wavelength <= high), ""),
+        "wavelength": line.wavelength,
+        "depth": line.depth,
+        "depth_error": line.depth_error,
+        "equivalent_width_mA": line.equivalent_width,
+        "significance": line.significance,
+        "element": line.element,
+        "probability": None if line.element == NONE else line.probability,
+        "runner_up": line.runner_up,
+        "unexplained": line.unexplained,
+        "note": line.note,
     }
 
 

@@ -60,10 +60,9 @@ def table_ready(out: Path) -> None:
     Raises:
         OutputError: If its ending is unknown, a folder is in its way, or nothing can be written there.
     """
-    from synth2obs.reports.catalogue import FORMATS
+    from synth2obs.io.tables import check_ending
 
-    if out.suffix not in FORMATS:
-        raise OutputError(f"{out}: cannot tell the format; end the name with {', '.join(FORMATS)}")
+    check_ending(out)
     file_ready(out)
 
 

@@ -1,12 +1,15 @@
 """Commands of a trained model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synth2obs.cli.common import Model, Store, SurveyName, TableOut, errors_for_people, load, table_ready
 from synth2obs.core.errors import DataError
+
+if TYPE_CHECKING:
+    from synth2obs.analysis.lines import AttributedLine
 
 
 def morph(
@@ -35,7 +38,8 @@ def morph(
         labels = _labels(label or []) if label or spectrum is None else None
         table_ready(out)
         import synth2obs
-        from synth2obs.reports.catalogue import spectrum_table, write_table
+        from synth2obs.analysis.morph import spectrum_table
+        from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
         found = synth2obs.morph(bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv)
@@ -84,7 +88,7 @@ def fit(
     with errors_for_people():
         table_ready(out)
         import synth2obs
-        from synth2obs.reports.catalogue import write_table
+        from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
         table = synth2obs.fit_labels(bridge, shard, survey, population=population)
@@ -99,29 +103,32 @@ def gap(
     out: TableOut,
     store: Store = None,
 ) -> None:
-    """The gap between theory and a shard's spectra, with its posterior; prints the strongest lines.
+    """The gap between theory and a shard's spectra, with its posterior, and its strongest lines.
 
+    The lines are printed, and written beside the spectrum: for -o gap.ecsv into gap-lines.ecsv.
     A depth above 0: stars absorb more than theory. In brackets the probability of the element.
 
     Example: synth2obs gap OUT mine.h5 -s miles -o gap.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        lines_out = out.with_stem(f"{out.stem}-lines")
+        for table in (out, lines_out):
+            table_ready(table)
         import synth2obs
-        from synth2obs.reports.catalogue import gap_table, write_table
+        from synth2obs.analysis.remeasure import gap_table, line_table
+        from synth2obs.io.tables import write_table
 
         found = synth2obs.measure_gap(load(model, store), shard, survey)
         write_table(gap_table(found), out)
+        write_table(line_table(found), lines_out)
         typer.echo(f"gap rms {found.rms:.4f} ± {found.rms_error:.4f} of the continuum, {found.stars} stars")
         for line in found.lines:
-            typer.echo(
-                f"{line['wavelength']:9.2f} Å  depth {line['depth']:+.3f} ± {line['depth_error']:.3f}"
-                f"  {_named(line)}"
-            )
+            typer.echo(_in_words(line))
+        typer.echo(f"{out}, {lines_out}: {len(found.lines)} lines")
 
 
-def _named(line: dict[str, Any]) -> str:
-    """The element of a line, or what it most nearly looks like if none is probable."""
-    share = line["probability"] or 0.0
-    nearest = f"{line['element']} ({share:.2f})"
-    return nearest if share > 0.5 else line["note"] or f"no element (nearest {nearest})"
+def _in_words(line: "AttributedLine") -> str:
+    """A line with its element, or what it most nearly looks like if none is probable."""
+    nearest = f"{line.element} ({line.probability:.2f})"
+    named = nearest if line.probability > 0.5 else line.note or f"no element (nearest {nearest})"
+    return f"{line.wavelength:9.2f} Å  depth {line.depth:+.3f} ± {line.depth_error:.3f}  {named}"

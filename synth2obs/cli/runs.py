@@ -84,7 +84,7 @@ def ui(
     Example: synth2obs ui runs/mine --port 5001
     """
     with errors_for_people():
-        from synth2obs.training.tracking.tracking import experiment_of, experiment_url, ui_command
+        from synth2obs.training.tracking.ui import experiment_of, experiment_url, ui_command
 
         command, environment = ui_command(folder / "mlflow", port)
         _port_free(port)

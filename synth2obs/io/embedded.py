@@ -4,7 +4,6 @@ from importlib import resources
 from pathlib import Path
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.matches import read_matches
 
 SAME_STARS = "same_stars.csv"
 
@@ -45,6 +44,9 @@ def resolve(path_or_name: str | Path) -> Path:
 
 def same_stars() -> dict[str, str]:
     """Stars that are in both embedded surveys: MILES id (``MILES_0018``) to STELIB id (``HD002857``)."""
+    # Whoever only reads shards needs no readers of native files.
+    from synth2obs.io.surveys.matches import read_matches
+
     return read_matches(_installed(SAME_STARS))
 
 

@@ -28,7 +28,7 @@ from synth2obs.training.stages.latent import LatentStage
 from synth2obs.training.stages.morph import MorphStage
 from synth2obs.training.stages.theory import TheoryStage
 from synth2obs.training.state import State
-from synth2obs.training.tracking.tracking import Tracker
+from synth2obs.training.tracking.tracker import Tracker
 
 STAGES: tuple[Callable[[State, Any], StageBase], ...] = (
     TheoryStage,

@@ -72,7 +72,8 @@ def test_an_address_needs_a_store(tmp_path, monkeypatch):
 def test_a_registered_model_is_found_in_the_store_that_is_named(
     bundle, tmp_path, monkeypatch, new_folder, by
 ):
-    from synth2obs.training.tracking.tracking import Tracker, store_address
+    from synth2obs.training.tracking.store import store_address
+    from synth2obs.training.tracking.tracker import Tracker
 
     folder = new_folder("registered")
     tracker = Tracker.open(folder, grid="lines", surveys=["near", "far"])
@@ -170,9 +171,9 @@ def test_morph_of_a_shard_keeps_the_velocities(bridge, shard):
 def test_a_missing_line_is_found_and_nothing_else(bridge, spectra):
     before = {name: value.clone() for name, value in bridge.state_dict().items()}
     found = synth2obs.measure_gap(bridge, spectra, "near")
-    strongest = max(found.lines, key=lambda line: line["significance"])
-    assert strongest["wavelength"] == pytest.approx(MISSING, abs=1.5)
-    assert strongest["depth"] == pytest.approx(DEPTH, rel=0.3)
+    strongest = max(found.lines, key=lambda line: line.significance)
+    assert strongest.wavelength == pytest.approx(MISSING, abs=1.5)
+    assert strongest.depth == pytest.approx(DEPTH, rel=0.3)
     far = np.isfinite(found.gap) & (np.abs(found.wavelength - MISSING) > 15)
     assert np.sqrt(np.mean(found.gap[far] ** 2)) < 0.15 * DEPTH
     assert found.gap[np.nanargmin(found.gap)] < 0 and found.stars == 30

@@ -8,8 +8,10 @@ from astropy.table import Table
 from typer.testing import CliRunner
 
 import synth2obs
+from synth2obs.analysis.remeasure import GapMeasurement, line_table
 from synth2obs.cli import app
 from synth2obs.io.shard.write import write_shard
+from synth2obs.io.tables import write_table
 
 
 def run(*arguments):
@@ -117,6 +119,41 @@ def test_gap_writes_what_python_gives(bridge, bundle, shard, tmp_path):
     expected = synth2obs.measure_gap(bridge, str(shard), "far")
     np.testing.assert_allclose(np.ma.filled(Table.read(out)["gap"], np.nan), expected.gap, atol=1e-5)
     assert "9 stars" in result.stdout and result.stdout.count(" Å ") == len(expected.lines)
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits"])
+def test_gap_writes_the_lines_beside_the_spectrum(bridge, bundle, labels_of, stars_of, tmp_path, suffix):
+    flux = bridge.predict(labels_of(30, seed=21, share=0.7), "near")
+    wavelength = bridge.survey("near").wavelength.numpy()
+    missing = 0.05 * np.exp(-0.5 * ((wavelength - 5171) / 2.5) ** 2)
+    shard = write_shard(stars_of("near", flux - missing, snr=200), tmp_path / "near.h5")
+    result = done("gap", bundle, shard, "-s", "near", "-o", tmp_path / f"gap{suffix}")
+    lines = Table.read(tmp_path / f"gap-lines{suffix}")
+    assert len(lines) >= 1 and f"gap-lines{suffix}: {len(lines)} lines" in result.stdout
+    strongest = lines[np.argmax(lines["significance"])]
+    assert strongest["wavelength"] == pytest.approx(5171, abs=1.5)
+    assert strongest["depth"] == pytest.approx(0.05, rel=0.3)
+    assert strongest["element"] == "Mg" and 0 <= strongest["unexplained"] <= 1
+    if suffix == ".ecsv":
+        assert (str(lines["wavelength"].unit), str(lines["equivalent_width"].unit)) == (
+            "Angstrom",
+            "mAngstrom",
+        )
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits"])
+def test_a_gap_without_lines_has_an_empty_list(tmp_path, suffix):
+    nothing = np.full(3, np.nan)
+    table = line_table(GapMeasurement(np.arange(3.0), nothing, nothing, [], 0.0, 0.0, 8))
+    found = Table.read(write_table(table, tmp_path / f"lines{suffix}"))
+    assert len(found) == 0 and found.colnames[:2] == ["wavelength", "depth"]
+
+
+def test_gap_refuses_a_place_that_its_lines_cannot_have(bundle, shard, tmp_path):
+    (tmp_path / "gap-lines.ecsv").mkdir()
+    refused(
+        "gap", bundle, shard, "-s", "far", "-o", tmp_path / "gap.ecsv", words=["gap-lines.ecsv", "folder"]
+    )
 
 
 def test_a_damaged_model_is_refused(bundle, tmp_path):

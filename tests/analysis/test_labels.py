@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.analysis.labels import FLAGS, labels_of, latents_of
+from synth2obs.analysis.flags import FLAGS
+from synth2obs.analysis.labels import labels_of, latents_of
 from synth2obs.analysis.morph import morph_labels
 
 COUNT = 12

@@ -3,7 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from synth2obs.analysis.morph import OUTSIDE, Morphed, morph_labels, morph_spectra
+from synth2obs.analysis.flags import OUTSIDE
+from synth2obs.analysis.morph import Morphed, morph_labels
+from synth2obs.analysis.telescopes import morph_spectra
 from synth2obs.core.errors import DataError, ModelError
 
 SUN = {"teff": 5777.0, "logg": 4.44, "fe_h": 0.0}

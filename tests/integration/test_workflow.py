@@ -14,7 +14,7 @@ from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.checks import SHAPES, check_arrays, check_metrics
 from synth2obs.reports.results import read_arrays, read_metrics
 from synth2obs.training.run import read_config
-from synth2obs.training.tracking.tracking import open_store
+from synth2obs.training.tracking.store import open_store
 from synth2obs.workflow import run
 
 SURVEYS = ("miles", "stelib")

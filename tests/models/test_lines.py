@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from synth2obs.analysis.lines import NONE, attribute_lines, strongest_lines
+from synth2obs.analysis.lines import NONE, Line, attribute_lines, strongest_lines
 
 WAVELENGTH = np.arange(5000.0, 5200.0, 0.05)
 SIGMA = np.full(WAVELENGTH.size, 1e-3)
@@ -77,12 +77,12 @@ class TestAttributeLines:
                 assert item.element == name and item.probability > 0.8
                 assert abs(item.change - 0.3) < 0.05
                 assert sum(item.probabilities.values()) == pytest.approx(1.0)
-                assert item.runner_up_probability <= item.probability
+                assert item.runner_up != name and item.probabilities[item.runner_up] <= item.probability
 
     def test_line_of_no_known_element_is_none(self):
         gap = noise() - profile(5070.0, 0.1) - profile(5030.5, 0.1)
         for item in self.attribute(gap):
-            assert item.element == NONE and item.probability > 0.9 and math.isnan(item.change)
+            assert item.unexplained > 0.9 and item.probabilities[NONE] == item.unexplained
 
     def test_identical_templates_share_the_probability(self):
         gap = noise() + 0.3 * self.gradients["Fe"]
@@ -100,7 +100,25 @@ class TestAttributeLines:
         gap = noise() - profile(5050.0, 0.1)
         lines = strongest_lines(gap, SIGMA, WAVELENGTH)
         (item,) = attribute_lines(lines, gap, SIGMA, WAVELENGTH, {})
-        assert item.element == NONE and item.probability == 1
+        assert item.element == item.runner_up == NONE and math.isnan(item.change)
+        assert item.unexplained == 1 and item.probability == 0
+
+    def test_a_line_of_the_atmosphere_says_so(self):
+        telluric = Line(
+            wavelength=6300.0,
+            depth=0.1,
+            depth_error=0.01,
+            equivalent_width=10.0,
+            equivalent_width_error=1.0,
+            significance=10.0,
+            start=6299.0,
+            stop=6301.0,
+        )
+        wavelength = np.arange(6290.0, 6310.0, 0.1)
+        flat = np.ones(len(wavelength))
+        (item,) = attribute_lines([telluric], -0.1 * flat, flat, wavelength, {})
+        assert item.note == "telluric O₂ γ" and item.wavelength == 6300.0
+        assert all(item.note == "" for item in self.attribute(noise() + 0.3 * self.gradients["Fe"]))
 
     def test_units_of_flux_do_not_matter(self):
         gap = noise() + 0.3 * self.gradients["Fe"]

@@ -14,7 +14,7 @@ from synth2obs.core.errors import ConfigError, Interrupted, ModelError, OutputEr
 from synth2obs.models.checkpoint import load_tensors, save_tensors
 from synth2obs.training.loop import run_stages
 from synth2obs.training.steps import adam_tensors, load_adam, step_generator
-from synth2obs.training.tracking.tracking import NullTracker
+from synth2obs.training.tracking.tracker import NullTracker
 
 SCRIPT = Path(__file__).with_name("toy_stage.py")
 SENT = (signal.SIGKILL, signal.SIGINT)

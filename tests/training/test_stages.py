@@ -27,7 +27,7 @@ from synth2obs.training.stages.critic import SCATTER_STEP, CriticStage, _smooth_
 from synth2obs.training.stages.latent import _beyond, _lowest
 from synth2obs.training.stages.morph import MorphStage
 from synth2obs.training.theory_errors import grid_latents
-from synth2obs.training.tracking.tracking import open_store
+from synth2obs.training.tracking.store import open_store
 
 SCRIPT = Path(__file__).with_name("one_training.py")
 

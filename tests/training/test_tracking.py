@@ -23,7 +23,9 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.models.checkpoint import load_tensors
 from synth2obs.training.loop import run_stages
 from synth2obs.training.provenance import folder_sha256, git_state, package_versions
-from synth2obs.training.tracking.tracking import NullTracker, Tracker, experiment_url, open_store, ui_command
+from synth2obs.training.tracking.store import open_store
+from synth2obs.training.tracking.tracker import NullTracker, Tracker
+from synth2obs.training.tracking.ui import experiment_url, ui_command
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
@@ -471,7 +473,7 @@ class TestPyfuncInput:
 def test_stores_opened_at_once_are_whole(tmp_path):
     script = (
         "import sys, warnings\n"
-        "from synth2obs.training.tracking.tracking import Tracker\n"
+        "from synth2obs.training.tracking.tracker import Tracker\n"
         "Tracker.open(sys.argv[1], grid='g', surveys=('s',), store=sys.argv[2]).close()\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from synth2obs.training.loop import StageLog, run_stages
 from synth2obs.training.steps import adam_tensors, load_adam, step_generator
-from synth2obs.training.tracking.tracking import NullTracker, Tracker
+from synth2obs.training.tracking.tracker import NullTracker, Tracker
 
 
 class ToyStage:

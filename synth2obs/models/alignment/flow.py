@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
-from nflows.distributions.normal import DiagonalNormal
-from nflows.flows.base import Flow
-from nflows.transforms.base import CompositeTransform, Transform
-from nflows.transforms.coupling import (
-    AdditiveCouplingTransform,
-    AffineCouplingTransform,
-    CouplingTransform,
-    PiecewiseRationalQuadraticCouplingTransform,
-)
 from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.config import Section
+from synth2obs.models.alignment.without_plots import without_pyplot
+
+# nflows imports pyplot and never uses it; whoever morphs needs no plots.
+with without_pyplot():
+    from nflows.distributions.normal import DiagonalNormal
+    from nflows.flows.base import Flow
+    from nflows.transforms.base import CompositeTransform, Transform
+    from nflows.transforms.coupling import (
+        AdditiveCouplingTransform,
+        AffineCouplingTransform,
+        CouplingTransform,
+        PiecewiseRationalQuadraticCouplingTransform,
+    )
 
 
 class FlowConfig(Section):

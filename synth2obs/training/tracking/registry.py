@@ -3,7 +3,9 @@
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,89 +20,104 @@ DIGEST = "bundle.sha256"
 """Tag of a model version by which the same bundle is recognised."""
 
 
-def register_bridge(
-    client: Any,
-    experiment: str,
-    run: str,
-    folder: Path,
-    example: Mapping[str, float],
-    name: str,
-    survey: str,
-    pixels: int,
-) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """A bundle that is to be registered.
+
+    Args:
+        experiment, run: Ids of the experiment and of the run that made it.
+        folder: What ``Bridge.save`` wrote.
+        example: A value for every label, in the bridge's order and units.
+        name: Name of the registered model, without ``/`` and ``:``.
+        survey: The survey that is predicted when a user names none.
+        pixels: Number of native pixels P, or -1 if it differs between surveys.
+    """
+
+    experiment: str
+    run: str
+    folder: Path
+    example: Mapping[str, float]
+    name: str
+    survey: str
+    pixels: int
+
+
+def register_bridge(client: Any, wanted: Registration) -> str:
     """Register a bundle folder as ``models:/<name>/<version>``, alias ``champion``.
 
-    See `synth2obs.training.tracking.tracking.Tracker.log_bridge` for the arguments.
+    The same bundle from the same run is registered once.
 
     Raises:
         ModelError: If the folder does not exist, or the name is not allowed.
     """
+    folder, name = wanted.folder, wanted.name
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such bundle folder; save the bridge first")
     if not re.fullmatch(r"[^/:'\"]+", name):
         raise ModelError(f"model name {name!r} must not be empty or hold / : or quotes; choose another")
     digest = folder_sha256(folder)
-    number = _known_version(client, name, run, digest)
+    number = _known_version(client, wanted, digest)
     if number is None:
-        model = _log_model(client, experiment, run, folder, example, name, survey, pixels)
-        number = _new_version(client, name, run, model, digest)
+        number = _new_version(client, wanted, _log_model(client, wanted), digest)
     client.set_registered_model_alias(name, "champion", number)
     return f"models:/{name}/{number}"
 
 
-def _known_version(client: Any, name: str, run: str, digest: str) -> str | None:
-    found = client.search_model_versions(f"name = '{name}'")
-    mine = [str(each.version) for each in found if each.run_id == run and each.tags.get(DIGEST) == digest]
-    return mine[0] if mine else None
+def _known_version(client: Any, wanted: Registration, digest: str) -> str | None:
+    found = client.search_model_versions(f"name = '{wanted.name}'")
+    mine = (each for each in found if each.run_id == wanted.run and each.tags.get(DIGEST) == digest)
+    return next((str(each.version) for each in mine), None)
 
 
-def _log_model(
-    client: Any,
-    experiment: str,
-    run: str,
-    folder: Path,
-    example: Mapping[str, float],
-    name: str,
-    survey: str,
-    pixels: int,
-) -> Any:
-    model = client.create_logged_model(experiment, name=name, source_run_id=run, model_type="bridge")
+def _log_model(client: Any, wanted: Registration) -> Any:
+    model = client.create_logged_model(
+        wanted.experiment, name=wanted.name, source_run_id=wanted.run, model_type="bridge"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         saved = Path(scratch) / "model"
-        _save_pyfunc(saved, folder, example, survey, pixels, run, model.model_id)
+        with _calm_mlflow():
+            _save_pyfunc(saved, wanted, model.model_id)
         client.log_model_artifacts(model.model_id, str(saved))
     return client.finalize_logged_model(model.model_id, "READY")
 
 
-def _new_version(client: Any, name: str, run: str, model: Any, digest: str) -> str:
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
-    source, tags = model.artifact_location, {DIGEST: digest}
-    made = client.create_model_version(name, source=source, run_id=run, tags=tags, model_id=model.model_id)
+def _new_version(client: Any, wanted: Registration, model: Any, digest: str) -> str:
+    if not client.search_registered_models(f"name = '{wanted.name}'"):
+        client.create_registered_model(wanted.name)
+    made = client.create_model_version(
+        wanted.name,
+        source=model.artifact_location,
+        run_id=wanted.run,
+        tags={DIGEST: digest},
+        model_id=model.model_id,
+    )
     return str(made.version)
 
 
-def _save_pyfunc(
-    target: Path, folder: Path, example: Mapping[str, float], survey: str, pixels: int, run: str, model: str
-) -> None:
-    import pandas as pd
-
+@contextmanager
+def _calm_mlflow() -> Iterator[None]:
+    """MLflow warns of its own type hints while it loads, and of how it calls pandas."""
     with warnings.catch_warnings():
-        # MLflow warns of its own type hints while it loads, and of how it calls pandas.
         warnings.filterwarnings("ignore", message=".*type hint is inferred as AnyType")
         warnings.simplefilter("ignore", DeprecationWarning)
-        from mlflow.models import Model
-        from mlflow.pyfunc import save_model
+        yield
 
-        save_model(
-            target,
-            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={BUNDLE: str(folder.resolve())},
-            signature=_signature(tuple(example), survey, pixels),
-            input_example=(pd.DataFrame([dict(example)], dtype="float64"), {"survey": survey, "rv": 0.0}),
-            mlflow_model=Model(run_id=run, model_id=model),
-            pip_requirements=_requirements(),
-        )
+
+def _save_pyfunc(target: Path, wanted: Registration, model: str) -> None:
+    import pandas as pd
+    from mlflow.models import Model
+    from mlflow.pyfunc import save_model
+
+    labels = pd.DataFrame([dict(wanted.example)], dtype="float64")
+    save_model(
+        target,
+        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+        artifacts={BUNDLE: str(wanted.folder.resolve())},
+        signature=_signature(tuple(wanted.example), wanted.survey, wanted.pixels),
+        input_example=(labels, {"survey": wanted.survey, "rv": 0.0}),
+        mlflow_model=Model(run_id=wanted.run, model_id=model),
+        pip_requirements=_requirements(),
+    )
 
 
 def _signature(labels: tuple[str, ...], survey: str, pixels: int) -> Any:

@@ -1,0 +1,26 @@
+"""Bits that say what to beware of in a result."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth2obs.models.fit.result import Fit
+
+OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
+FLAGS = {
+    OUTSIDE: "label outside the grid",
+    POOR_FIT: "poor fit",
+    FEW_PIXELS: "few good pixels",
+    UNSETTLED: "no convergence",
+}
+"""Bits of ``flags``."""
+
+POOR, FEW = 4.0, 0.5
+"""χ² per pixel, and share of good pixels, that set a bit."""
+
+
+def quality(fit: Fit) -> NDArray[np.int64]:
+    """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,)."""
+    pixels = fit.pixels.numpy()
+    poor = fit.chi2.numpy() > POOR * np.maximum(pixels, 1)
+    few = pixels < FEW * fit.residual.shape[1]
+    return poor * np.int64(POOR_FIT) + few * np.int64(FEW_PIXELS)

@@ -1,0 +1,84 @@
+"""One survey's part of ``metrics.json``; see ``docs/report.md``."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from synth2obs.analysis.recovery import fitted_labels, recovery
+from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
+from synth2obs.analysis.trials import Tested
+from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.models.alignment.change import minimal_change
+from synth2obs.models.fit.refine import rms
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.survey import SurveyModel
+
+
+def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, Any]:
+    """All but the comparison of telescopes.
+
+    Args:
+        tested: Every method on the test stars.
+        lines: Most lines of the gap.
+        trained: Number of training stars, or None.
+    """
+    bridge, survey, free = tested.bridge, tested.survey, tested.trials["morph"].free
+    model = bridge.survey(survey)
+    return {
+        "n_test": len(tested.seen),
+        "n_train": trained,
+        "n_anchored": int(tested.known.usable.sum()),
+        **_methods(tested),
+        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines),
+        "lsf": _line_spread(model),
+        "noise": _noise(model, free),
+        "morph": _change(model, bridge.emulator(free.theta)),
+    }
+
+
+def _methods(tested: Tested) -> dict[str, dict[str, Any]]:
+    """Residuals and labels by method."""
+    trials, bridge, known = tested.trials, tested.bridge, tested.known
+    return {
+        "anchored_rms": {key: _median(rms(trial.held)) for key, trial in trials.items()},
+        "anchored_chi2": {key: _median(trial.held.chi2_per_pixel) for key, trial in trials.items()},
+        "free_rms": {key: _median(rms(trial.free)) for key, trial in trials.items()},
+        "label_recovery": {
+            key: recovery(fitted_labels(bridge, trial.free), known) for key, trial in trials.items()
+        },
+    }
+
+
+def _line_spread(model: SurveyModel) -> dict[str, Any]:
+    """Its fitted width over the catalogued one, and its FWHM at a dozen wavelengths."""
+    some = slice(None, None, max(1, len(model.wavelength) // 12))
+    width = FWHM_PER_SIGMA * model.lsf_sigma[some] * model.width_scale
+    error = float(model.width_scale_error)
+    return {
+        "width_scale": float(model.width_scale),
+        "width_scale_error": error if np.isfinite(error) else None,
+        "fwhm_angstrom": width.tolist(),
+        "wavelength": model.wavelength[some].tolist(),
+    }
+
+
+def _noise(model: SurveyModel, free: Fit) -> dict[str, float]:
+    return {
+        "scatter_median": float(model.gap.scatter.sqrt().median()),
+        "chi2_per_pixel": _median(free.chi2_per_pixel),
+        "correlation_pixels": float(model.correlation),
+    }
+
+
+def _change(model: SurveyModel, latents: Tensor) -> dict[str, float]:
+    """How far the morph is from the identity, rms over stars and dimensions."""
+    change = minimal_change(model.morph, latents)
+    return {
+        "latent_shift_rms": float((change["displacement"] / latents.shape[1]).sqrt()),
+        "jacobian_rms": float((change["jacobian"] / latents.shape[1]).sqrt()),
+    }
+
+
+def _median(values: Tensor) -> float:
+    return float(values.median()) if len(values) else float("nan")

@@ -1,0 +1,56 @@
+"""Methods on one survey's test stars: labels free, and labels held at the literature's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from synth2obs.analysis.baselines import METHODS
+from synth2obs.analysis.recovery import Literature, anchored
+from synth2obs.core.spectra import Spectra
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.task import fit_labels
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method on test stars: labels free, and labels held."""
+
+    free: Fit
+    held: Fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What every method made of one survey's test stars.
+
+    Args:
+        bridge: Trained.
+        survey: Its name.
+        spectra, seen: The test stars as they came, and prepared for fits.
+        known: What the literature says of them.
+        trials: By method; ``theory`` and ``morph`` are among them.
+    """
+
+    bridge: Bridge
+    survey: str
+    spectra: Spectra
+    seen: Observation
+    known: Literature
+    trials: Mapping[str, Trial]
+
+
+def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: Fit | None) -> Trial:
+    """Plain theory is fitted with the noise alone; everything else with what it learned about its residuals."""
+    options = Options(
+        morphed=METHODS[method].morphed,
+        scatter=METHODS[method].weighted,
+        refresh=2 if start is None else 1,
+        steps=7,
+    )
+    if start is None:
+        free = fit_labels(bridge, seen, options)
+    else:
+        free = fit_labels(bridge, seen, options, start.theta, start.rv)
+    return Trial(free, anchored(bridge, seen, known, free.rv, morphed=options.morphed))

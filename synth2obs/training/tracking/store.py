@@ -1,0 +1,98 @@
+"""The MLflow store of trainings: an SQLite file beside its artifacts, reached without a server.
+
+MLflow is loaded by the functions that need it.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from synth2obs.core.errors import OutputError
+from synth2obs.core.files import folder_lock
+
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+"""Settings of MLflow: no calls home, no jobs on request, no chatter."""
+
+
+def open_store(folder: str | Path) -> Any:
+    """A client of the store in a folder, which is created if it is missing.
+
+    Processes open it one after another, because two that create an SQLite store at once damage it.
+
+    Raises:
+        OutputError: If the folder cannot be written, or holds a file that is no MLflow store.
+    """
+    root = Path(folder).resolve()
+    try:
+        (root / "artifacts").mkdir(parents=True, exist_ok=True)
+        with _opening(root), store_errors():
+            return client_of(store_address(root))
+    except OSError as error:
+        raise OutputError(f"cannot open the store {root}: {error}; choose another folder") from error
+
+
+def open_experiment(client: Any, name: str, folder: Path) -> str:
+    """Id of the experiment of that name, which is created, or restored if it was deleted.
+
+    Args:
+        client: MLflow client of the store.
+        name: Name of the experiment.
+        folder: Folder of the store; the artifacts go to ``artifacts`` in it.
+    """
+    with _opening(folder):
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            return str(client.create_experiment(name, artifact_location=str(folder / "artifacts")))
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+
+def store_address(folder: str | Path) -> str:
+    """What MLflow calls the store in a folder: ``sqlite:///…/mlflow.db``."""
+    return f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
+
+
+def client_of(address: str) -> Any:
+    """A client of a store that neither calls home nor chatters."""
+    os.environ.update({key: value for key, value in ENVIRONMENT.items() if key not in os.environ})
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # What MLflow's dependencies deprecate in each other, users cannot act upon.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from mlflow import MlflowClient
+
+        return MlflowClient(address, address)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """A refusal of the store, such as a full disk or a damaged file, as an `OutputError`."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OutputError(
+            f"the tracking store refuses: {reason}; see that its disk has space and that "
+            "mlflow.db belongs to this version, or choose another store"
+        ) from error
+
+
+def _opening(folder: Path) -> AbstractContextManager[None]:
+    held = f"cannot open the store {folder}: another process has held it for two minutes"
+    return folder_lock(folder, ".opening.lock", OutputError(f"{held}; end it or choose another folder"), 120)
