@@ -22,9 +22,11 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"| `{prefix}{name}` | `{default}` | {(field.description or '').replace('|', chr(92) + '|')} |"
 
 
-@pytest.mark.parametrize("row", settings(TrainConfig), ids=lambda row: row.split("`")[1])
+@pytest.mark.parametrize("row", list(settings(TrainConfig)), ids=lambda row: row.split("`")[1])
 def test_the_page_has_every_setting(row):
-    assert row in PAGE.read_text(encoding="utf-8").splitlines(), f"docs/settings.md should have the row\n{row}"
+    assert row in PAGE.read_text(encoding="utf-8").splitlines(), (
+        f"docs/settings.md should have the row\n{row}"
+    )
 
 
 def test_the_page_has_nothing_else():
