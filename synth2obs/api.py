@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from synth2obs.analysis.morph import Morphed, morph_labels
 from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.bundle import load_bundle
 
 if TYPE_CHECKING:
     from synth2obs.analysis.labels import Latents
@@ -33,8 +34,8 @@ def load_bridge(where: str | Path, store: str | Path | None = None) -> Bridge:
     if str(where).startswith(ADDRESSES):
         from synth2obs.training.tracking.fetch import fetch_bundle
 
-        return Bridge.load(fetch_bundle(str(where), store))
-    return Bridge.load(where)
+        return load_bundle(fetch_bundle(str(where), store))
+    return load_bundle(where)
 
 
 def morph(

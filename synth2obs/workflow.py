@@ -11,7 +11,6 @@ import numpy as np
 from synth2obs.analysis.evaluate import Sample, evaluate
 from synth2obs.analysis.placebo import placebo
 from synth2obs.analysis.same_star import Pairs, same_star
-from synth2obs.analysis.variants import Stars
 from synth2obs.core.constants import METRICS_FORMAT
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
@@ -20,9 +19,8 @@ from synth2obs.reports.survey import rebuild
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
 from synth2obs.training.run import Trained, train
-from synth2obs.training.stages.gap import rounds
-from synth2obs.training.stages.theory import grid_latents, held_out_errors
 from synth2obs.training.state import State
+from synth2obs.training.theory_errors import grid_latents, held_out_errors
 
 Say = Callable[[str], None]
 STAGE = "evaluation"
@@ -67,11 +65,13 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
 
 def measure(outcome: Trained, say: Say) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     """Everything in ``metrics.json`` and the arrays of every survey."""
-    state, config = outcome.state, outcome.state.config
+    state, config = outcome.state, outcome.config
     metrics: dict[str, Any] = {"format": METRICS_FORMAT, "surveys": {}, "run": outcome.card | {"reasons": {}}}
     arrays = {}
     for name, survey in state.domains.surveys.items():
-        metrics["surveys"][name], arrays[name] = evaluate(state.bridge, _sample(state, name, survey), say)
+        metrics["surveys"][name], arrays[name] = evaluate(
+            state.bridge, _sample(state, config, name, survey), say
+        )
     for name in state.domains.surveys:
         say(f"{name}: same stars in two telescopes")
         _add_same_star(state, metrics, name)
@@ -82,23 +82,19 @@ def measure(outcome: Trained, say: Say) -> tuple[dict[str, Any], dict[str, dict[
         first,
         state.flux[~state.kept],
         grid.values[grid.held_out],
-        rounds(config.gap),
         snr=config.evaluation.placebo_scale,
-        iterations=config.gap.iterations,
         seed=config.seed,
     )
     metrics["decoder"] = held_out_errors(state, grid_latents(state))
     return metrics, arrays
 
 
-def _sample(state: State, name: str, survey: SurveyData) -> Sample:
-    config, stars = state.config, state.stars[name]
+def _sample(state: State, config: TrainConfig, name: str, survey: SurveyData) -> Sample:
     return Sample(
         name=name,
-        train=Stars(state.seen[name], stars.x, stars.rv),
+        train=state.seen[name],
+        stars=state.stars[name],
         test=survey.spectra.take(survey.rows("test")),
-        rounds=rounds(config.gap),
-        iterations=config.gap.iterations,
         examples=config.evaluation.examples,
         lines=config.evaluation.lines,
     )
@@ -153,7 +149,7 @@ def _track(
     bridge = outcome.state.bridge
     example = dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True))
     outcome.tracker.log_bridge(
-        outcome.bundle, example, name=outcome.state.config.model_name, survey=bridge.surveys[0], pixels=-1
+        outcome.bundle, example, name=outcome.config.model_name, survey=bridge.surveys[0], pixels=-1
     )
 
 

@@ -75,7 +75,7 @@ class TestMorph:
 
     def test_an_untrained_survey_has_exactly_no_gap(self, bridge):
         trained = bridge.survey("miles")
-        fresh = SurveyModel(trained.config, trained.wavelength, trained.segment, trained.lsf_sigma)
+        fresh = SurveyModel(trained.config, trained.wavelength, trained.segment, trained.line_spread)
         models = {"miles": trained, "new": fresh}
         other = Bridge(bridge.labels, bridge.decoder, bridge.emulator, bridge.scale, models).eval()
         found = synth2obs.morph(other, labels=SUN, survey="new", rv=33.0)

@@ -26,6 +26,8 @@ HOMES = {
     "h5py": ("io/",),
     "hdf5plugin": ("io/",),
     "astropy": ("io/",),
+    "astroquery": ("io/download/",),
+    "pyvo": ("io/download/",),
     "requests": ("io/download/",),
     "urllib3": ("io/download/",),
     "nflows": ("models/alignment/flow.py",),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from training import BATCH, TRAINING_STEPS, Data, Separable, Sizes, components, error, load
 
 from synth2obs.io.embedded import resolve
-from synth2obs.training.stages.theory import QUIET, encode_reduced
+from synth2obs.models.decoder.encode import QUIET, encode_reduced
 
 SMALL = 25.0
 """How many times smaller the latents of one start are."""

@@ -14,9 +14,11 @@ from synth2obs.io.grids import broaden_grid, read_raw_grid
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.decoder.encode import QUIET, encode_linear
+from synth2obs.models.decoder.from_grid import coefficients, fit_branch
 from synth2obs.models.decoder.manifold import Manifold
 from synth2obs.training.config import TheoryConfig
-from synth2obs.training.stages.theory import KERNEL_RATE, QUIET, coefficients, encode_linear, fit_branch
+from synth2obs.training.stages.theory import KERNEL_RATE
 
 BATCH, PIXELS = 24, 800
 TRAINING_STEPS = 2

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.scenes import Array
 from benchmarks.worlds import SURVEY, World, random_labels
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 
 
@@ -57,8 +58,7 @@ def prepare(
         flux=flux,
         ivar=ivar,
         id=np.array([f"star-{n}" for n in range(count)]),
-        lsf_sigma=world.scene.sigma[None],
-        lsf_group=np.zeros(count, dtype=np.int64),
+        line_spread=LineSpread.gaussian(world.scene.sigma, stars=count),
         rv=unknown,
         rv_error=unknown,
         snr=np.full(count, snr),

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.scenes import Scene
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit import task
@@ -20,7 +21,8 @@ Array = NDArray[np.floating[Any]]
 
 def operator(scene: Scene, device: torch.device) -> Instrument:
     """Rest-frame flux, velocities and a factor on σ to native pixels."""
-    return Instrument(scene.rest, scene.wavelength, scene.segment, scene.sigma, 0.0).to(device)
+    spread = LineSpread.gaussian(scene.sigma)
+    return Instrument(scene.rest, scene.wavelength, scene.segment, spread, 0.0).to(device)
 
 
 def generate(bridge: Bridge, labels: Array, rv: Array, survey: str) -> Array:

@@ -15,11 +15,14 @@ from benchmarks.scenes import Array, Scene, make_scene
 from benchmarks.truth import Lines
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.gap.polynomial import LinearConfig
 from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.physics.continuum import ContinuumConfig
 
 ELEMENTS = "c n o na mg al si p s k ca sc ti v cr mn co ni cu zn y zr ba la ce nd eu".split()
 NAMES = ("teff", "logg", "fe_h", "vmic", *(f"{element}_fe" for element in ELEMENTS))
@@ -117,7 +120,7 @@ def make_world(size: Size, seed: int = 0) -> World:
     emulator = KernelEmulator(len(NAMES), size.latent, size.centres)
     emulator.fit(x, latents, decoder.trunk.table()[:, : size.latent].detach().square().mean(0).sqrt())
     model = _survey(scene, size)
-    model.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
+    model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
     gap_lines, gap_depths = _gap(scene, model, random)
     bridge = Bridge(space, decoder, emulator, scale, {SURVEY: model}, None, {"grid": "random lines"})
     return World(bridge.requires_grad_(False).eval(), scene, lines, depths, gap_lines, gap_depths)
@@ -169,9 +172,11 @@ def _latents(x: Tensor, latent: int) -> Tensor:
 
 @torch.no_grad()
 def _survey(scene: Scene, size: Size) -> SurveyModel:
-    config = SurveyConfig(latent=size.latent, samples=size.samples, continuum_order=4)
-    native = (scene.wavelength, scene.segment, scene.sigma)
-    model = SurveyModel(config, *(torch.from_numpy(values) for values in native))
+    config = SurveyConfig(
+        latent=size.latent, samples=size.samples, gap=LinearConfig(), continuum=ContinuumConfig(order=4)
+    )
+    native = (torch.from_numpy(values) for values in (scene.wavelength, scene.segment))
+    model = SurveyModel(config, *native, LineSpread.gaussian(scene.sigma))
     for parameter in model.morph.parameters():
         parameter.add_(0.05 * torch.randn_like(parameter))
     model.width_scale.fill_(1.03)
@@ -183,7 +188,7 @@ def _gap(scene: Scene, model: SurveyModel, random: np.random.Generator) -> tuple
     """Lines of about 1 % as wide as the survey's line spread."""
     spread = float((scene.sigma / scene.wavelength).mean())
     lines = _lines(scene, random, spread, 1.5 * spread)
-    depths = random.normal(0.0, 0.004, (len(lines.centre), model.config.features))
+    depths = random.normal(0.0, 0.004, (len(lines.centre), model.gap.size))
     model.gap.mean.copy_(torch.from_numpy((lines.sampled(np.log(scene.rest)) @ depths).T))
     model.gap.scatter.zero_()
     return lines, depths

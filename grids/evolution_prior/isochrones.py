@@ -1,12 +1,13 @@
 """Isochrones of one library on its grid of metallicity, age and evolutionary point."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from synth2obs.core.files import file_sha256
 
 COLUMNS = ("Teff", "log_g", "initial_mass")
 
@@ -37,7 +38,7 @@ class Library:
         cls, name: str, path: Path, sha256: str, last_phase: float | None, age: list[float]
     ) -> "Library":
         """Read a grid, check that it is the file of the recipe and keep ages within ``age`` in Gyr."""
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
         if digest != sha256:
             raise ValueError(
                 f"{path}: SHA-256 is {digest}, the recipe wants {sha256}; install the stated version"

@@ -107,7 +107,7 @@ def _even_steps(values: NDArray[np.float64], count: int) -> Tensor:
 
 def _latents(bridge: Bridge, fit: Fit) -> Arrays:
     """Test stars in the plane of the first two latents: those of the SVD's strongest components."""
-    grid = bridge.emulator(bridge.emulator.centres / bridge.emulator.relevance.clamp(min=1e-12))
+    grid = bridge.emulator(bridge.emulator.known)
     return {
         "latent": fit.theta.numpy(),
         "latent_2d": fit.theta[:, :2].numpy(),

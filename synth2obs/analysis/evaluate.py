@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 from synth2obs.analysis.arrays import arrays_of
+from synth2obs.analysis.baselines import MORPH, THEORY, baselines
 from synth2obs.analysis.metrics import metrics_of
 from synth2obs.analysis.recovery import literature
 from synth2obs.analysis.survey_gap import Arrays
 from synth2obs.analysis.trials import Tested, Trial, trial
-from synth2obs.analysis.variants import Stars, baselines
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.observation import prepare
-from synth2obs.models.fit.refine import Rounds
+from synth2obs.models.fit.observation import Observation, prepare
+from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import encode
 
 Report = Callable[[str], None]
@@ -29,18 +29,16 @@ class Sample:
     """One survey's stars for an evaluation.
 
     Args:
-        train: Training stars with their labels and velocities: baselines learn from them, as the bridge did.
+        train, stars: Training stars with their labels and velocities: baselines learn from them, as the bridge did.
         test: Spectra of held-out stars.
-        rounds, iterations: How gaps of baselines are refined.
         examples: Stars shown one by one.
         lines: Most lines listed.
     """
 
     name: str
-    train: Stars
+    train: Observation
+    stars: StarLabels
     test: Spectra
-    rounds: Rounds
-    iterations: int
     examples: int = EXAMPLES
     lines: int = LINES
 
@@ -57,17 +55,16 @@ def evaluate(
         report: Told what is being done.
     """
     report(f"{sample.name}: baselines")
-    others = baselines(bridge, sample.name, sample.train, sample.rounds, sample.iterations)
-    bridges = {"theory": bridge, **others, "morph": bridge}
+    bridges = {THEORY: bridge, **baselines(bridge, sample.train, sample.stars), MORPH: bridge}
     tested = every_method(bridge, bridges, sample.name, sample.test, report)
-    metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train.seen))
+    metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train))
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=sample.examples)
 
 
 @torch.no_grad()
 def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[str, Any], Arrays]:
     """Metrics and arrays of a report on any spectra of a survey: theory and morph, no baselines."""
-    tested = every_method(bridge, {"theory": bridge, "morph": bridge}, survey, spectra)
+    tested = every_method(bridge, {THEORY: bridge, MORPH: bridge}, survey, spectra)
     metrics = metrics_of(tested, lines=LINES, trained=None)
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=EXAMPLES)
 
@@ -91,6 +88,6 @@ def every_method(
     trials: dict[str, Trial] = {}
     for method, other in bridges.items():
         report(f"{survey}: {method.replace('_', ' ')}")
-        start = None if method in ("theory", "morph") else trials["theory"].free
+        start = None if other is bridge else trials[THEORY].free
         trials[method] = trial(other, seen, known, method, start)
     return Tested(bridge=bridge, survey=survey, spectra=spectra, seen=seen, known=known, trials=trials)

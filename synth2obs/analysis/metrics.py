@@ -9,6 +9,7 @@ from synth2obs.analysis.recovery import fitted_labels, recovery
 from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.models.alignment.change import minimal_change
 from synth2obs.models.fit.refine import rms
 from synth2obs.models.fit.result import Fit
 from synth2obs.models.survey import SurveyModel
@@ -72,7 +73,7 @@ def _noise(model: SurveyModel, free: Fit) -> dict[str, float]:
 
 def _change(model: SurveyModel, latents: Tensor) -> dict[str, float]:
     """How far the morph is from the identity, rms over stars and dimensions."""
-    change = model.morph.minimal_change(latents)
+    change = minimal_change(model.morph, latents)
     return {
         "latent_shift_rms": float((change["displacement"] / latents.shape[1]).sqrt()),
         "jacobian_rms": float((change["jacobian"] / latents.shape[1]).sqrt()),

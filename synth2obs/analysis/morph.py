@@ -92,8 +92,9 @@ def seen_by(
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
     flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv)
-    theory = bridge.native_flux(model.without_gap(model.value(bridge.decoder, latent)), survey, rv)
-    variance = model.gap.variance(model.features(moved).float())
+    plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
+    theory = bridge.native_flux(plain, survey, rv)
+    variance = model.gap.variance(model.gap.features(moved).float())
     error = bridge.instrument(survey)(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(
         survey=survey,

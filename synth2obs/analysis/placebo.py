@@ -7,24 +7,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth2obs.analysis.baselines import bare, with_survey
 from synth2obs.analysis.recovery import fitted_labels
-from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
-from synth2obs.models.alignment.conditional import alignment, precision_of
-from synth2obs.models.alignment.flow import FlowConfig
-from synth2obs.models.alignment.morph import Morph
+from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.observation import prepare
+from synth2obs.models.contracts import Alignment, EncodedStars
+from synth2obs.models.fit.lessons import encoded_stars
+from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import Rounds, refine_gap, update_correlation, update_scatter
-from synth2obs.models.fit.task import encode, fit_labels
+from synth2obs.models.fit.refine import refine, update_correlation, update_scatter
+from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
+from synth2obs.models.survey import SurveyConfig, make_morph
 
 MEDIAN_ERROR = 1.2533
 """Standard error of a median over that of a mean, for a normal distribution: √(π/2)."""
-
-STEPS, RATE, DISPLACEMENT, JACOBIAN = 120, 2e-3, 0.3, 3.0
 
 
 @torch.no_grad()
@@ -33,58 +34,65 @@ def placebo(
     survey: str,
     flux: Tensor,
     labels: NDArray[np.float64],
-    rounds: Rounds,
     *,
     snr: float = 250.0,
-    iterations: int = 2,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Measure the gap and the morph where there is neither.
 
     Grid spectra that took no part in training are seen through a survey's instrument with noise and an unknown
     continuum, and drawn so that warm and metal-poor stars are several times as frequent as in the grid. Then the gap
-    and the morph are learned as from stars.
+    and the morph are learned as from stars, with the survey's own settings.
 
     Args:
         bridge: Trained.
-        survey: Whose instrument is used.
+        survey: Whose instrument and settings are used.
         flux, labels: Held-out grid spectra, (N, L), and their labels, (N, K).
-        rounds, iterations: How gaps are refined.
         snr: Signal to noise per pixel.
         seed: Of noise, draws and continua.
     """
     random = torch.Generator().manual_seed(seed)
     rows = _shifted(bridge, labels, random)
-    trial = with_survey(bridge, survey, bare(bridge.survey(survey), bridge.survey(survey).config.gap_degree))
+    trial = with_survey(bridge, survey, bare(bridge.survey(survey), alignment=""))
     trial.population = None
-    spectra = _observed(trial, survey, flux[rows], snr, random)
-    seen = prepare(trial, survey, spectra)
-    model = trial.survey(survey)
-    fit = fit_labels(trial, seen, Options(scatter=False, morphed=False, refresh=1))
-    update_scatter(model, seen, fit, bridge.decoder.rest_wavelength)
-    update_correlation(model, fit)
-    shift, shift_error = _morph_shift(trial, survey, fit.theta, seen, random)
-    x, rv = fit.theta, fit.rv
-    for _ in range(iterations):
-        fit, _ = refine_gap(trial, seen, x, rv, rounds)
-        x, rv = fit.theta, fit.rv
-    features = model.features(model.morph(trial.emulator(x))[0]).float().median(0, keepdim=True).values
-    gap, variance = model.gap(features)[0], model.gap.variance(features)[0]
-    final = fit_labels(trial, seen, Options(refresh=1), x, rv)
+    seen = prepare(trial, survey, _observed(trial, survey, flux[rows], snr, random))
+    fit = _by_theory(trial, seen)
+    shift = _morph_shift(trial, fit.theta, seen, random)
+    fit = refine(trial, seen, fit.theta, fit.rv)
+    final = fit_labels(trial, seen, Options(refresh=1), fit.theta, fit.rv)
     columns = [bridge.labels.index(name) for name in STELLAR]
-    difference = fitted_labels(trial, final) - labels[rows][:, columns]
-    bias = np.median(difference, axis=0)
-    error = MEDIAN_ERROR * MAD_TO_SIGMA * np.median(np.abs(difference - bias), axis=0) / np.sqrt(len(rows))
+    bias = _bias(fitted_labels(trial, final) - labels[rows][:, columns])
+    return {**_gap_size(trial, survey, fit.theta), **bias, **shift, "n": len(rows)}
+
+
+def _by_theory(trial: Bridge, seen: Observation) -> Fit:
+    """Labels by plain theory; the trial then knows what theory leaves."""
+    model = trial.survey(seen.survey)
+    fit = fit_labels(trial, seen, Options(scatter=False, morphed=False, refresh=1))
+    update_scatter(model, seen, fit, trial.decoder.rest_wavelength)
+    update_correlation(model, fit)
+    return fit
+
+
+def _gap_size(trial: Bridge, survey: str, x: Tensor) -> dict[str, float]:
+    """Gap of the median star, its posterior error, and χ² over cells."""
+    model = trial.survey(survey)
+    features = trial.gap_features(survey, x).float().median(0, keepdim=True).values
+    gap, variance = model.gap(features)[0], model.gap.variance(features)[0]
     return {
         "gap_rms": float(gap.square().mean().sqrt()),
         "gap_rms_error": float(variance.mean().sqrt()),
         "gap_chi2": float((gap.square() / variance.clamp(min=1e-12)).mean()),
-        "label_bias": dict(zip(STELLAR, map(float, bias), strict=True)),
-        "label_bias_error": dict(zip(STELLAR, map(float, error), strict=True)),
-        "morph_shift": shift,
-        "morph_shift_error": shift_error,
-        "n": len(rows),
     }
+
+
+def _bias(difference: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Median of fitted minus true labels (N, 3), and its standard error."""
+    bias = np.median(difference, axis=0)
+    spread = MAD_TO_SIGMA * np.median(np.abs(difference - bias), axis=0)
+    error = MEDIAN_ERROR * spread / np.sqrt(len(difference))
+    columns = {"label_bias": bias, "label_bias_error": error}
+    return {key: dict(zip(STELLAR, map(float, values), strict=True)) for key, values in columns.items()}
 
 
 def _shifted(bridge: Bridge, labels: NDArray[np.float64], random: torch.Generator) -> Tensor:
@@ -117,45 +125,29 @@ def _observed(bridge: Bridge, survey: str, flux: Tensor, snr: float, random: tor
         flux=noisy.numpy(),
         ivar=ivar.numpy(),
         id=np.array([f"placebo_{i}" for i in range(count)]),
-        lsf_sigma=model.lsf_sigma.numpy()[None],
-        lsf_group=np.zeros(count, int),
+        line_spread=LineSpread.gaussian(model.lsf_sigma.numpy(), stars=count),
         rv=missing,
         rv_error=missing,
         snr=np.full(count, snr),
     )
 
 
-def _morph_shift(
-    bridge: Bridge, survey: str, x: Tensor, seen: Any, random: torch.Generator
-) -> tuple[float, float]:
+def _morph_shift(trial: Bridge, x: Tensor, seen: Observation, random: torch.Generator) -> dict[str, float]:
     """Rms shift per latent dimension of a morph learned here, and its error from two halves of the stars."""
-    source = bridge.emulator(x)
-    fit = encode(bridge, seen)
-    precision = precision_of(fit.covariance)
+    stars, config = encoded_stars(trial, seen, x), trial.survey(seen.survey).config
     half = torch.arange(len(x)) % 2 == 0
     shifts = []
     for rows in (torch.ones_like(half), half, ~half):
-        morph = _fresh_morph(source.shape[1], bridge.survey(survey).morph.config, random)
-        _learn(morph, source[rows], fit.theta[rows], precision[rows], random)
-        with torch.no_grad():
-            shifts.append(morph(source)[0] - source)
+        morph = _fresh_morph(config, random)
+        teach(morph, EncodedStars(*(part[rows] for part in stars)), config.morph, random)
+        shifts.append(morph(stars.source)[0] - stars.source)
     error = 0.5 * (shifts[1] - shifts[2])
-    return float(shifts[0].square().mean().sqrt()), float(error.square().mean().sqrt())
+    sizes = {"morph_shift": shifts[0], "morph_shift_error": error}
+    return {name: float(values.square().mean().sqrt()) for name, values in sizes.items()}
 
 
-def _fresh_morph(latent: int, config: FlowConfig, random: torch.Generator) -> Morph:
+def _fresh_morph(config: SurveyConfig, random: torch.Generator) -> Alignment:
     """An identity whose hidden layers are drawn from ``random``: torch draws them from its global numbers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
-        return Morph(latent, config).double()
-
-
-def _learn(morph: Morph, source: Tensor, u: Tensor, precision: Tensor, random: torch.Generator) -> None:
-    optimizer = torch.optim.Adam(morph.parameters(), lr=RATE)
-    with torch.enable_grad():
-        for _ in range(STEPS):
-            probes = torch.randn((1, *source.shape), generator=random, dtype=source.dtype)
-            loss = alignment(morph, source, u, precision, probes).total(DISPLACEMENT, JACOBIAN, u.shape[1])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        return make_morph(config.latent, config.morph)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synth2obs.analysis.variants import stellar_table
+from synth2obs.analysis.baselines import stellar_table
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synth2obs.analysis.baselines import bare, with_survey
 from synth2obs.analysis.lines import AttributedLine
 from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
-from synth2obs.analysis.variants import bare, with_survey
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import Rounds, refine_gap
+from synth2obs.models.fit.refine import refine_gap
 from synth2obs.models.fit.task import fit_labels
 
 FEWEST = 8
@@ -78,11 +78,11 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
         raise DataError(f"{len(spectra)} spectra are too few for a gap", remedy=f"give at least {FEWEST}")
     seen = prepare(bridge, survey, spectra)
     fit = fit_labels(bridge, seen, Options(refresh=2))
-    model = bare(bridge.survey(survey), bridge.survey(survey).config.gap_degree)
+    model = bare(bridge.survey(survey), alignment="")
     model.morph.load_state_dict(bridge.survey(survey).morph.state_dict())
     model.gap.load_state_dict(bridge.survey(survey).gap.state_dict())
     fresh = with_survey(bridge, survey, model)
-    refine_gap(fresh, seen, fit.theta, fit.rv, Rounds())
+    refine_gap(fresh, seen, fit.theta, fit.rv)
     labels = typical_labels(fresh, fit)
     found = survey_gap(fresh, survey, labels)
     return GapMeasurement(

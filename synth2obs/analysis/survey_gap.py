@@ -44,7 +44,7 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
     model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
     native = bridge.predict(labels, survey)[0] - bridge.predict(labels, survey, morphed=False)[0]
     latent = model.morph(bridge.emulator(bridge.scale(torch.as_tensor(np.asarray(labels, float)))))[0]
-    variance = model.gap.variance(model.features(latent).float())[0]
+    variance = model.gap.variance(model.gap.features(latent).float())[0]
     covered = np.isfinite(native)
     wavelength = model.wavelength.numpy()[covered]
     inside = (grid >= wavelength[0]) & (grid <= wavelength[-1])
@@ -53,9 +53,10 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
         "gap_mean": mean,
         "gap_error": np.where(inside, variance.clamp(min=0).sqrt().numpy(), np.nan),
     }
-    if model.config.gap_degree > 0:
-        arrays["gap_slopes"] = model.gap.mean[1:4].numpy()
-        arrays["gap_slope_names"] = np.array(["5040 K / teff", "logg", "fe_h"])
+    slopes = model.gap.slopes()
+    if slopes:
+        arrays["gap_slopes"] = np.stack([slope.numpy() for slope in slopes.values()])
+        arrays["gap_slope_names"] = np.array(list(slopes))
     return arrays
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from synth2obs.analysis.baselines import METHODS
 from synth2obs.analysis.recovery import Literature, anchored
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -43,8 +44,8 @@ class Tested:
 def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: Fit | None) -> Trial:
     """Plain theory is fitted with the noise alone; everything else with what it learned about its residuals."""
     options = Options(
-        morphed=method not in ("theory", "theory_weighted"),
-        scatter=method != "theory",
+        morphed=METHODS[method].morphed,
+        scatter=METHODS[method].weighted,
         refresh=2 if start is None else 1,
         steps=7,
     )

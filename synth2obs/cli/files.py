@@ -66,7 +66,7 @@ def download(
     """
     with errors_for_people():
         writable(out)
-        from synth2obs.io.download.client import Pace
+        from synth2obs.io.download.pace import Pace
         from synth2obs.io.download.run import download as fetch
         from synth2obs.io.surveys.survey import parse_options
 

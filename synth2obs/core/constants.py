@@ -13,4 +13,4 @@ MAD_TO_SIGMA = 1.4826
 
 SHARD_FORMAT = "synth2obs/1"
 METRICS_FORMAT = "synth2obs-metrics/1"
-BUNDLE_FORMAT = "synth2obs-bundle/1"
+BUNDLE_FORMAT = "synth2obs-bundle/2"

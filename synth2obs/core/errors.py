@@ -45,5 +45,9 @@ class OutputError(Synth2ObsError):
     """A result that cannot be written: no permission, no space, or a file in the way."""
 
 
+class ExtraMissingError(Synth2ObsError, ImportError):
+    """A part of the package whose libraries are an extra that is not installed."""
+
+
 class Interrupted(Synth2ObsError):  # noqa: N818 - it is no error
     """A training that was asked to stop; what it had done is on disk and the same command goes on."""

@@ -1,6 +1,7 @@
-"""Files that are either whole or absent: written beside their target, then renamed over it."""
+"""Files that are either whole or absent, their digests, and folders in which one process works at a time."""
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from synth2obs.core.errors import OutputError
+from synth2obs.core.errors import DataError, OutputError, Synth2ObsError
 
 REMEDIES = {
     errno.ENOSPC: "free some space or choose another disk",
@@ -80,6 +81,49 @@ def write_json_atomic(path: str | Path, value: Any) -> None:
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomic(path, (text + "\n").encode())
+
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 of a file's content, in hexadecimal.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check the name") from error
+
+
+@contextmanager
+def folder_lock(folder: str | Path, name: str, busy: Synth2ObsError, timeout: float = 0.0) -> Iterator[None]:
+    """Hold a folder, which is made if it is missing, so that one process at a time works in it.
+
+    Args:
+        folder: What is locked.
+        name: Name of the lock's file in it.
+        busy: What to raise if another process holds it.
+        timeout: Seconds to wait for that process.
+
+    Raises:
+        OutputError: If the folder or its lock cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(Path(folder) / name, timeout=timeout)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise busy from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write in {folder}: {reason}; choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _flush(path: Path) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.line_spread import LineSpread
+
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spectra:
-    """Spectra of one grid or survey. N stars, P pixels, G line-spread groups.
+    """Spectra of one grid or survey. N stars, P pixels.
 
     Args:
         domain: Name of the grid or survey, e.g. ``miles``.
@@ -26,13 +28,7 @@ class Spectra:
         id: Unique star names, shape (N,).
         rv, rv_error: km/s, positive receding, NaN = unknown, shape (N,).
         snr: Median signal to noise per pixel, shape (N,).
-        lsf_sigma: Gaussian σ in Å, shape (G, P).
-        lsf_group: Row of ``lsf_sigma`` that each star has, shape (N,).
-        lsf_hermite: Amplitudes of He_1 to He_M (probabilists' Hermite polynomials) in the line spread
-            ∝ φ(t) (1 + Σ_m h_m He_m(t)), t = (λ_pixel - λ_light) / σ, shape (G, P, M); None for a Gaussian.
-        lsf_kernel: Response of a pixel to monochromatic light at ``lsf_offset`` from its centre, the pixel's own
-            width included, in any unit, shape (G, P, T); None if σ, or σ and the amplitudes, say all.
-        lsf_offset: λ_light - λ_pixel in Å, increasing, shape (T,); None without a kernel.
+        line_spread: Of every star at its pixels; `LineSpread.gaussian` makes one from σ in Å.
         labels, label_errors: Columns of shape (N,), NaN = unknown.
         native: What the survey's own files say of each spectrum (file, object, published velocity …),
             columns of numbers or text, shape (N,).
@@ -49,14 +45,10 @@ class Spectra:
     flux: Floats
     ivar: Floats | None
     id: NDArray[np.str_]
-    lsf_sigma: Floats
-    lsf_group: NDArray[np.integer[Any]]
+    line_spread: LineSpread
     rv: Floats
     rv_error: Floats
     snr: Floats
-    lsf_hermite: Floats | None = None
-    lsf_kernel: Floats | None = None
-    lsf_offset: Floats | None = None
     flags: NDArray[np.uint32] | None = None
     flag_names: Mapping[int, str] = field(default_factory=dict)
     labels: Mapping[str, Floats] = field(default_factory=dict)
@@ -88,7 +80,7 @@ class Spectra:
             ivar=pick(self.ivar),
             flags=pick(self.flags),
             id=self.id[rows],
-            lsf_group=self.lsf_group[rows],
+            line_spread=self.line_spread.take(rows),
             rv=self.rv[rows],
             rv_error=self.rv_error[rows],
             snr=self.snr[rows],

@@ -1,6 +1,5 @@
 """Theoretical grids: raw synthetic spectra, broadened onto the grid that the decoder learns."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from scipy.special import ndtr
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import file_sha256
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid, sigma_of_resolving_power
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
@@ -118,8 +119,7 @@ def broaden_grid(raw: RawGrid, *, start: float, stop: float, resolving_power: fl
         flux=flux,
         ivar=None,
         id=np.array([f"{raw.path.stem}_{number:05d}" for number in raw.index]),
-        lsf_sigma=sigma_of_resolving_power(wavelength, resolving_power)[None],
-        lsf_group=np.zeros(stars, dtype=np.int64),
+        line_spread=LineSpread.gaussian(sigma_of_resolving_power(wavelength, resolving_power), stars=stars),
         rv=np.zeros(stars),
         rv_error=np.zeros(stars),
         snr=np.full(stars, np.nan),
@@ -193,12 +193,10 @@ def _text(value: Any) -> str:
 
 
 def _provenance(raw: RawGrid, resolving_power: float, step: float) -> dict[str, Any]:
-    with raw.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {
         "title": raw.attributes.get("title", raw.path.stem),
         "theory": {key: value for key, value in raw.attributes.items() if key != "title"},
-        "sources": {"files": 1, "name": raw.path.name, "sha256": digest},
+        "sources": {"files": 1, "name": raw.path.name, "sha256": file_sha256(raw.path)},
         "broadening": f"Gaussian in ln wavelength to R = {resolving_power:g}, the pixels' width included; "
         f"exact integration over pixels of {step:.6g} in ln wavelength",
     }

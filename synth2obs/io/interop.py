@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 
@@ -36,19 +37,7 @@ def from_specutils(
             f"got {medium!r}", field="medium", remedy="say 'vacuum' or 'air': the spectrum does not"
         )
     many = list(spectra) if isinstance(spectra, Sequence) else [spectra]
-    if not many:
-        raise DataError("is empty", field="spectra", remedy="give at least one spectrum")
-    rows = [_arrays(one) for one in many]
-    if len({len(row[0]) for row in rows}) != 1:
-        raise DataError(
-            "spectra have different numbers of pixels", field="spectral_axis", remedy="pass them singly"
-        )
-    wavelength, flux, ivar = (np.stack(column) for column in zip(*rows, strict=True))
-    sigma = np.broadcast_to(np.asarray(lsf_sigma, float), wavelength.shape[1:])
-    if wavelength[0, 0] > wavelength[0, -1]:
-        wavelength, flux, ivar, sigma = (array[..., ::-1] for array in (wavelength, flux, ivar, sigma))
-    if medium == "air":
-        wavelength = air_to_vacuum(wavelength)
+    wavelength, flux, ivar, sigma = _increasing(*_stacked(many), lsf_sigma)
     good = (ivar > 0) & np.isfinite(flux) & np.isfinite(ivar)
     flux, ivar = np.where(good, flux, 0.0), np.where(good, ivar, 0.0)
     count = len(flux)
@@ -56,19 +45,41 @@ def from_specutils(
     return Spectra(
         domain=survey,
         kind="survey",
-        wavelength=wavelength,
+        wavelength=air_to_vacuum(wavelength) if medium == "air" else wavelength,
         segment=np.zeros(wavelength.shape[1], np.int16),
         flux=flux.astype(np.float32),
         ivar=ivar.astype(np.float32),
         id=np.array([f"{survey}_{row}" for row in range(count)]),
-        lsf_sigma=sigma[None].copy(),
-        lsf_group=np.zeros(count, int),
+        line_spread=LineSpread.gaussian(sigma, stars=count),
         rv=np.broadcast_to(np.asarray(velocity, float), count).copy(),
         rv_error=np.full(count, np.nan),
         snr=np.array([_snr(*star) for star in zip(flux, ivar, good, strict=True)]),
         frame=frame,
         air_formula=AIR_FORMULA if medium == "air" else "",
     )
+
+
+def _stacked(spectra: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wavelength, flux and ivar of spectra on the same number of pixels, shape (N, P) each."""
+    if not spectra:
+        raise DataError("is empty", field="spectra", remedy="give at least one spectrum")
+    rows = [_arrays(one) for one in spectra]
+    if len({len(row[0]) for row in rows}) != 1:
+        raise DataError(
+            "spectra have different numbers of pixels", field="spectral_axis", remedy="pass them singly"
+        )
+    wavelength, flux, ivar = (np.stack(column) for column in zip(*rows, strict=True))
+    return wavelength, flux, ivar
+
+
+def _increasing(
+    wavelength: np.ndarray, flux: np.ndarray, ivar: np.ndarray, lsf_sigma: Any
+) -> tuple[np.ndarray, ...]:
+    """Arrays and σ (P,), turned if the first spectrum's wavelengths fall."""
+    sigma = np.broadcast_to(np.asarray(lsf_sigma, float), wavelength.shape[1:])
+    step = -1 if wavelength[0, 0] > wavelength[0, -1] else 1
+    wavelength, flux, ivar, sigma = (array[..., ::step] for array in (wavelength, flux, ivar, sigma))
+    return wavelength, flux, ivar, sigma.copy()
 
 
 def to_specutils(spectra: Spectra, unit: str = "") -> list[Any]:

@@ -66,7 +66,5 @@ def cut_wavelengths(spectra: Spectra, start: float, stop: float) -> Spectra:
         flux=spectra.flux[:, keep],
         ivar=None if spectra.ivar is None else spectra.ivar[:, keep],
         flags=None if spectra.flags is None else spectra.flags[:, keep],
-        lsf_sigma=spectra.lsf_sigma[:, keep],
-        lsf_hermite=None if spectra.lsf_hermite is None else spectra.lsf_hermite[:, keep],
-        lsf_kernel=None if spectra.lsf_kernel is None else spectra.lsf_kernel[:, keep],
+        line_spread=spectra.line_spread.cut(keep),
     )

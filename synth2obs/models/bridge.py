@@ -1,10 +1,7 @@
-"""The bridge: one decoder, one label branch, and a model of every survey; saved as safetensors and JSON."""
+"""The bridge: one decoder, one emulator, and a model of every survey. It composes them and predicts."""
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +9,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from synth2obs.core.constants import BUNDLE_FORMAT
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
-from synth2obs.models.alignment.density import Density
-from synth2obs.models.alignment.flow import FlowConfig
-from synth2obs.models.checkpoint import load_tensors, save_tensors
+from synth2obs.core.line_spread import LineSpread
+from synth2obs.models.alignment.density import FlowDensity
+from synth2obs.models.contracts import Coefficients, Emulator
 from synth2obs.models.decoder.decoder import Decoder
-from synth2obs.models.emulator.kernel import KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
-from synth2obs.models.fit.objective import Coefficients
 from synth2obs.models.priors.labels import LabelPrior
 from synth2obs.models.priors.population import Population
 from synth2obs.models.projection.memo import Memo
 from synth2obs.models.projection.shared import Through
-from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
+from synth2obs.models.survey import SurveyModel
 from synth2obs.physics.instrument import Instrument
 
 WEIGHTS = "bridge.safetensors"
@@ -48,23 +42,27 @@ class Bridge(nn.Module):
         surveys: One model per survey.
         population: Stellar-evolution prior, or None.
         card: What a stranger should know: grid, data digests, licence, versions, resolved config.
+        density: Of the grid's latents; None: N(0, I).
     """
 
     def __init__(
         self,
         labels: LabelSpace,
         decoder: Decoder,
-        emulator: KernelEmulator,
+        emulator: Emulator,
         scale: LabelScale,
         surveys: Mapping[str, SurveyModel],
         population: Population | None = None,
         card: Mapping[str, Any] | None = None,
+        density: FlowDensity | None = None,
     ) -> None:
         super().__init__()
         self.labels, self.decoder, self.emulator, self.scale = labels, decoder, emulator, scale
         self.models = nn.ModuleDict(dict(surveys))
         self.population = population
-        self.density = Density(decoder.latent, config=FlowConfig(layers=2, hidden=24)).double()
+        self.density = FlowDensity(decoder.latent).double() if density is None else density
+        for name in self.surveys:
+            self.survey(name).morph.attach(self.density, self.survey(name).density)
         self.card = dict(card or {})
         self.memo = Memo(KEPT)
 
@@ -94,41 +92,22 @@ class Bridge(nn.Module):
         survey: str,
         wavelength: ArrayLike | None = None,
         segment: ArrayLike | None = None,
-        lsf_sigma: ArrayLike | None = None,
-        lsf_group: ArrayLike | None = None,
-        *,
-        lsf_hermite: ArrayLike | None = None,
-        lsf_kernel: ArrayLike | None = None,
-        lsf_offset: ArrayLike | None = None,
+        line_spread: LineSpread | None = None,
     ) -> Instrument:
-        """Doppler, line spread and pixels of a survey; its usual ones unless others are given.
-
-        A line spread is given as a whole: without ``lsf_sigma`` what else is said of it does not count.
-        """
+        """Doppler, line spread and pixels of a survey; its usual ones unless others are given."""
         model = self.survey(survey)
-        group = None if lsf_sigma is None or len(np.atleast_2d(lsf_sigma)) == 1 else lsf_group
-        native = (
-            model.wavelength if wavelength is None else wavelength,
-            model.segment if segment is None else segment,
-            model.lsf_sigma if lsf_sigma is None else lsf_sigma,
-        )
-        if lsf_sigma is None:
-            lsf_hermite, lsf_kernel, lsf_offset = model.lsf_hermite, model.lsf_kernel, model.lsf_offset
+        pixels = model.wavelength if wavelength is None else wavelength
+        detectors = model.segment if segment is None else segment
+        spread = model.line_spread if line_spread is None else line_spread
 
         def make() -> Instrument:
             return Instrument(
-                self.decoder.rest_wavelength,
-                *native,
-                self.decoder.rest_sigma,
-                group,
-                lsf_hermite=lsf_hermite,
-                lsf_kernel=lsf_kernel,
-                lsf_offset=lsf_offset,
+                self.decoder.rest_wavelength, pixels, detectors, spread, self.decoder.rest_sigma
             )
 
-        if np.ndim(native[0]) > 1 or group is not None:
+        if np.ndim(pixels) > 1 or len(spread.sigma) > 1:
             return make()
-        own = _digest(*native, lsf_hermite, lsf_kernel, lsf_offset)
+        own = _digest(pixels, detectors, spread.sigma, spread.hermite, spread.kernel, spread.offset)
         return self.memo.get(("instrument", own), self.decoder.buffers(), make)
 
     def through(
@@ -161,16 +140,22 @@ class Bridge(nn.Module):
         model, latent, by_x = self.survey(survey), self.emulator(x), self.emulator.jacobian(x)
         if not morphed:
             value, jacobian = model.coefficients(self.decoder, latent)
-            return Coefficients(model.without_gap(value), model.without_gap(jacobian) @ by_x)
+            layout = model.layout(self.decoder)
+            return Coefficients(layout.without_gap(value), layout.without_gap(jacobian) @ by_x)
         value, jacobian = model.coefficients(self.decoder, model.morph(latent)[0])
-        return Coefficients(value, jacobian @ (model.morph_jacobian(latent) @ by_x))
+        return Coefficients(value, jacobian @ (model.morph.jacobian(latent) @ by_x))
 
     def values_from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Tensor:
         """The value of `from_labels` alone, shape (B, M)."""
         model, latent = self.survey(survey), self.emulator(x)
         if not morphed:
-            return model.without_gap(model.value(self.decoder, latent))
+            return model.layout(self.decoder).without_gap(model.value(self.decoder, latent))
         return model.value(self.decoder, model.morph(latent)[0])
+
+    def gap_features(self, survey: str, x: Tensor) -> Tensor:
+        """Features of a survey's gap at scaled labels, (B, K) → (B, F)."""
+        model = self.survey(survey)
+        return model.gap.features(model.morph(self.emulator(x))[0])
 
     @torch.no_grad()
     def rest_flux(self, labels: ArrayLike) -> Tensor:
@@ -244,105 +229,6 @@ class Bridge(nn.Module):
             still = torch.zeros_like(rv[rows])
             parts.append(own.native(coefficients[rows], still).masked_fill(~own.valid(still), torch.nan))
         return torch.cat(parts).numpy()
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the bundle: weights, config, label ranges, card and fingerprint. Atomic; no pickle."""
-        target = Path(folder)
-        meta = {
-            "format": BUNDLE_FORMAT,
-            "labels": {
-                "names": list(self.labels.names),
-                "lower": self.labels.lower.tolist(),
-                "upper": self.labels.upper.tolist(),
-                "default": self.labels.default.tolist(),
-            },
-            "decoder": {
-                "latent": self.decoder.latent,
-                "rank": self.decoder.rank,
-                "hidden": self.decoder.branch.inner.out_features,
-            },
-            "emulator": {"length": self.emulator.length},
-            "surveys": {name: asdict(self.survey(name).config) for name in self.surveys},
-            "order": list(self.surveys),
-            "population": self.population is not None,
-            "card": self.card,
-            "fingerprint": self._fingerprint(),
-        }
-        tensors = {k: v for k, v in self.state_dict().items() if not k.startswith("population.")}
-        save_tensors(target / WEIGHTS, tensors, meta)
-        return target
-
-    def _fingerprint(self) -> dict[str, list[float]]:
-        """Flux of the default labels at a few pixels of every survey: checked when a bundle is loaded."""
-        chosen = {}
-        for name in self.surveys:
-            flux = self.predict(self.labels.default[None], name)[0]
-            chosen[name] = [float(value) for value in np.nan_to_num(flux)[:: max(1, len(flux) // 8)]]
-        return chosen
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "Bridge":
-        """Read a bundle.
-
-        Raises:
-            ModelError: If it is damaged, of another format, or does not reproduce its fingerprint.
-        """
-        path = Path(folder) / WEIGHTS
-        if not path.exists():
-            raise ModelError(f"{path}: no such file; give the folder that Bridge.save wrote")
-        tensors, meta = load_tensors(path)
-        if meta.get("format") != BUNDLE_FORMAT:
-            raise ModelError(
-                f"{path}: format {meta.get('format')!r}, expected {BUNDLE_FORMAT!r}; "
-                "train or convert it again"
-            )
-        try:
-            bridge = cls._empty(tensors, meta)
-            missing, unexpected = bridge.load_state_dict(tensors, strict=False)
-            lost = [name for name in missing if not name.startswith("population.")]
-            if lost or unexpected:
-                raise KeyError(*lost, *unexpected)
-            bridge.eval()
-            bridge._check_fingerprint(path, meta["fingerprint"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{path}: incomplete bundle ({error!r}); save or train it again") from error
-        return bridge
-
-    @classmethod
-    def _empty(cls, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> "Bridge":
-        names = meta["labels"]["names"]
-        ranges = {key: np.asarray(meta["labels"][key]) for key in ("lower", "upper", "default")}
-        space = LabelSpace(tuple(names), **ranges)
-        decoder = Decoder(
-            tensors["decoder.rest_wavelength"], tensors["decoder.rest_sigma"], **meta["decoder"]
-        )
-        emulator = KernelEmulator(
-            len(space), decoder.latent, len(tensors["emulator.centres"]), meta["emulator"]["length"]
-        )
-        surveys = {}
-        for name in meta["order"]:
-            sizes = meta["surveys"][name]
-            own = f"models.{name}"
-            wavelength, segment, sigma = (
-                tensors[f"{own}.{key}"] for key in ("wavelength", "segment", "lsf_sigma")
-            )
-            shape = {key: tensors.get(f"{own}.{key}") for key in LSF_SHAPE}
-            surveys[name] = SurveyModel(SurveyConfig(**sizes), wavelength, segment, sigma, **shape)
-        population = Population.load() if meta["population"] else None
-        return cls(space, decoder, emulator, LabelScale(space), surveys, population, meta["card"])
-
-    def _check_fingerprint(self, path: Path, expected: Mapping[str, list[float]]) -> None:
-        for name, values in self._fingerprint().items():
-            difference = np.abs(np.subtract(values, expected[name])).max()
-            if not difference < FINGERPRINT_TOLERANCE:
-                raise ModelError(
-                    f"{path}: {name} spectra differ from the saved fingerprint by {difference:.1e}; "
-                    "the file or the installed versions changed since it was written"
-                )
-
-    def card_json(self) -> str:
-        """The card as text."""
-        return json.dumps(self.card, indent=1, sort_keys=True)
 
 
 def _digest(*arrays: ArrayLike | None) -> str:

@@ -1,7 +1,16 @@
 """Multiplicative continuum: Chebyshev polynomials per detector, solved for in closed form."""
 
 import torch
+from pydantic import Field
 from torch import Tensor
+
+from synth2obs.core.config import Section
+
+
+class ContinuumConfig(Section):
+    """The continuum inside a fit."""
+
+    order: int = Field(default=14, ge=0, le=40, description="degree of the polynomial on each detector")
 
 
 def _scaled(wavelength: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import bands, log_step, pixel_edges
 
 Array = NDArray[np.float64]
@@ -81,10 +82,8 @@ def _demand(condition: bool, field: str, message: str, remedy: str) -> None:
         raise DataError(message, field=field, remedy=remedy)
 
 
-def _check_shapes(
-    native: Array, own_pixels: bool, segment: Integers, sigma: Array, group: Integers | None
-) -> None:
-    """Raises DataError where the pixels, widths and groups of a survey disagree."""
+def _check_shapes(native: Array, own_pixels: bool, segment: Integers, spread: LineSpread) -> None:
+    """Raises DataError where the pixels and the line spread of a survey disagree."""
     stars, pixels = native.shape
     _demand(
         segment.shape == (pixels,),
@@ -93,26 +92,15 @@ def _check_shapes(
         "give one per pixel",
     )
     _demand(
-        sigma.shape[1] == pixels, "lsf_sigma", f"{sigma.shape[1]} columns for {pixels} pixels", "resample it"
+        spread.pixels == pixels,
+        "line_spread.sigma",
+        f"{spread.pixels} columns for {pixels} pixels",
+        "resample it",
     )
     _demand(
-        group is not None or len(sigma) == 1 or (own_pixels and len(sigma) == stars),
-        "lsf_group",
-        f"lsf_sigma has {len(sigma)} rows and no star says which is its own",
-        "give the row of each star",
-    )
-    if group is None:
-        return
-    _demand(
-        group.min(initial=0) >= 0 and group.max(initial=0) < len(sigma),
-        "lsf_group",
-        f"rows {group.min()} to {group.max()} of an lsf_sigma with {len(sigma)} rows",
-        "count rows from 0",
-    )
-    _demand(
-        not own_pixels or len(group) == stars,
-        "lsf_group",
-        f"{len(group)} entries for {stars} stars",
+        not own_pixels or len(spread.sigma) == 1 or len(spread.group) == stars,
+        "line_spread.group",
+        f"{len(spread.group)} entries for {stars} stars",
         "give one per star",
     )
 
@@ -127,7 +115,7 @@ def _refuse_sharper(native: Array, survey: Array, rest: Array, rest_wavelength: 
     at, sigma = (np.broadcast_to(values, ratio.shape)[worst] for values in (native, survey * native))
     raise DataError(
         f"the survey's σ at {at:.1f} Å is {sigma:.4f} Å, below the grid's {sigma / ratio[worst]:.4f} Å",
-        field="lsf_sigma",
+        field="line_spread.sigma",
         remedy="use a grid of higher resolving power, or check that σ is in Å, neither FWHM nor pixels",
     )
 
@@ -144,19 +132,17 @@ def _placed(native: Array, rest: Array, step: float) -> tuple[Array, Integers]:
     return position, np.stack([first[index], last[index] - 1])
 
 
-def _check_profile(name: str, values: ArrayLike | None, sigma: Array) -> Array | None:
-    """Hermite amplitudes or tabulated responses as (W, P, ·), refused unless they fit the widths."""
+def _profile(name: str, values: NDArray[Any] | None) -> Array | None:
+    """Hermite amplitudes or tabulated responses in float64, refused unless they are finite."""
     if values is None:
         return None
     array = np.asarray(values, dtype=np.float64)
-    array = array[None] if array.ndim == 2 else array
     _demand(
-        array.ndim == 3 and array.shape[:2] == sigma.shape,
-        name,
-        f"shape {array.shape}, but lsf_sigma has {sigma.shape}",
-        "give one profile per width",
+        bool(np.isfinite(array).all()),
+        f"line_spread.{name}",
+        "holds values that are not finite",
+        "set them to 0",
     )
-    _demand(bool(np.isfinite(array).all()), name, "holds values that are not finite", "set them to 0")
     return array
 
 
@@ -164,53 +150,51 @@ def _table(response: Array | None, offset: ArrayLike | None, native: Array, step
     """Tabulated responses with offsets (Å) in samples."""
     if response is None:
         return None
-    places = np.asarray(offset if offset is not None else [], dtype=np.float64)
+    places = np.asarray(offset, dtype=np.float64)
     _demand(
-        places.shape == response.shape[2:] and len(places) > 2,
-        "lsf_offset",
-        f"shape {places.shape} for responses of {response.shape[2]} entries",
+        len(places) > 2,
+        "line_spread.offset",
+        f"has {len(places)} entries",
         "give the offset in Å of every entry, at least three",
     )
     spacing = np.diff(places)
     _demand(
         bool(spacing[0] > 0 and np.allclose(spacing, spacing[0], rtol=1e-6)),
-        "lsf_offset",
+        "line_spread.offset",
         f"steps of {spacing.min():.4g} to {spacing.max():.4g} Å",
         "tabulate the response at equal, increasing offsets",
     )
-    _demand(bool((response.sum(2) > 0).all()), "lsf_kernel", "a response sums to 0 or less", "drop the pixel")
+    responds = bool((response.sum(2) > 0).all())
+    _demand(responds, "line_spread.kernel", "a response sums to 0 or less", "drop the pixel")
     return Table(response, places[0] / native / step, spacing[0] / native / step)
+
+
+def _widths(spread: LineSpread, own_pixels: bool) -> tuple[LineSpread, Integers | None]:
+    """The rows of widths that are used, and which is each star's unless the row is the star's or the only one."""
+    if len(spread.sigma) == 1:
+        return spread, None
+    if own_pixels:
+        return spread.each(), None
+    return spread, spread.group.astype(np.int64)
 
 
 def geometry(
     rest_wavelength: ArrayLike,
     wavelength: ArrayLike,
     segment: ArrayLike,
-    lsf_sigma: ArrayLike,
+    line_spread: LineSpread,
     rest_sigma: ArrayLike,
-    lsf_group: ArrayLike | None = None,
-    *,
-    lsf_hermite: ArrayLike | None = None,
-    lsf_kernel: ArrayLike | None = None,
-    lsf_offset: ArrayLike | None = None,
 ) -> Geometry:
     """Places a survey's pixels on a rest grid; arguments and errors as for `Instrument`."""
     rest = positive("rest_wavelength", rest_wavelength)
     native = np.atleast_2d(positive("wavelength", wavelength))
-    sigma = np.atleast_2d(positive("lsf_sigma", lsf_sigma))
-    own_pixels = np.ndim(wavelength) == 2
-    group = None if lsf_group is None else np.asarray(lsf_group, dtype=np.int64)
-    numbers = np.asarray(segment)
-    _check_shapes(native, own_pixels, numbers, sigma, group)
-    hermite = _check_profile("lsf_hermite", lsf_hermite, sigma)
-    response = _check_profile("lsf_kernel", lsf_kernel, sigma)
-    if group is not None and (len(sigma) == 1 or own_pixels):
-        rows = group if len(sigma) > 1 else slice(None)
-        hermite, response = (None if profile is None else profile[rows] for profile in (hermite, response))
-        sigma, group = sigma[rows], None
+    positive("line_spread.sigma", line_spread.sigma)
+    numbers, own_pixels = np.asarray(segment), np.ndim(wavelength) == 2
+    _check_shapes(native, own_pixels, numbers, line_spread)
+    spread, group = _widths(line_spread, own_pixels)
     step = log_step(rest)
     lower, upper = (np.log(edge) for edge in pixel_edges(native, numbers))
-    survey = sigma / native
+    survey = np.asarray(spread.sigma, dtype=np.float64) / native
     own = np.interp(native, rest, np.broadcast_to(np.asarray(rest_sigma, np.float64), rest.shape)) / native
     _refuse_sharper(native, survey, own, rest)
     position, band = _placed(np.exp(0.5 * (lower + upper)), rest, step)
@@ -223,6 +207,6 @@ def geometry(
         variance=(survey / step) ** 2,
         rest_variance=(own / step) ** 2,
         group=group,
-        hermite=hermite,
-        table=_table(response, lsf_offset, native, step),
+        hermite=_profile("hermite", spread.hermite),
+        table=_table(_profile("kernel", spread.kernel), spread.offset, native, step),
     )

@@ -128,11 +128,15 @@ def _literal(text: str) -> Any:
 
 
 def _explain(model: type[BaseModel], problem: Any) -> str:
-    *place, key = problem["loc"] or ("",)
+    *place, key = list(_without_tags(model, problem["loc"])) or ("",)
     where = ".".join(map(str, place))
     if problem["type"] == "extra_forbidden":
-        return f"{where + ': ' if where else ''}unknown {key!r}; {_known(model, place, str(key))}"
-    full = ".".join(map(str, problem["loc"])) or model.__name__
+        return (
+            f"{where + ': ' if where else ''}unknown {key!r}; {_known(model, problem['loc'][:-1], str(key))}"
+        )
+    full = ".".join(map(str, (*place, key))) or model.__name__
+    if problem["type"] == "union_tag_invalid":
+        return f"{full}.name: unknown {problem['ctx']['tag']!r}; known: {problem['ctx']['expected_tags']}"
     if problem["type"] == "missing":
         return f"{full}: missing; add it to the file or give {full}=value"
     if problem["type"] == "value_error":
@@ -153,10 +157,28 @@ def _known(model: type[BaseModel], place: Sequence[Any], key: str) -> str:
 def _section(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel] | None:
     """The model of the section at ``place``; positions and names in containers lead to their items."""
     here: type[BaseModel] | None = model
+    choices: list[type[BaseModel]] = []
     for key in place:
         if here is not None and key in here.model_fields:
-            here = next(_models(here.model_fields[key].annotation), None)
+            choices = list(_models(here.model_fields[key].annotation))
+            here = next(iter(choices), None)
+        else:
+            here = next((one for one in choices if _tag(one) == key), here)
     return here
+
+
+def _without_tags(model: type[BaseModel], place: Sequence[Any]) -> Iterator[Any]:
+    """A place as a user writes it: pydantic adds the name of the entry behind a table that chooses one."""
+    for depth, key in enumerate(place):
+        here = _section(model, place[: depth + 1])
+        if here is None or _tag(here) != key:
+            yield key
+
+
+def _tag(section: type[BaseModel]) -> Any:
+    """The name of the registry's entry that a section configures; None for any other section."""
+    field = section.model_fields.get("name")
+    return None if field is None else field.default
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

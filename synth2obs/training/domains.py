@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from synth2obs.core.config import Section
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.spectra import Spectra
@@ -14,7 +16,6 @@ from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys.matches import read_twins
-from synth2obs.training.config import DataConfig
 
 FIRST = ("teff", "logg", "fe_h", "vmic")
 MARGIN = 20.0
@@ -24,6 +25,26 @@ PARTS = ("train", "validation", "test")
 
 FEWEST_TO_TRAIN = 4
 """Stars below which neither a line width nor a density can be fitted."""
+
+
+class DataConfig(Section):
+    """Where spectra come from and how stars are split."""
+
+    grid: str = Field(default="embedded:optical_grid", description="shard of the grid")
+    surveys: dict[str, str] = Field(
+        default={"miles": "embedded:miles", "stelib": "embedded:stelib"}, description="shard of each survey"
+    )
+    same_stars: str = Field(
+        default="",
+        description="CSV of ids of one star in several surveys (a column a survey), or embedded:same_stars",
+    )
+    start: float = Field(default=4200.0, gt=0, description="first wavelength in vacuum Å")
+    stop: float = Field(default=7350.0, gt=0, description="last wavelength in vacuum Å")
+    good_pixels: float = Field(default=0.7, ge=0, le=1, description="smallest share of good pixels of a star")
+    max_stars: int = Field(default=0, ge=0, description="stars kept of each survey, 0 for all")
+    train: float = Field(default=0.6, gt=0, lt=1, description="share of stars for training")
+    validation: float = Field(default=0.1, ge=0, lt=1, description="share for validation; the rest is tested")
+    held_out_grid: float = Field(default=0.14, gt=0, lt=0.5, description="share of grid spectra held out")
 
 
 @dataclass(frozen=True)

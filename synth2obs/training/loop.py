@@ -6,16 +6,15 @@ step changes; so step k gives the same result whether or not the process died be
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from synth2obs.core.errors import ConfigError, Interrupted, ModelError, OutputError
-from synth2obs.core.files import write_json_atomic
+from synth2obs.core.files import folder_lock, write_json_atomic
 from synth2obs.models.checkpoint import load_tensors, save_tensors
 from synth2obs.training.config_io import Setting, differences, digest
 from synth2obs.training.progress import Progress, watch_steps
@@ -231,22 +230,9 @@ def _covered(key: str, sections: Sequence[str]) -> bool:
     return any(key == section or key.startswith(f"{section}.") for section in sections)
 
 
-@contextmanager
-def _only_process(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".training.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OutputError(
-            f"{folder}: another process is training here; wait for it or choose another folder"
-        ) from None
-    except OSError as error:
-        raise OutputError(f"cannot write in {folder}: {error}; choose another folder") from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _only_process(folder: Path) -> AbstractContextManager[None]:
+    told = f"{folder}: another process is training here; wait for it or choose another folder"
+    return folder_lock(folder, ".training.lock", OutputError(told))
 
 
 def _same_settings(folder: Path, settings: Mapping[str, Setting]) -> None:

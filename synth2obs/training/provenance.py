@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from synth2obs.core.errors import DataError
+from synth2obs.core.files import file_sha256
 
 PACKAGES = ("synth2obs", "torch", "nflows", "numpy", "scipy", "astropy", "h5py", "mlflow", "safetensors")
 """Packages whose versions are kept with a result."""
@@ -36,19 +36,6 @@ def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def file_sha256(path: str | Path) -> str:
-    """sha256 of a file's content.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="check the path") from error
 
 
 def folder_sha256(folder: str | Path) -> str:

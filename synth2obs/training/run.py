@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from synth2obs.core.files import write_json_atomic
+from synth2obs.core.files import file_sha256, write_json_atomic
 from synth2obs.io.embedded import resolve
-from synth2obs.io.shard.check import digest
+from synth2obs.models.bundle import save_bundle
+from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.config_io import flatten, load_config, resolved_toml
 from synth2obs.training.domains import load_domains
@@ -29,7 +30,7 @@ from synth2obs.training.stages.theory import TheoryStage
 from synth2obs.training.state import State
 from synth2obs.training.tracking.tracker import Tracker
 
-STAGES: tuple[Callable[[State], StageBase], ...] = (
+STAGES: tuple[Callable[[State, Any], StageBase], ...] = (
     TheoryStage,
     LatentStage,
     LabelsStage,
@@ -37,7 +38,7 @@ STAGES: tuple[Callable[[State], StageBase], ...] = (
     GapStage,
     CriticStage,
 )
-"""In the order A to E; every stage starts from what the one before left in the state."""
+"""In the order A to E; every stage starts from what the one before left, and has the section of its name."""
 
 MAY_CHANGE = ("threads", "checkpoint_every", "evaluation", "model_name")
 
@@ -48,12 +49,14 @@ class Trained:
 
     Args:
         state: Bridge, data and splits in memory.
+        config: Settings.
         bundle: Folder of the saved bridge.
         tracker: Open tracker; close it when everything is logged.
         card: What the run was: config, digests, versions, times.
     """
 
     state: State
+    config: TrainConfig
     bundle: Path
     tracker: Tracker
     card: dict[str, Any]
@@ -87,9 +90,9 @@ def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Tra
     began, folder = time.time(), Path(out)
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
-    state = State(config, load_domains(config.data, config.seed))
+    state = first_state(config, load_domains(config.data, config.seed))
     settings = flatten(config)
-    stages: list[Stage | Callable[[], Stage]] = [partial(make, state) for make in STAGES]
+    stages: list[Stage | Callable[[], Stage]] = [partial(_stage, make, state, config) for make in STAGES]
     tracker = run_stages(
         stages,
         folder,
@@ -101,19 +104,24 @@ def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Tra
     )
     assert isinstance(tracker, Tracker)
     try:
-        return _outcome(state, folder, tracker, began)
+        return _outcome(state, config, folder, tracker, began)
     except BaseException:
         tracker.close("FAILED")
         raise
 
 
-def _outcome(state: State, folder: Path, tracker: Tracker, began: float) -> Trained:
-    card = run_card(state.config, began)
+def _stage(make: Any, state: State, config: TrainConfig) -> StageBase:
+    stage: StageBase = make(state, getattr(config, make.name))
+    return stage
+
+
+def _outcome(state: State, config: TrainConfig, folder: Path, tracker: Tracker, began: float) -> Trained:
+    card = run_card(config, began)
     state.bridge.card = card
     state.bridge.eval()
-    bundle = state.bridge.save(folder / "bridge")
+    bundle = save_bundle(state.bridge, folder / "bridge")
     write_json_atomic(folder / "card.json", card)
-    return Trained(state, bundle, tracker, card)
+    return Trained(state, config, bundle, tracker, card)
 
 
 def _tracker(config: TrainConfig, folder: Path, settings: dict[str, Any]) -> Tracker:
@@ -135,7 +143,7 @@ def run_card(config: TrainConfig, began: float) -> dict[str, Any]:
     files = {"grid": config.data.grid, **config.data.surveys}
     return {
         "config": config.model_dump(mode="json"),
-        "digests": {name: digest(resolve(path)) for name, path in files.items()},
+        "digests": {name: file_sha256(resolve(path)) for name, path in files.items()},
         "versions": package_versions(),
         "git_commit": git.get("git.commit"),
         "dirty": git["git.dirty"] == "true" if "git.dirty" in git else None,

@@ -1,50 +1,24 @@
 """What the stages of a training share: data, bridge, and where each survey's training stars stand."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.decoder.decoder import Decoder
-from synth2obs.models.emulator.kernel import KernelEmulator
-from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.fit.observation import Observation, prepare
-from synth2obs.models.priors.population import Population
-from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
-from synth2obs.training.config import ModelConfig, TrainConfig
+from synth2obs.models.fit.result import StarLabels
 from synth2obs.training.domains import Domains, SurveyData
-
-
-@dataclass
-class Stars:
-    """Labels and velocities of a survey's training stars, as far as they are known.
-
-    Args:
-        x: Scaled labels, shape (N, K), float64.
-        rv: km/s, shape (N,).
-        chi2: Per pixel, shape (N,).
-    """
-
-    x: Tensor
-    rv: Tensor
-    chi2: Tensor
 
 
 class State:
     """One training in memory. Stages change ``bridge`` and ``stars`` and nothing else.
 
     Args:
-        config: Settings.
+        bridge: As it is before the first stage.
         domains: Data.
+        seed: Of every stage's random numbers.
     """
 
-    def __init__(self, config: TrainConfig, domains: Domains) -> None:
-        torch.manual_seed(config.seed)
-        self.config, self.domains = config, domains
-        self.bridge = build_bridge(config, domains)
+    def __init__(self, bridge: Bridge, domains: Domains, seed: int) -> None:
+        self.bridge, self.domains, self.seed = bridge, domains, seed
         self.flux = torch.from_numpy(domains.grid.spectra.flux).float()
         self.x = self.bridge.scale(torch.as_tensor(domains.grid.values))
         self.kept = torch.from_numpy(~domains.grid.held_out)
@@ -59,59 +33,6 @@ class State:
         return self._prepare(name, self.domains.surveys[name], part)
 
 
-def _unknown(seen: Observation, labels: int) -> Stars:
+def _unknown(seen: Observation, labels: int) -> StarLabels:
     zeros = torch.zeros(len(seen), dtype=torch.float64)
-    return Stars(torch.zeros(len(seen), labels, dtype=torch.float64), seen.rv.clone(), zeros)
-
-
-def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
-    """An untrained bridge of the right shapes."""
-    grid, sizes = domains.grid, config.model
-    decoder = Decoder(
-        torch.from_numpy(grid.spectra.wavelength),
-        torch.from_numpy(grid.spectra.lsf_sigma[0]),
-        latent=sizes.latent,
-        rank=sizes.rank,
-        hidden=sizes.hidden,
-    )
-    count = int((~grid.held_out).sum())
-    emulator = KernelEmulator(len(grid.labels), sizes.latent, count, sizes.kernel_length)
-    scale = LabelScale(grid.labels, grid.values)
-    surveys = {
-        name: _survey_model(survey, sizes, len(decoder.mean)) for name, survey in domains.surveys.items()
-    }
-    population = Population.load() if config.population else None
-    return Bridge(grid.labels, decoder, emulator, scale, surveys, population)
-
-
-def _survey_model(survey: SurveyData, sizes: ModelConfig, samples: int) -> SurveyModel:
-    spectra = survey.spectra
-    wavelength = spectra.wavelength if spectra.shared_wavelength else spectra.wavelength[0]
-    config = SurveyConfig(
-        latent=sizes.latent,
-        samples=samples,
-        gap_degree=sizes.gap_degree,
-        continuum_order=sizes.continuum_order,
-        morph_layers=sizes.morph_layers,
-        morph_hidden=sizes.morph_hidden,
-        density_layers=sizes.density_layers,
-        density_hidden=sizes.density_hidden,
-    )
-    usual = int(np.bincount(spectra.lsf_group).argmax())
-    shape = {name: _of_group(getattr(spectra, name), usual) for name in LSF_SHAPE}
-    model = SurveyModel(
-        config,
-        torch.as_tensor(wavelength.astype(float)),
-        torch.as_tensor(spectra.segment.astype("int64")),
-        torch.as_tensor(spectra.lsf_sigma[usual].astype(float)),
-        **shape,
-    )
-    model.gap.scatter.fill_(0.0)
-    return model
-
-
-def _of_group(values: NDArray[np.floating] | None, group: int) -> Tensor | None:
-    """What describes the line spread of one group; offsets (J,) are those of all."""
-    if values is None:
-        return None
-    return torch.as_tensor(np.asarray(values if values.ndim < 3 else values[group], dtype=float))
+    return StarLabels(torch.zeros(len(seen), labels, dtype=torch.float64), seen.rv.clone(), zeros)

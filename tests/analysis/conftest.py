@@ -8,13 +8,17 @@ import torch
 
 from synth2obs.analysis.morph import Morphed
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.bundle import save_bundle
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.gap.polynomial import LinearConfig
 from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.physics.continuum import ContinuumConfig
 
 NAMES = ("teff", "logg", "fe_h", "vmic", "mg_fe")
 LOWER, UPPER = np.array([4500, 1.0, -1.0, 0.8, -0.3]), np.array([6500, 5.0, 0.5, 2.2, 0.5])
@@ -43,11 +47,14 @@ def theory(labels: np.ndarray) -> np.ndarray:
 
 def survey_model(wavelength: np.ndarray, latents: torch.Tensor, x: torch.Tensor) -> SurveyModel:
     """A survey as it is before training: identity, no gap, no scatter."""
-    config = SurveyConfig(latent=LATENT, samples=SAMPLES, gap_degree=1, continuum_order=2)
-    columns = wavelength, np.zeros(len(wavelength), np.int64), 2 * STEP * wavelength
-    model = SurveyModel(config, *map(torch.from_numpy, columns))
+    config = SurveyConfig(
+        latent=LATENT, samples=SAMPLES, gap=LinearConfig(window=20), continuum=ContinuumConfig(order=2)
+    )
+    columns = wavelength, np.zeros(len(wavelength), np.int64)
+    spread = LineSpread.gaussian(2 * STEP * wavelength)
+    model = SurveyModel(config, *map(torch.from_numpy, columns), spread)
     model.gap.scatter.fill_(0.0)
-    model.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
+    model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
     return model
 
 
@@ -90,7 +97,7 @@ def bridge() -> Bridge:
 @pytest.fixture(scope="session")
 def bundle(bridge: Bridge, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of the saved bridge."""
-    return str(bridge.save(tmp_path_factory.mktemp("run") / "bridge"))
+    return str(save_bundle(bridge, tmp_path_factory.mktemp("run") / "bridge"))
 
 
 @pytest.fixture(scope="session")
@@ -120,8 +127,7 @@ def stars_of() -> Callable[..., Spectra]:
             flux=(noisy * level).astype(np.float32),
             ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
             id=np.array([f"star-{row}" for row in range(count)]),
-            lsf_sigma=(2 * STEP * wavelength)[None],
-            lsf_group=np.zeros(count, np.int64),
+            line_spread=LineSpread.gaussian(2 * STEP * wavelength, stars=count),
             rv=np.zeros(count),
             rv_error=np.full(count, np.nan),
             snr=np.full(count, snr),

@@ -7,6 +7,7 @@ import torch
 
 import synth2obs
 from synth2obs.core.errors import DataError, ModelError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.shard.write import write_shard
 
 MISSING, DEPTH = 5171.0, 0.05
@@ -124,7 +125,7 @@ def test_pixels_beyond_theory_are_left_out(bridge, spectra):
         segment=np.zeros(len(wide), np.int16),
         flux=flux.astype(np.float32),
         ivar=ivar.astype(np.float32),
-        lsf_sigma=np.full((1, len(wide)), spectra.lsf_sigma.mean()),
+        line_spread=LineSpread.gaussian(np.full(len(wide), spectra.line_spread.sigma.mean()), stars=2),
     )
     cut = synth2obs.encode(bridge, wider, "near")
     assert (cut.pixels > 0.9 * len(spectra.wavelength)).all()

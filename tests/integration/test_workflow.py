@@ -10,7 +10,7 @@ import pytest
 
 import synth2obs
 from synth2obs.core.errors import Interrupted, ModelError, OutputError
-from synth2obs.models.bridge import Bridge
+from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.checks import SHAPES, check_arrays, check_metrics
 from synth2obs.reports.results import read_arrays, read_metrics
 from synth2obs.training.run import read_config
@@ -33,7 +33,7 @@ def metrics(trained):
 
 @pytest.fixture(scope="module")
 def bridge(trained):
-    return Bridge.load(trained.folder / "bridge")
+    return load_bundle(trained.folder / "bridge")
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ class TestNumbers:
 
     def test_what_the_run_was(self, metrics, trained):
         found = metrics["run"]
-        assert found["config"]["model"]["latent"] == 6
+        assert found["config"]["decoder"]["latent"] == 6
         assert found["digests"].keys() == {"grid", *SURVEYS}
         assert all(len(digest) == 64 for digest in found["digests"].values())
         assert {"torch", "numpy"} <= found["versions"].keys() and found["seconds"] > 0
@@ -131,7 +131,7 @@ class TestStore:
         record = json.loads((trained.folder / "run.json").read_text())
         client = open_store(trained.store)
         whole = client.get_run(record["run"])
-        assert whole.data.params["model.latent"] == "6"
+        assert whole.data.params["decoder.latent"] == "6"
         assert {each.dataset.name for each in whole.inputs.dataset_inputs} == {"grid", *SURVEYS}
         reports = {each.path for each in client.list_artifacts(record["run"], "reports")}
         assert {"reports/miles.html", "reports/stelib.html", "reports/metrics.json"} <= reports

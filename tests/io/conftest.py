@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.write import write_shard
 
@@ -31,9 +32,11 @@ def table(stars: int = 150, pixels: int = 40, kind: str = "survey", seed: int = 
         flags=random.integers(0, 2**32, (stars, pixels), dtype=np.uint32) if survey else None,
         flag_names={0: "BADPIX", 31: "ÜBER"},
         id=np.array([f"stär {number}" for number in range(stars)]),
-        lsf_sigma=random.uniform(0.5, 1.0, (2, pixels)),
-        lsf_group=(np.arange(stars) % 2).astype(np.int32),
-        lsf_hermite=random.normal(0, 0.03, (2, pixels, 3)).astype(np.float32),
+        line_spread=LineSpread(
+            sigma=random.uniform(0.5, 1.0, (2, pixels)),
+            group=(np.arange(stars) % 2).astype(np.int32),
+            hermite=random.normal(0, 0.03, (2, pixels, 3)).astype(np.float32),
+        ),
         rv=random.normal(0, 50, stars),
         rv_error=np.full(stars, np.nan),
         snr=np.full(stars, 80.0),
@@ -59,8 +62,9 @@ def spectra() -> Spectra:
 def tabulated() -> Spectra:
     """A table whose line spread is tabulated at seven offsets."""
     one, offset = table(), np.linspace(-3.0, 3.0, 7)
-    kernel = np.exp(-0.5 * (offset / one.lsf_sigma[..., None]) ** 2).astype(np.float32)
-    return replace(one, lsf_hermite=None, lsf_kernel=kernel, lsf_offset=offset)
+    kernel = np.exp(-0.5 * (offset / one.line_spread.sigma[..., None]) ** 2).astype(np.float32)
+    spread = replace(one.line_spread, hermite=None, kernel=kernel, offset=offset)
+    return replace(one, line_spread=spread)
 
 
 @pytest.fixture

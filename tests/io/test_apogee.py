@@ -162,11 +162,11 @@ def moments(offset, response):
 def hermite_response(spread, dispersion, offset):
     """The line spread of a shard, integrated over pixels of width |dispersion| by brute force."""
     fine = np.linspace(-0.5, 0.5, 41) * np.abs(dispersion)[:, None]
-    t = (fine[:, :, None] - offset) / spread.sigma[:, None, None]
+    t = (fine[:, :, None] - offset) / spread.sigma[0, :, None, None]
     series = np.ones_like(t)
     he = [np.ones_like(t), t]
-    for m in range(1, spread.hermite.shape[1] + 1):
-        series += spread.hermite[:, m - 1, None, None] * he[m]
+    for m in range(1, spread.hermite.shape[2] + 1):
+        series += spread.hermite[0, :, m - 1, None, None] * he[m]
         he.append(t * he[m] - m * he[m - 1])
     return np.trapezoid(np.exp(-0.5 * t**2) * series, axis=1)
 
@@ -198,14 +198,14 @@ class TestLineSpread:
         whole = apogee_lsf.response(profile, pixel, dispersion, fine).sum() * (fine[1] - fine[0])
         assert table.kernel.sum() * apogee_lsf.KERNEL_STEP / whole == pytest.approx(0.997, abs=0.004)
         np.testing.assert_allclose(
-            table.kernel[0], apogee_lsf.response(profile, pixel, dispersion, table.offset)[0], rtol=1e-12
+            table.kernel[0, 0], apogee_lsf.response(profile, pixel, dispersion, table.offset)[0], rtol=1e-12
         )
 
     def test_a_pure_gaussian(self):
         profile = apogee_lsf.decode(np.array([1, 0, 0, 0, 1.5], float))
         spread, _ = apogee_lsf.gauss_hermite(profile, self.PIXEL, np.full(3, 0.2))
         np.testing.assert_allclose(spread.sigma, 0.3)
-        assert spread.hermite.shape == (3, 0)
+        assert spread.hermite.shape == (1, 3, 0)
 
     def test_turning_the_axis_turns_the_asymmetry(self, profile):
         offset, dispersion = np.linspace(-3, 3, 601), np.array([0.2, 0.2, 0.2])
@@ -235,19 +235,21 @@ class TestLineSpread:
         profile = apogee_lsf.decode(np.array(native.LSF_ROW + native.WING, float))
         sigma, _, area, _ = profile.at(np.arange(PIXELS, dtype=float))
         dispersion = np.gradient(wavelengths())
-        np.testing.assert_allclose(own.lsf_sigma[0], sigma * dispersion, rtol=1e-3)
+        np.testing.assert_allclose(own.line_spread.sigma[0], sigma * dispersion, rtol=1e-3)
         assert own.native["lsf_wing"] == pytest.approx(area.mean())
 
     @pytest.mark.parametrize(("lsf", "entries"), [("hermite", 5), ("kernel", 135)])
     def test_forms_can_be_chosen_for_a_visit(self, native, tmp_path, lsf, entries):
         spectra = read(native.apvisit(tmp_path / "a.fits"), lsf=lsf)
-        profile = spectra.lsf_hermite if lsf == "hermite" else spectra.lsf_kernel
+        profile = spectra.line_spread.hermite if lsf == "hermite" else spectra.line_spread.kernel
         assert profile.shape == (1, 12288, entries)
 
     def test_a_given_resolving_power_replaces_it(self, native, tmp_path):
         spectra = read(native.apstar(tmp_path / "a.fits"), resolving_power=20000.0)
-        np.testing.assert_allclose(spectra.wavelength / spectra.lsf_sigma[0] / 2.3548, 20000, rtol=1e-4)
-        assert spectra.lsf_hermite is None
+        np.testing.assert_allclose(
+            spectra.wavelength / spectra.line_spread.sigma[0] / 2.3548, 20000, rtol=1e-4
+        )
+        assert spectra.line_spread.hermite is None
 
     def test_without_coefficients_and_fibre_it_is_not_guessed(self, native, tmp_path):
         path = native.apstar(tmp_path / "a.fits")
@@ -301,9 +303,7 @@ class TestRealFiles:
             spectra = read(path)
             profile = apogee_lsf.decode(fits.getdata(path, 8))
             expected = apogee_lsf.response(profile, pixel.astype(float), dispersion, offset)
-            spread = apogee_lsf.LineSpread(
-                sigma=spectra.lsf_sigma[0, pixel], hermite=spectra.lsf_hermite[0, pixel]
-            )
+            spread = spectra.line_spread.cut(pixel)
             found = hermite_response(spread, dispersion, offset)
             expected, found = (r / r.sum(axis=1, keepdims=True) for r in (expected, found))
             np.testing.assert_allclose(moments(offset, found)[1], moments(offset, expected)[1], rtol=0.015)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.shard.check import Problem, check_shard, digest, require_valid
+from synth2obs.io.shard.check import Problem, check_shard, require_valid
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.streaming import stream
 from synth2obs.io.shard.write import write_shard
@@ -261,14 +261,6 @@ def test_what_is_no_shard_is_refused(name, tmp_path):
     for reader in (require_valid, read_shard, lambda path: list(stream(path, seed=0, epoch=0))):
         with pytest.raises(DataError, match=r"thing\.h5"):
             reader(path)
-
-
-def test_digest_is_sha256(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"abc")
-    assert digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(DataError):
-        digest(tmp_path / "missing")
 
 
 def test_provenance_is_json_in_the_file(shard):

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from synth2obs import cli
 from synth2obs.core.errors import DataError, Interrupted, OutputError
 from synth2obs.io.download.checksums import Checksums
-from synth2obs.io.download.client import Pace, retry_after
 from synth2obs.io.download.manifest import NAME, Manifest
+from synth2obs.io.download.pace import Pace, Patience, TryAgain
 from synth2obs.io.download.run import GIVE_UP, download
 from synth2obs.io.download.target import Target
 from synth2obs.io.download.whole import fault
@@ -337,10 +337,23 @@ def test_a_server_that_says_much_later_is_left_alone(archive, tmp_path):
 @pytest.mark.parametrize(
     "text, seconds",
     [("120", 120), ("-5", 0), ("Sat, 21 Nov 2026 12:01:00 GMT", 60), ("Sat, 21 Nov 2026 11:00:00 GMT", 0)]
-    + [("soon", None), ("", None), ("1e400", None), ("Sat, 99 Nov 2026 99:00:00 GMT", None)],
+    + [("soon", 0), ("", 0), ("1e400", 0), ("Sat, 99 Nov 2026 99:00:00 GMT", 0), ("9" * 5000, 0)],
 )
-def test_when_to_come_back(text, seconds):
-    assert retry_after(text, datetime(2026, 11, 21, 12, tzinfo=UTC)) == seconds
+def test_when_to_come_back(monkeypatch, text, seconds):
+    """0 is the answer to a header that says nothing: the pause is then our own."""
+    monkeypatch.setattr("time.time", lambda: datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp())
+    assert Patience.of(QUICK).parse_retry_after(text) == seconds
+
+
+def test_pauses_double_up_to_a_limit():
+    patience, pauses = Patience.of(Pace(tries=9, pause=1.0)), []
+    for _ in range(8):
+        patience = patience.after(TryAgain("no"))
+        pauses.append(patience.get_backoff_time())
+    assert all(low <= pause <= low + 0.5 for low, pause in zip([1, 2, 4, 8, 16, 32], pauses, strict=False))
+    assert pauses[6:] == [60.0, 60.0]
+    with pytest.raises(TryAgain, match="no, 9 times"):
+        patience.after(TryAgain("no"))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_grid(tables):
     assert grid.kind == "grid" and len(grid) == 435 and len(grid.labels) == 31
     assert list(grid.labels)[:4] == ["teff", "logg", "fe_h", "vmic"]
     assert 1 / 6000 / log_step(grid.wavelength) >= 2
-    np.testing.assert_allclose(grid.wavelength / grid.lsf_sigma[0] / 2.3548, 6000, rtol=1e-4)
+    np.testing.assert_allclose(grid.wavelength / grid.line_spread.sigma[0] / 2.3548, 6000, rtol=1e-4)
     assert 0 < grid.flux.min() and grid.flux.max() < 1.01
 
 

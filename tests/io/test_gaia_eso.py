@@ -25,7 +25,7 @@ def test_columns_by_ucd_detectors_by_gap_and_quality(native, tmp_path):
     assert np.bincount(spectra.segment).tolist() == [4000, 6000]
     assert np.median(spectra.flux) == pytest.approx(1, abs=0.01)
     assert np.nonzero(spectra.ivar[0] == 0)[0].tolist() == [3, 4] and spectra.flags[0, 3] == 2
-    np.testing.assert_allclose(spectra.wavelength / spectra.lsf_sigma[0] / FWHM_PER_SIGMA, 21500)
+    np.testing.assert_allclose(spectra.wavelength / spectra.line_spread.sigma[0] / FWHM_PER_SIGMA, 21500)
     assert spectra.id.tolist() == ["ADP.2020-01-01T00:00:00.000"] and spectra.native["object"] == ["GES J1"]
 
 

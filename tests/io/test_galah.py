@@ -152,7 +152,7 @@ class TestReduction6:
         assert line(spectra) == pytest.approx(-18.7, abs=1.0)
         assert spectra.labels["teff"][0] == 4688.4 and spectra.labels["alpha_fe"][0] == 0.1
         assert spectra.native["gaia_id"] == ["3335074476514836608"]
-        assert spectra.lsf_hermite.shape == (1, 4 * PIXELS, 6)
+        assert spectra.line_spread.hermite.shape == (1, 4 * PIXELS, 6)
 
     def test_pixels_behind_the_atmosphere(self, native, tmp_path):
         spectra = read(native.galah_6(tmp_path))
@@ -187,7 +187,7 @@ class TestReduction6:
             hdus[7] = fits.ImageHDU(None, name="resolution_profile")
         spectra = read(paths)
         expected = nominal(1, 4096, native.GALAH_AXES[0][1])
-        np.testing.assert_allclose(spectra.lsf_sigma[0, :4096], expected.sigma, rtol=1e-6)
+        np.testing.assert_allclose(spectra.line_spread.sigma[0, :4096], expected.sigma[0], rtol=1e-6)
 
     def test_a_width_that_is_none(self, native, tmp_path):
         paths = native.galah_6(tmp_path, B=12.0)
@@ -211,8 +211,8 @@ def test_integrated_over_pixels_it_is_the_published_function(boxiness, pixel):
     spread = line_spread(np.array([fwhm]), boxiness, pixel)
     x = np.linspace(-0.6, 0.6, 601)
     expected = np.exp(-log(2) * np.abs(2 * x / fwhm) ** boxiness)
-    t = (x + np.linspace(-0.5, 0.5, 101)[:, None] * pixel) / spread.sigma[0]
-    series = hermeval(t, [1.0, *spread.hermite[0]])
+    t = (x + np.linspace(-0.5, 0.5, 101)[:, None] * pixel) / spread.sigma[0, 0]
+    series = hermeval(t, [1.0, *spread.hermite[0, 0]])
     found = np.trapezoid(np.exp(-0.5 * t**2) * series, axis=0)
     expected, found = expected / expected.sum(), found / found.sum()
     assert np.abs(found - expected).max() < 0.008 * expected.max()
@@ -273,7 +273,7 @@ class TestRealFiles:
             pixels = np.nonzero(spectra.segment == number - 1)[0][[0, 2000, 4095]]
             for pixel, known in zip(pixels, expected[[0, 2000, 4095]], strict=True):
                 x = np.linspace(-1, 1, 4001)
-                t = (x + np.linspace(-0.5, 0.5, 41)[:, None] * step) / spectra.lsf_sigma[0, pixel]
-                series = hermeval(t, [1.0, *spectra.lsf_hermite[0, pixel]])
+                t = (x + np.linspace(-0.5, 0.5, 41)[:, None] * step) / spectra.line_spread.sigma[0, pixel]
+                series = hermeval(t, [1.0, *spectra.line_spread.hermite[0, pixel]])
                 profile = np.trapezoid(np.exp(-0.5 * t**2) * series, axis=0)
                 assert width(x, profile) == pytest.approx(float(known), rel=0.01)

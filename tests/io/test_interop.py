@@ -51,7 +51,7 @@ def test_an_axis_that_falls_in_wavelength_is_turned_with_all_that_belongs_to_it(
     found = table(spectrum((WAVELENGTH[::-1] * u.AA).to(u.Hz, u.spectral()), flux), lsf_sigma=SIGMA[::-1])
     np.testing.assert_allclose(found.wavelength, WAVELENGTH[None])
     np.testing.assert_allclose(found.flux, flux[None, ::-1])
-    np.testing.assert_allclose(found.lsf_sigma, SIGMA[None])
+    np.testing.assert_allclose(found.line_spread.sigma, SIGMA[None])
 
 
 @pytest.mark.parametrize("kind, value", [("StdDev", 2.0), ("Variance", 4.0), ("InverseVariance", 0.25)])

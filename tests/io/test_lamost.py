@@ -100,9 +100,9 @@ class TestLrs:
         path = native.lamost_lrs(tmp_path / "a.fits")
         usual, given = lrs(path), lrs(path, resolving_power="1500")
         pixel = np.gradient(usual.wavelength)
-        whole = FWHM_PER_SIGMA * np.sqrt(usual.lsf_sigma[0] ** 2 + pixel**2 / 12)
+        whole = FWHM_PER_SIGMA * np.sqrt(usual.line_spread.sigma[0] ** 2 + pixel**2 / 12)
         np.testing.assert_allclose(whole, np.where(usual.wavelength < 5850, 2.7, 4.2))
-        np.testing.assert_allclose(given.wavelength / given.lsf_sigma[0] / FWHM_PER_SIGMA, 1500)
+        np.testing.assert_allclose(given.wavelength / given.line_spread.sigma[0] / FWHM_PER_SIGMA, 1500)
 
 
 class TestMrs:

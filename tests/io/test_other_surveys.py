@@ -49,12 +49,12 @@ class TestDesi:
         """Variance of the matrix plus a box of 0.8 Å: what linear interpolation of the table must give."""
         path = native.desi(tmp_path / "a.fits")
         spectra, narrow = (read_survey("desi", [path], lsf=how) for how in ("kernel", "gaussian"))
-        kernel, offset = spectra.lsf_kernel[0, 1500].astype(float), spectra.lsf_offset
+        kernel, offset = spectra.line_spread.kernel[0, 1500].astype(float), spectra.line_spread.offset
         fine = np.linspace(offset[0], offset[-1], 4001)
         shape = np.interp(fine, offset, kernel)
         variance = (shape * fine**2).sum() / shape.sum()
-        assert variance == pytest.approx(narrow.lsf_sigma[0, 1500] ** 2 + STEP**2 / 12, rel=2e-3)
-        assert narrow.lsf_kernel is None
+        assert variance == pytest.approx(narrow.line_spread.sigma[0, 1500] ** 2 + STEP**2 / 12, rel=2e-3)
+        assert narrow.line_spread.kernel is None
 
     def test_another_wavelength_axis(self, native, tmp_path):
         path = native.desi(tmp_path / "a.fits")
@@ -84,7 +84,7 @@ class TestDesi:
                 for arm in "BRZ"
             )
         np.testing.assert_array_equal((spectra.ivar > 0).sum(axis=1), good)
-        inside = spectra.lsf_kernel[:, 10:2740].sum(axis=-1)
+        inside = spectra.line_spread.kernel[:, 10:2740].sum(axis=-1)
         assert abs(np.median(inside) - 1) < 0.005
 
 
@@ -95,7 +95,9 @@ class TestMastar:
             read_survey("mastar", [path])
         spectra = read_survey("mastar", [path], frame="barycentric")
         assert spectra.rv[0] == -20 and spectra.id.tolist() == ["8047-9101-57108"]
-        assert (spectra.lsf_sigma > 0.97).all() and np.nonzero(spectra.ivar[0] == 0)[0].tolist() == [20]
+        assert (spectra.line_spread.sigma > 0.97).all() and np.nonzero(spectra.ivar[0] == 0)[0].tolist() == [
+            20
+        ]
         assert spectra.flag_names[25] == "COMBINEREJ" and spectra.flags[0, 20] == 1 << 25
 
     def test_real_file(self, observed):
@@ -104,7 +106,7 @@ class TestMastar:
         spectra = read_survey("mastar", [path], frame="barycentric")
         table = fits.getdata(path, 1)
         assert (spectra.ivar[0] == 0).sum() == (table["IVAR"][0] == 0).sum() == 13
-        width, own = table["PREDISP"][0], spectra.lsf_sigma[0]
+        width, own = table["PREDISP"][0], spectra.line_spread.sigma[0]
         np.testing.assert_allclose(own[width > 0], width[width > 0], rtol=1e-6)
         for centre in (6564.61, 8544.44, 8664.52):
             seen = centre * (1 + spectra.rv[0] / C_KMS)
@@ -121,12 +123,12 @@ class TestSdss5:
         assert boss.flux.shape == (1, 4648) and apogee.flux.shape == (1, 8575)
         assert boss.domain == "sdss5_boss" and apogee.id.tolist() == ["23326/apo25m"]
         assert apogee.ivar[0, 30] == 0 and boss.ivar[0, 30] > 0 and boss.flags[0, 30] == 1
-        assert apogee.lsf_hermite is not None and boss.frame == "rest"
+        assert apogee.line_spread.hermite is not None and boss.frame == "rest"
 
     def test_visits(self, native, tmp_path):
         spectra = read_survey("sdss5_boss", [native.mwm(tmp_path / "mwmVisit.fits", 3)], resolving_power=2000)
         assert spectra.id.tolist() == [f"23326/apo25m-{59000 + n}" for n in range(3)]
-        np.testing.assert_allclose(spectra.wavelength / spectra.lsf_sigma[0] / FWHM_PER_SIGMA, 2000)
+        np.testing.assert_allclose(spectra.wavelength / spectra.line_spread.sigma[0] / FWHM_PER_SIGMA, 2000)
 
     def test_an_instrument_that_did_not_look(self, native, tmp_path):
         path = native.mwm(tmp_path / "mwmStar.fits")

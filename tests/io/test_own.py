@@ -38,7 +38,7 @@ def test_a_text_table(describe, star):
     np.testing.assert_allclose(spectra.wavelength, air_to_vacuum(10 * wave))
     np.testing.assert_allclose(spectra.flux[0], flux, rtol=1e-6)
     np.testing.assert_allclose(spectra.ivar[0], sigma**-2, rtol=1e-6)
-    np.testing.assert_allclose(spectra.wavelength / spectra.lsf_sigma[0] / FWHM_PER_SIGMA, 20000)
+    np.testing.assert_allclose(spectra.wavelength / spectra.line_spread.sigma[0] / FWHM_PER_SIGMA, 20000)
     assert (spectra.frame, spectra.flux_kind, spectra.air_formula) == (
         "barycentric",
         "normalized",
@@ -106,10 +106,13 @@ def test_detectors_scale_and_widths(describe, tmp_path):
     spectra = read_survey(describe(**keys, flux_scale="10.0"), [path])
     assert spectra.segment.tolist() == [0] * 50 + [1] * 50 and spectra.wavelength[0] == 4000
     assert (
-        (spectra.flux == 20).all() and np.allclose(spectra.ivar, 1 / 25) and (spectra.lsf_sigma == 0.1).all()
+        (spectra.flux == 20).all()
+        and np.allclose(spectra.ivar, 1 / 25)
+        and (spectra.line_spread.sigma == 0.1).all()
     )
     np.testing.assert_allclose(
-        read_survey(describe(**keys | {"sigma": None, "fwhm": "0.3"}), [path]).lsf_sigma, 0.3 / FWHM_PER_SIGMA
+        read_survey(describe(**keys | {"sigma": None, "fwhm": "0.3"}), [path]).line_spread.sigma,
+        0.3 / FWHM_PER_SIGMA,
     )
 
 

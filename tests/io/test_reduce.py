@@ -33,8 +33,8 @@ def test_cut_shared_wavelengths(spectra):
     cut = cut_wavelengths(spectra, 3905.0, 3910.0)
     np.testing.assert_array_equal(cut.wavelength, np.arange(3905.0, 3911.0))
     assert cut.flux.shape == cut.ivar.shape == cut.flags.shape == (150, 6)
-    assert (cut.segment == 1).all() and cut.lsf_sigma.shape == (2, 6)
-    assert cut.lsf_hermite.shape == (2, 6, 3)
+    assert (cut.segment == 1).all() and cut.line_spread.sigma.shape == (2, 6)
+    assert cut.line_spread.hermite.shape == (2, 6, 3)
 
 
 def test_cut_own_wavelengths_keeps_pixels_inside_for_all(own_pixels):

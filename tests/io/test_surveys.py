@@ -70,7 +70,7 @@ class TestMiles:
         np.testing.assert_array_equal(spectra.labels["teff"], [np.nan, 5780.0])
         np.testing.assert_array_equal(spectra.labels["logg"], [4.0, 4.4])
         np.testing.assert_array_equal(spectra.labels["fe_h"], [-1.0, np.nan])
-        np.testing.assert_allclose(spectra.lsf_sigma, 2.5 / FWHM_PER_SIGMA)
+        np.testing.assert_allclose(spectra.line_spread.sigma, 2.5 / FWHM_PER_SIGMA)
         assert spectra.frame == "rest" and spectra.air_formula == "Morton2000"
         np.testing.assert_allclose(spectra.snr, 50, rtol=0.1)
         assert "Sánchez-Blázquez" in spectra.provenance["citation"][0]
@@ -90,8 +90,8 @@ class TestMiles:
     def test_stars_of_different_widths_are_different_groups(self, miles, tmp_path):
         other = write(tmp_path / "m0003V.fits", {**MILES_CARDS, "FWHM": 2.3})
         spectra = read_miles([*miles, other])
-        assert spectra.lsf_group.tolist() == [0, 0, 1]
-        np.testing.assert_allclose(spectra.lsf_sigma[:, 0] * FWHM_PER_SIGMA, [2.5, 2.3])
+        assert spectra.line_spread.group.tolist() == [0, 0, 1]
+        np.testing.assert_allclose(spectra.line_spread.sigma[:, 0] * FWHM_PER_SIGMA, [2.5, 2.3])
 
     def test_no_width_is_refused(self, miles, tmp_path):
         other = write(tmp_path / "m0003V.fits", {**MILES_CARDS, "FWHM": 0.0})

@@ -11,6 +11,7 @@ from scipy.integrate import simpson
 from torch.autograd import gradcheck
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import log_grid, pixel_edges
 from synth2obs.physics import (
     Instrument,
@@ -43,7 +44,7 @@ def lines(log_wave: torch.Tensor, batch: int = 3) -> torch.Tensor:
 
 
 def instrument(sigma: np.ndarray = SURVEY, rest_sigma: np.ndarray = REST_SIGMA) -> Instrument:
-    return Instrument(REST, PIXELS, SEGMENT, sigma, rest_sigma)
+    return Instrument(REST, PIXELS, SEGMENT, LineSpread.gaussian(sigma), rest_sigma)
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def gray_macroturbulence(t: torch.Tensor) -> torch.Tensor:
 ONE_SAMPLE = PIXELS * STEP
 ONE_STAR = torch.tensor([20.0], dtype=torch.float64)
 HERMITE = np.tile([0.0, 0.0, 0.04, 0.02], (len(PIXELS), 1))
-shared = Instrument(REST, PIXELS, SEGMENT, ONE_SAMPLE, 0.0)
-skew = Instrument(REST, PIXELS, SEGMENT, ONE_SAMPLE, 0.0, lsf_hermite=HERMITE)
-own = Instrument(REST, np.stack([PIXELS] * 3), SEGMENT, ONE_SAMPLE, 0.0)
-sharp = Instrument(REST, PIXELS, SEGMENT, 2.0 * ONE_SAMPLE, REST_SIGMA)
+shared = Instrument(REST, PIXELS, SEGMENT, LineSpread.gaussian(ONE_SAMPLE), 0.0)
+skew = Instrument(REST, PIXELS, SEGMENT, LineSpread.single(ONE_SAMPLE, hermite=HERMITE), 0.0)
+own = Instrument(REST, np.stack([PIXELS] * 3), SEGMENT, LineSpread.gaussian(ONE_SAMPLE), 0.0)
+sharp = Instrument(REST, PIXELS, SEGMENT, LineSpread.gaussian(2.0 * ONE_SAMPLE), REST_SIGMA)
 flat_widths = torch.ones_like(LOG_REST) * STEP
 
 # The profile of rotation ends with a vertical tangent and that of macroturbulence has a kink in its middle:
@@ -270,7 +271,7 @@ def test_single_precision_agrees_with_double():
 def test_narrow_kernel_on_narrow_pixels_is_the_identity(narrow):
     """With width and pixel going to zero the value at the pixel is returned, with a finite gradient."""
     centre = 5075.0 + 1e-3 * np.arange(11)
-    sharp = Instrument(REST, centre, np.zeros(11), centre * STEP * narrow, 0.0 * REST)
+    sharp = Instrument(REST, centre, np.zeros(11), LineSpread.gaussian(centre * STEP * narrow), 0.0 * REST)
     scale = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     smooth = torch.sin(3000.0 * LOG_REST)[None]
     out = sharp(smooth, torch.zeros(1, dtype=torch.float64), scale)
@@ -310,7 +311,9 @@ def test_three_then_four_is_five():
 @pytest.mark.parametrize("applied", [0.4, 3.0], ids=["narrow", "wide"])
 def test_gradients_match_finite_differences(applied):
     rest, pixels = REST[:120], np.arange(5012.0, 5016.0, 0.7)
-    small = Instrument(rest, pixels, np.zeros(len(pixels)), pixels * STEP * applied, 0.0 * rest)
+    small = Instrument(
+        rest, pixels, np.zeros(len(pixels)), LineSpread.gaussian(pixels * STEP * applied), 0.0 * rest
+    )
     flux = lines(LOG_REST[:120] + 0.01, 3).requires_grad_()
     rv = torch.tensor([11.0, -23.0, 0.0], dtype=torch.float64, requires_grad=True)
     scale = torch.tensor(1.1, dtype=torch.float64, requires_grad=True)
@@ -333,7 +336,7 @@ def test_receding_star_is_redshifted():
 def test_a_thousand_km_s_is_exact(rv):
     """A shift of the star equals the opposite shift of the instrument."""
     factor = math.sqrt((1 + rv / C_KMS) / (1 - rv / C_KMS))
-    at_rest = Instrument(REST, PIXELS / factor, SEGMENT, SURVEY / factor, REST_SIGMA)
+    at_rest = Instrument(REST, PIXELS / factor, SEGMENT, LineSpread.gaussian(SURVEY / factor), REST_SIGMA)
     got = instrument()(lines(LOG_REST), torch.full((3,), rv, dtype=torch.float64))
     torch.testing.assert_close(
         got, at_rest(lines(LOG_REST), torch.zeros(3, dtype=torch.float64)), rtol=1e-9, atol=0

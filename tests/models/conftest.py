@@ -7,13 +7,17 @@ import pytest
 import torch
 
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.gap import GAPS
+from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.survey import SurveyConfig, SurveyModel
+from synth2obs.physics.continuum import ContinuumConfig
 from synth2obs.physics.instrument import Instrument
 
 NAMES = ("teff", "logg", "fe_h", "vmic", "mg_fe")
@@ -22,6 +26,11 @@ SAMPLES, LINES, LATENT, RANK, STARS = 400, 60, 6, 8, 150
 REST = log_grid(5000.0, 5400.0, np.log(5400 / 5000) / (SAMPLES - 1))[:SAMPLES]
 STEP = float(np.log(REST[1] / REST[0]))
 REST_SIGMA, LSF_SIGMA = STEP * REST, 2.0 * STEP
+
+
+def gap_of(degree: int, **settings: float) -> GapConfig:
+    """Settings of a gap that is a polynomial of a degree."""
+    return list(GAPS.values())[degree].Config(**settings)
 
 
 def random_labels(count: int, seed: int = 0, share: float = 1.0) -> np.ndarray:
@@ -47,7 +56,9 @@ def survey_pixels() -> tuple[np.ndarray, np.ndarray]:
     return wavelength, (wavelength > 5200).astype(np.int64)
 
 
-def make_bridge(*, degree: int = 1, busy: bool = False, order: int = 3, seed: int = 0) -> Bridge:
+def make_bridge(
+    *, degree: int = 1, busy: bool = False, order: int = 3, seed: int = 0, **gap: float
+) -> Bridge:
     """Decoder from the SVD of the grid, fitted emulator, one survey ``toy``: the identity unless busy."""
     torch.manual_seed(seed)
     labels = random_labels(STARS)
@@ -65,15 +76,17 @@ def make_bridge(*, degree: int = 1, busy: bool = False, order: int = 3, seed: in
     x = scale(torch.from_numpy(labels))
     emulator.fit(x, latents, basis.square().mean(0).sqrt())
     wavelength, segment = survey_pixels()
-    config = SurveyConfig(latent=LATENT, samples=SAMPLES, gap_degree=degree, continuum_order=order)
+    config = SurveyConfig(
+        latent=LATENT, samples=SAMPLES, gap=gap_of(degree, **gap), continuum=ContinuumConfig(order=order)
+    )
     model = SurveyModel(
         config,
         torch.from_numpy(wavelength),
         torch.from_numpy(segment),
-        torch.from_numpy(LSF_SIGMA * wavelength),
+        LineSpread.gaussian(LSF_SIGMA * wavelength),
     )
     model.gap.scatter.fill_(0.0)
-    model.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
+    model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
     if busy:
         make_busy(model)
     bridge = Bridge(space, decoder, emulator, scale, {"toy": model}, None, {"grid": "toy"})
@@ -125,7 +138,7 @@ def spectra_of() -> Callable[..., np.ndarray]:
 def instrument() -> Instrument:
     """The survey's own operator."""
     wavelength, segment = survey_pixels()
-    return Instrument(REST, wavelength, segment, LSF_SIGMA * wavelength, REST_SIGMA)
+    return Instrument(REST, wavelength, segment, LineSpread.gaussian(LSF_SIGMA * wavelength), REST_SIGMA)
 
 
 @pytest.fixture(scope="session")
@@ -154,8 +167,7 @@ def stars_of(instrument: Instrument) -> Callable[..., Spectra]:
             flux=(clean + noise).astype(np.float32),
             ivar=(covered / sigma**2).astype(np.float32),
             id=np.array([f"star-{i}" for i in range(count)]),
-            lsf_sigma=(LSF_SIGMA * wavelength)[None],
-            lsf_group=np.zeros(count, dtype=np.int64),
+            line_spread=LineSpread.gaussian(LSF_SIGMA * wavelength, stars=count),
             rv=np.full(count, np.nan),
             rv_error=np.full(count, np.nan),
             snr=np.full(count, snr),

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from synth2obs.models.alignment.conditional import FLOOR, alignment, precision_of
-from synth2obs.models.alignment.flow import FlowConfig
-from synth2obs.models.alignment.morph import Morph
+from synth2obs.models.alignment.conditional import ConditionalConfig, ConditionalMorph
+from synth2obs.models.alignment.learn import FLOOR, precision_of, teach
+from synth2obs.models.contracts import EncodedStars
 
 DIM = 4
 
@@ -17,39 +17,43 @@ def sample(count=200, seed=0):
     return random, source, precision_of(covariance)
 
 
-def morph():
+def morph(**settings):
     torch.manual_seed(0)
-    return Morph(DIM, FlowConfig(layers=2, hidden=8)).double()
+    return ConditionalMorph(DIM, ConditionalConfig(layers=2, hidden=8, **settings)).double()
+
+
+def set_affine(moved, matrix, shift):
+    moved.chain._transforms[0].set(matrix, shift)
 
 
 def test_the_identity_costs_nothing_where_nothing_changed():
     random, source, precision = sample()
     probes = torch.randn((3, *source.shape), generator=random, dtype=torch.float64)
-    found = alignment(morph(), source, source, precision, probes)
-    assert all(term.item() == 0.0 for term in found)
-    assert found.total(0.3, 3.0, DIM).item() == 0.0
+    total, terms = morph().loss(EncodedStars(source, source, precision), probes)
+    assert all(term.item() == 0.0 for term in terms.values())
+    assert total.item() == 0.0
 
 
 def test_a_shift_costs_what_its_definition_says():
     random, source, precision = sample()
-    moved = morph()
-    moved.set_affine(torch.eye(DIM, dtype=torch.float64), torch.full((DIM,), 0.5, dtype=torch.float64))
+    moved = morph(displacement=0.4, jacobian=1.0)
+    set_affine(moved, torch.eye(DIM, dtype=torch.float64), torch.full((DIM,), 0.5, dtype=torch.float64))
     probes = torch.randn((2, *source.shape), generator=random, dtype=torch.float64)
-    found = alignment(moved, source, source, precision, probes)
+    total, terms = moved.loss(EncodedStars(source, source, precision), probes)
     variance = 0.01 + FLOOR**2
-    assert found.misfit.item() == pytest.approx(float(torch.log1p(torch.tensor(0.25 / variance))))
-    assert found.displacement.item() == pytest.approx(DIM * 0.25)
-    assert found.jacobian.item() == pytest.approx(0.0, abs=1e-12)
-    assert found.total(0.4, 1.0, DIM).item() == pytest.approx(found.misfit.item() + 0.4 * 0.25)
+    assert terms["misfit"].item() == pytest.approx(float(torch.log1p(torch.tensor(0.25 / variance))))
+    assert terms["displacement"].item() == pytest.approx(DIM * 0.25)
+    assert terms["jacobian"].item() == pytest.approx(0.0, abs=1e-12)
+    assert total.item() == pytest.approx(terms["misfit"].item() + 0.4 * 0.25)
 
 
 def test_the_jacobian_term_is_that_of_a_scale():
     random, source, precision = sample(4000)
     moved = morph()
-    moved.set_affine(1.2 * torch.eye(DIM, dtype=torch.float64), torch.zeros(DIM, dtype=torch.float64))
+    set_affine(moved, 1.2 * torch.eye(DIM, dtype=torch.float64), torch.zeros(DIM, dtype=torch.float64))
     probes = torch.randn((4, *source.shape), generator=random, dtype=torch.float64)
-    found = alignment(moved, source, source, precision, probes)
-    assert found.jacobian.item() == pytest.approx(DIM * 0.04, rel=0.05)
+    total, terms = moved.loss(EncodedStars(source, source, precision), probes)
+    assert terms["jacobian"].item() == pytest.approx(DIM * 0.04, rel=0.05)
 
 
 def test_precision_has_the_floor():
@@ -58,15 +62,9 @@ def test_precision_has_the_floor():
     assert torch.allclose(found, 1 / (torch.tensor([0.0, 0.1, 1.0]).double() + FLOOR**2))
 
 
-def learn(source, u, precision, steps=150):
-    moved, random = morph(), torch.Generator().manual_seed(1)
-    optimizer = torch.optim.Adam(moved.parameters(), lr=2e-2)
-    for _ in range(steps):
-        probes = torch.randn((1, *source.shape), generator=random, dtype=torch.float64)
-        loss = alignment(moved, source, u, precision, probes).total(0.01, 0.1, DIM)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+def learn(source, u, precision):
+    moved, random = morph(displacement=0.01, jacobian=0.1, steps=150, learning_rate=2e-2), torch.Generator()
+    teach(moved, EncodedStars(source, u, precision), moved.config, random.manual_seed(1))
     with torch.no_grad():
         return moved(source)[0] - source
 

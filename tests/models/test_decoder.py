@@ -93,7 +93,7 @@ def test_wavelengths_outside_are_refused(decoder, wavelength):
 
 
 def test_rank_below_latent_is_refused(decoder):
-    with pytest.raises(ValueError, match=r"at least the latent's length 5, got 4; raise model\.rank"):
+    with pytest.raises(ValueError, match=r"at least the latent's length 5, got 4; raise decoder\.rank"):
         Decoder(decoder.rest_wavelength, decoder.rest_sigma, latent=5, rank=4, hidden=3)
 
 
@@ -183,9 +183,9 @@ def test_unseen_wavelengths_of_real_spectra():
 
 
 def test_instrument_acts_on_functions_or_on_spectra_alike(bridge, instrument):
-    decoder, model = bridge.decoder, bridge.survey("toy")
+    decoder = bridge.decoder
     u, rv = torch.randn(3, decoder.latent), torch.tensor([-80.0, 0.0, 120.0], dtype=torch.float64)
-    functions = instrument.project(model.sharp(decoder), rv)
+    functions = instrument.project(decoder.functions(), rv)
     coefficients = torch.cat([torch.ones(3, 1), decoder.branch(u)], dim=1)
     flux = torch.einsum("bpm,bm->bp", functions, coefficients)
     torch.testing.assert_close(flux, instrument(decoder(u), rv), rtol=0, atol=3e-6)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from synth2obs.core.labels import LabelSpace
-from synth2obs.models.emulator.kernel import KernelEmulator, cross_validate
+from synth2obs.models.emulator.cross_validation import cross_validate
+from synth2obs.models.emulator.kernel import KernelConfig, KernelEmulator
 from synth2obs.models.emulator.scale import LabelScale
 
 
@@ -59,8 +60,8 @@ class TestKernelEmulator:
     def test_solves_its_ridge_regression(self, sample):
         """(G + ridge I) α = latents, so the training residual is ridge · α."""
         x, latent, _ = sample
-        emulator = KernelEmulator(5, 2, 200)
-        emulator.fit(*sample, ridge=0.05)
+        emulator = KernelEmulator(5, 2, 200, KernelConfig(ridge=0.05))
+        emulator.fit(*sample)
         torch.testing.assert_close(latent - emulator(x), 0.05 * emulator.alpha, rtol=1e-6, atol=1e-8)
 
     def test_learns_a_smooth_function_and_beats_the_linear_one(self, fitted, sample):

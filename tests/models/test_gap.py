@@ -4,12 +4,27 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.models.gap.features import polynomial_features
-from synth2obs.models.gap.model import Gap
-from synth2obs.models.gap.posterior import GapPrior, fit_gap
+from synth2obs.models.gap.features import polynomial
+from synth2obs.models.gap.polynomial import ConstantGap, LinearConfig, LinearGap, QuadraticGap
+from synth2obs.models.gap.posterior import gap_posterior
+from synth2obs.models.gap.reading import LabelReading
 
 STARS, CELLS = 120, 600
-FIXED = {"learn_scale": False, "learn_scatter": False, "iterations": 0}
+
+
+def features_of(values, degree=1):
+    return polynomial(values, degree)[0]
+
+
+def fit_gap(residual, ivar, features, config=None):
+    return gap_posterior(residual, ivar, features, config or LinearConfig())
+
+
+def linear_gap(cells, **settings):
+    return LinearGap(LabelReading(6), cells, LinearConfig(**settings))
+
+
+FIXED = {"learn_scale": False, "learn_scatter": False, "evidence_steps": 0}
 
 
 def simulate(scale=0.0, scatter=0.0, seed=0, masked=0.2):
@@ -19,7 +34,7 @@ def simulate(scale=0.0, scatter=0.0, seed=0, masked=0.2):
     def normal(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    features = polynomial_features(normal(STARS, 2))
+    features = features_of(normal(STARS, 2))
     ivar = 1e4 * (1 + 3 * torch.rand(STARS, CELLS, generator=generator, dtype=torch.float64))
     truth = scale * normal(3, CELLS)
     noise = (1 / ivar + scatter**2).sqrt() * normal(STARS, CELLS)
@@ -46,14 +61,14 @@ class TestFit:
     def test_placebo_is_consistent_with_zero(self):
         residual, ivar, features, _ = simulate()
         fit = fit_gap(residual, ivar, features)
-        free = fit_gap(residual, ivar, features, GapPrior(scale=1e3, **FIXED))
+        free = fit_gap(residual, ivar, features, LinearConfig(scale=1e3, **FIXED))
         assert (fit.mean / errors(fit)).square().mean() < 0.5
         assert fit.mean.square().mean() < 0.1 * free.mean.square().mean()
         assert (fit.log_evidence - fit.log_evidence_null).mean() < 0.1
 
     def test_placebo_without_learning_has_chi2_of_its_degrees_of_freedom(self):
         residual, ivar, features, _ = simulate()
-        fit = fit_gap(residual, ivar, features, GapPrior(scale=1e3, **FIXED))
+        fit = fit_gap(residual, ivar, features, LinearConfig(scale=1e3, **FIXED))
         chi2 = torch.einsum("fl,lfg,gl->l", fit.mean, torch.linalg.inv(fit.covariance), fit.mean)
         assert abs(chi2.mean() - 3) < 4 * (2 * 3 / CELLS) ** 0.5
 
@@ -66,13 +81,13 @@ class TestFit:
 
     def test_strong_prior_gives_zero(self):
         residual, ivar, features, _ = simulate(scale=0.05)
-        fit = fit_gap(residual, ivar, features, GapPrior(scale=0.0, **FIXED))
+        fit = fit_gap(residual, ivar, features, LinearConfig(scale=0.0, **FIXED))
         assert (fit.mean == 0).all() and (fit.covariance == 0).all()
         torch.testing.assert_close(fit.log_evidence, fit.log_evidence_null)
 
     def test_weak_prior_gives_weighted_least_squares(self):
         residual, ivar, features, _ = simulate(scale=0.05)
-        fit = fit_gap(residual, ivar, features, GapPrior(scale=1e4, **FIXED))
+        fit = fit_gap(residual, ivar, features, LinearConfig(scale=1e4, **FIXED))
         for cell in (0, 17, CELLS - 1):
             root = ivar[:, cell].sqrt()
             expected = np.linalg.lstsq(
@@ -82,7 +97,7 @@ class TestFit:
 
     def test_evidence_is_that_of_the_marginal_normal(self):
         residual, ivar, features, _ = simulate(scale=0.01, masked=0.0)
-        fit = fit_gap(residual, ivar, features, GapPrior(scale=0.02, scatter=0.01, **FIXED))
+        fit = fit_gap(residual, ivar, features, LinearConfig(scale=0.02, scatter=0.01, **FIXED))
         covariance = 0.02**2 * features @ features.T + torch.diag(1 / ivar[:, 5] + 0.01**2)
         marginal = torch.distributions.MultivariateNormal(torch.zeros_like(residual[:, 5]), covariance)
         torch.testing.assert_close(fit.log_evidence[5], marginal.log_prob(residual[:, 5]))
@@ -116,7 +131,7 @@ class TestFit:
         residual, ivar, features, truth = simulate(scale=0.02)
         quiet = torch.arange(CELLS) < CELLS // 2
         residual = residual - features @ (truth * quiet)
-        fit = fit_gap(residual, ivar, features, GapPrior(window=50))
+        fit = fit_gap(residual, ivar, features, LinearConfig(window=50))
         inner, outer = fit.prior_variance[:, 30:270].sqrt(), fit.prior_variance[:, 330:].sqrt()
         assert inner.mean() < 5e-4 and abs(outer.mean() / 0.02 - 1) < 0.1
 
@@ -129,49 +144,42 @@ class TestFit:
         with pytest.raises(ValueError, match="features must be finite"):
             fit_gap(residual, ivar, features / 0)
         with pytest.raises(ValueError, match="window"):
-            GapPrior(window=0)
+            LinearConfig(window=0)
 
 
 class TestGap:
     def test_starts_at_zero_with_the_prior(self):
-        gap, features = Gap(3, 10, scale=0.1), torch.tensor([[1.0, 2.0, 2.0]])
+        gap, features = linear_gap(10, scale=0.1), torch.tensor([[1.0, 2.0, 2.0, 0.0]])
         assert (gap(features) == 0).all()
         torch.testing.assert_close(gap.variance(features), torch.full((1, 10), 0.01 * 9))
 
-    def test_takes_over_a_fit(self):
+    def test_takes_over_a_posterior(self):
         residual, ivar, features, _ = simulate(scale=0.01)
-        fit, gap = fit_gap(residual, ivar, features), Gap(3, CELLS).double()
+        features = torch.cat([features, torch.zeros_like(features[:, :1])], dim=1)
+        fit, gap = fit_gap(residual, ivar, features), linear_gap(CELLS).double()
         gap.update(fit)
         torch.testing.assert_close(gap(features), features @ fit.mean)
         expected = torch.einsum("bf,lfg,bg->bl", features, fit.covariance, features)
         torch.testing.assert_close(gap.variance(features), expected)
         torch.testing.assert_close(gap.scatter, fit.scatter)
 
-    def test_draws_have_the_posterior_moments(self):
-        residual, ivar, features, _ = simulate(scale=0.01)
-        gap = Gap(3, CELLS).double()
-        gap.update(fit_gap(residual, ivar, features))
-        generator = torch.Generator().manual_seed(0)
-        draws = torch.stack([gap.sample(features[:2], generator) for _ in range(300)])
-        z = (draws - gap(features[:2])) / gap.variance(features[:2]).sqrt()
-        assert z.mean().abs() < 0.01 and abs(z.var() - 1) < 0.02
-
-    def test_state_survives_a_round_trip(self):
-        one, two = Gap(2, 4), Gap(2, 4)
-        one.mean += 1.0
-        two.load_state_dict(one.state_dict())
-        assert torch.equal(one.mean, two.mean)
-
-    def test_refuses_a_fit_of_other_cells(self):
+    def test_refuses_a_posterior_of_other_cells(self):
         residual, ivar, features, _ = simulate()
         with pytest.raises(ValueError, match="build the gap"):
-            Gap(3, 5).update(fit_gap(residual, ivar, features, GapPrior(**FIXED)))
+            linear_gap(5).update(fit_gap(residual, ivar, features, LinearConfig(**FIXED)))
+
+    def test_slopes_have_the_names_of_labels(self):
+        gap = QuadraticGap(LabelReading(6), 5)
+        gap.mean.copy_(torch.arange(50.0).view(10, 5))
+        assert list(gap.slopes()) == ["5040 K / teff", "logg", "fe_h"]
+        assert torch.equal(gap.slopes()["fe_h"], gap.mean[3])
+        assert not ConstantGap(LabelReading(6), 5).slopes()
 
 
-def test_polynomial_features():
+def test_polynomial():
     y = torch.tensor([[2.0, 3.0]])
-    assert polynomial_features(y, 0).tolist() == [[1.0]]
-    assert polynomial_features(y).tolist() == [[1.0, 2.0, 3.0]]
-    assert polynomial_features(y, 2).tolist() == [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
+    assert features_of(y, 0).tolist() == [[1.0]]
+    assert features_of(y).tolist() == [[1.0, 2.0, 3.0]]
+    assert features_of(y, 2).tolist() == [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
     with pytest.raises(ValueError, match="degree"):
-        polynomial_features(y, 3)
+        features_of(y, 3)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.starts import starting_velocity
@@ -95,7 +96,8 @@ class TestObserve:
 
     def test_line_spread_is_that_of_the_spectra(self, bridge, spectra):
         hermite = np.full((1, 290, 3), [0.0, 0.05, 0.02])
-        shaped = prepare(bridge, "toy", replace(spectra, lsf_hermite=hermite)).instrument
+        spread = replace(spectra.line_spread, hermite=hermite)
+        shaped = prepare(bridge, "toy", replace(spectra, line_spread=spread)).instrument
         plain = prepare(bridge, "toy", spectra).instrument
         flux, rv = bridge.rest_flux(np.array([[5500.0, 4.0, 0.0, 1.1, 0.0]])), torch.zeros(1).double()
         assert (shaped(flux, rv) - plain(flux, rv)).abs().max() > 1e-3
@@ -274,9 +276,10 @@ def test_options_without_a_projection_are_refused():
 
 class TestTake:
     def test_stars_keep_their_own_pixels_and_widths(self, bridge, spectra):
-        wide = spectra.lsf_sigma * np.array([[1.0], [1.6]])
+        wide = spectra.line_spread.sigma * np.array([[1.0], [1.6]])
+        spread = LineSpread.gaussian(wide, group=np.arange(COUNT) % 2)
         shifted = spectra.wavelength + 0.1 * np.arange(COUNT)[:, None]
-        own = replace(spectra, wavelength=shifted, lsf_sigma=wide, lsf_group=np.arange(COUNT) % 2)
+        own = replace(spectra, wavelength=shifted, line_spread=spread)
         stars = prepare(bridge, "toy", own)
         whole = fit_labels(bridge, stars, FLAT)
         rows = torch.tensor([9, 2, 5])

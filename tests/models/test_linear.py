@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.projection.linear import Expansion
 from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis
@@ -22,7 +23,9 @@ def scene(build):
     segment = (wavelength > 5200.0).long()
     sigma = float(model.lsf_sigma[0] / model.wavelength[0]) * wavelength
     decoder = bridge.decoder
-    instrument = Instrument(decoder.rest_wavelength, wavelength, segment, sigma, decoder.rest_sigma)
+    instrument = Instrument(
+        decoder.rest_wavelength, wavelength, segment, LineSpread.gaussian(sigma), decoder.rest_sigma
+    )
     random = torch.Generator().manual_seed(3)
     rv = torch.linspace(-60.0, 75.0, COUNT, dtype=torch.float64)
     u = torch.randn(COUNT, decoder.latent, generator=random, dtype=torch.float64)

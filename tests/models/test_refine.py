@@ -11,7 +11,6 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import (
     FLOOR,
     UNKNOWN,
-    Rounds,
     refine_gap,
     rms,
     typical,
@@ -19,7 +18,6 @@ from synth2obs.models.fit.refine import (
     update_scatter,
 )
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.gap.posterior import GapPrior
 
 COUNT, SNR = 60, 100.0
 CENTRE, DEPTH, WIDTH = 5145.0, 0.06, 2.5
@@ -28,7 +26,7 @@ CENTRE, DEPTH, WIDTH = 5145.0, 0.06, 2.5
 @pytest.fixture(scope="module")
 def planted(build, labels_of, stars_of):
     """A bridge, stars whose spectra miss a line in theory, and their labels."""
-    bridge = build(degree=0)
+    bridge = build(degree=0, window=20)
     labels = labels_of(COUNT, seed=8, share=0.6)
     spectra = stars_of(bridge, labels, np.zeros(COUNT), snr=SNR, seed=5)
     line = DEPTH * np.exp(-0.5 * ((spectra.wavelength - CENTRE) / WIDTH) ** 2)
@@ -45,9 +43,8 @@ def test_a_planted_gap_comes_back_within_its_posterior(planted):
     bridge, spectra, labels = planted
     seen = prepare(bridge, "toy", spectra)
     x = bridge.scale(torch.from_numpy(labels))
-    rounds = Rounds(prior=GapPrior(window=20))
     for _ in range(3):
-        fit, posterior = refine_gap(bridge, seen, x, seen.rv, rounds)
+        fit, posterior = refine_gap(bridge, seen, x, seen.rv)
         x = fit.theta
     rest, truth = planted_gap(bridge)
     gap, sigma = bridge.survey("toy").gap.mean[0], posterior.covariance[:, 0, 0].sqrt()
@@ -67,7 +64,7 @@ def test_a_refined_gap_explains_the_residual(planted):
     seen, start = prepare(bridge, "toy", spectra), bridge.scale(torch.from_numpy(labels))
     options = Options(steps=6, refresh=1, scatter=False)
     without = fit_labels(bridge, seen, replace(options, morphed=False), start, seen.rv)
-    refine_gap(bridge, seen, start, seen.rv, Rounds(prior=GapPrior(window=20)))
+    refine_gap(bridge, seen, start, seen.rv)
     found = fit_labels(bridge, seen, options, start, seen.rv)
     assert rms(found).median() < 0.9 * rms(without).median()
     assert rms(found).median() == pytest.approx(1 / SNR, rel=0.15)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.fit.covariance import with_covariance
-from synth2obs.models.fit.objective import Coefficients, Objective, Prior, evaluate, origin_prior
+from synth2obs.models.fit.objective import Objective, evaluate, origin_prior
 from synth2obs.models.fit.solver import minimise
 from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
@@ -25,7 +26,7 @@ def zeros(count):
 
 def flat_prior(theta):
     count, size = theta.shape
-    return Prior(theta.new_zeros(count), torch.zeros_like(theta), theta.new_zeros(count, size, size))
+    return PriorTerms(theta.new_zeros(count), torch.zeros_like(theta), theta.new_zeros(count, size, size))
 
 
 def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, **changes):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from synth2obs.models.survey import BEND, JACOBIAN_STEP
+from synth2obs.models.alignment.change import JACOBIAN_STEP
+from synth2obs.models.gap.reading import BEND
 
 
 @pytest.fixture
@@ -19,14 +20,14 @@ def test_coefficients_have_their_slope(build, degree, u, slope_of):
     found = model.coefficients(bridge.decoder, u)
     slope = slope_of(lambda at: model.coefficients(bridge.decoder, at).value, u)
     torch.testing.assert_close(found.jacobian, slope, rtol=1e-6, atol=1e-8)
-    assert found.value.shape == (5, 1 + 8 + model.config.features) and (found.value[:, 0] == 1).all()
+    assert found.value.shape == (5, 1 + 8 + model.gap.size) and (found.value[:, 0] == 1).all()
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2])
 def test_features_are_the_polynomial_of_bent_labels(build, degree, u):
     model = build(degree=degree).survey("toy")
-    features = model.features(u)
-    labels = BEND * torch.tanh(u @ model.readout.T / BEND)
+    features = model.gap.features(u)
+    labels = BEND * torch.tanh(u @ model.gap.reading.readout.T / BEND)
     assert features.shape == (5, (1, 4, 10)[degree]) and (features[:, 0] == 1).all()
     if degree > 0:
         torch.testing.assert_close(features[:, 1:4], labels)
@@ -36,14 +37,14 @@ def test_features_are_the_polynomial_of_bent_labels(build, degree, u):
 
 
 def test_features_level_off(build):
-    features = build(degree=2).survey("toy").features(torch.full((1, 6), 1e3, dtype=torch.float64))
+    features = build(degree=2).survey("toy").gap.features(torch.full((1, 6), 1e3, dtype=torch.float64))
     assert features.abs().max() <= BEND**2 + 1e-9
 
 
 def test_morph_jacobian_is_its_slope(busy, u, slope_of):
     model = busy.survey("toy")
     slope = slope_of(lambda at: model.morph(at)[0], u)
-    torch.testing.assert_close(model.morph_jacobian(u), slope, rtol=0, atol=10 * JACOBIAN_STEP)
+    torch.testing.assert_close(model.morph.jacobian(u), slope, rtol=0, atol=10 * JACOBIAN_STEP)
     assert (slope - torch.eye(6)).abs().max() > 100 * JACOBIAN_STEP
 
 
@@ -51,7 +52,7 @@ def test_untrained_morph_and_gap_do_nothing(bridge, u, instrument):
     model = bridge.survey("toy")
     assert torch.equal(model.morph(u)[0], u)
     torch.testing.assert_close(
-        model.morph_jacobian(u), torch.eye(6).double().expand(5, -1, -1), rtol=0, atol=1e-8
+        model.morph.jacobian(u), torch.eye(6).double().expand(5, -1, -1), rtol=0, atol=1e-8
     )
     projected = model.project(bridge.decoder, instrument, torch.zeros(2, dtype=torch.float64))
     assert (projected[..., 9:] == 0).all()

@@ -13,6 +13,7 @@ from specutils import Spectrum
 from specutils.manipulation import FluxConservingResampler
 
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.physics import Instrument, broaden_by_rotation
 
@@ -53,7 +54,9 @@ def pyasl():
 def at_points(rest: np.ndarray, pixels: np.ndarray, sigma: float | np.ndarray) -> np.ndarray:
     """Our instrument for a star at rest, on a rest grid of infinite resolution; σ in Å."""
     segment = np.zeros(len(pixels))
-    instrument = Instrument(rest, pixels, segment, np.broadcast_to(sigma, pixels.shape), 0.0)
+    instrument = Instrument(
+        rest, pixels, segment, LineSpread.gaussian(np.broadcast_to(sigma, pixels.shape)), 0.0
+    )
     flux = torch.from_numpy(theory(rest))[None]
     return instrument(flux, torch.zeros(1, dtype=torch.float64))[0].numpy()
 
@@ -94,7 +97,7 @@ def test_rotation_is_that_of_fastrotbroad_at_the_velocity_it_uses(pyasl):
 def test_line_spread_is_that_of_instrbroadgaussfast(pyasl):
     """`instrBroadGaussFast` gives values at points, the instrument means over pixels: f + p² f″ / 24.
 
-    It uses one σ in Å for the whole range, which `lsf_sigma` can too. What is left is the next order of the mean and
+    It uses one σ in Å for the whole range, which a `LineSpread` can too. What is left is the next order of the mean and
     σ²/2 (in x) times the slope, since a Gaussian in Å is not quite one in ln λ.
     """
     wave = np.arange(5000.0, 5020.0, 0.02)

@@ -9,6 +9,7 @@ from scipy.special import erf, eval_hermitenorm
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import log_grid, pixel_edges
 from synth2obs.physics import Instrument
 
@@ -56,7 +57,7 @@ def _integral(t: np.ndarray, relative: np.ndarray, hermite: np.ndarray) -> np.nd
 @pytest.mark.parametrize("hermite", [HERMITE, 0.0 * HERMITE], ids=["Gauss-Hermite", "Gaussian"])
 def test_agrees_with_the_closed_form(hermite, own_pixels):
     pixels = np.stack([PIXELS] * 3) if own_pixels else PIXELS
-    instrument = Instrument(REST, pixels, SEGMENT, SIGMA, 0.0, lsf_hermite=hermite)
+    instrument = Instrument(REST, pixels, SEGMENT, LineSpread.single(SIGMA, hermite=hermite), 0.0)
     got = instrument(spectra(), RV).numpy()
     truth = np.stack([expected(float(v), hermite) for v in RV])
     assert np.ptp(truth) > 0.05
@@ -78,8 +79,8 @@ def test_tabulated_response_equals_the_profile_it_tabulates(own_pixels):
     )
     table = (above - below).reshape(len(PIXELS), -1)
     pixels = np.stack([PIXELS] * 3) if own_pixels else PIXELS
-    tabulated = Instrument(REST, pixels, SEGMENT, SIGMA, 0.0, lsf_kernel=table, lsf_offset=offset)
-    analytic = Instrument(REST, pixels, SEGMENT, SIGMA, 0.0, lsf_hermite=HERMITE)
+    tabulated = Instrument(REST, pixels, SEGMENT, LineSpread.single(SIGMA, kernel=table, offset=offset), 0.0)
+    analytic = Instrument(REST, pixels, SEGMENT, LineSpread.single(SIGMA, hermite=HERMITE), 0.0)
     difference = (tabulated(spectra(), RV) - analytic(spectra(), RV)).abs().max()
     assert difference < 2e-5
 
@@ -88,12 +89,16 @@ def test_line_spread_of_each_group():
     """Groups with Hermite terms of their own, in any order of stars."""
     both, groups = np.stack([HERMITE, -HERMITE]), torch.tensor([1, 0, 1])
     instrument = Instrument(
-        REST, PIXELS, SEGMENT, np.stack([SIGMA, 1.2 * SIGMA]), 0.0, groups.numpy(), lsf_hermite=both
+        REST,
+        PIXELS,
+        SEGMENT,
+        LineSpread(sigma=np.stack([SIGMA, 1.2 * SIGMA]), group=groups.numpy(), hermite=both),
+        0.0,
     )
     got = instrument(spectra(), RV)
     for star, group in enumerate(groups):
         alone = Instrument(
-            REST, PIXELS, SEGMENT, SIGMA * (1 + 0.2 * int(group)), 0.0, lsf_hermite=both[group]
+            REST, PIXELS, SEGMENT, LineSpread.single(SIGMA * (1 + 0.2 * int(group)), hermite=both[group]), 0.0
         )
         torch.testing.assert_close(got[star], alone(spectra(), RV)[star], rtol=1e-12, atol=0)
 
@@ -102,8 +107,10 @@ def test_line_spread_of_each_group():
 @pytest.mark.parametrize("hermite", [None, HERMITE], ids=["Gaussian", "Gauss-Hermite"])
 def test_shared_operator_is_the_rows_of_each_star(factor, hermite):
     """At every ratio of line spread to sampling, whichever average the shared operator chooses."""
-    shared = Instrument(REST, PIXELS, SEGMENT, factor * SIGMA, 0.0, lsf_hermite=hermite)
-    rows = Instrument(REST, np.stack([PIXELS] * 3), SEGMENT, factor * SIGMA, 0.0, lsf_hermite=hermite)
+    shared = Instrument(REST, PIXELS, SEGMENT, LineSpread.single(factor * SIGMA, hermite=hermite), 0.0)
+    rows = Instrument(
+        REST, np.stack([PIXELS] * 3), SEGMENT, LineSpread.single(factor * SIGMA, hermite=hermite), 0.0
+    )
     for scale in (1.0, 1.3):
         torch.testing.assert_close(
             shared(spectra(), RV, scale), rows(spectra(), RV, scale), rtol=0, atol=2e-7
@@ -114,7 +121,7 @@ def test_shared_operator_is_the_rows_of_each_star(factor, hermite):
 @pytest.mark.parametrize("factor", [0.2, 1.0])
 def test_gradients_of_flux_velocity_and_width(factor):
     instrument = Instrument(
-        REST, PIXELS[::20], SEGMENT[::20], factor * SIGMA[::20], 0.0, lsf_hermite=HERMITE[::20]
+        REST, PIXELS[::20], SEGMENT[::20], LineSpread.single(factor * SIGMA[::20], hermite=HERMITE[::20]), 0.0
     )
     width = torch.tensor(1.1, dtype=torch.float64, requires_grad=True)
     rv, flux = RV.clone().requires_grad_(), spectra().clone().requires_grad_()
@@ -138,7 +145,7 @@ def test_gradients_of_flux_velocity_and_width(factor):
 
 
 def test_second_derivative_in_velocity():
-    instrument = Instrument(REST, PIXELS[::20], SEGMENT[::20], SIGMA[::20], 0.0)
+    instrument = Instrument(REST, PIXELS[::20], SEGMENT[::20], LineSpread.gaussian(SIGMA[::20]), 0.0)
     rv = RV.clone().requires_grad_()
     (first,) = torch.autograd.grad(instrument(spectra(), rv).square().sum(), rv, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), rv)
@@ -158,14 +165,18 @@ class TestBands:
     segment = np.repeat([0, 1], [450, 400])
 
     def instrument(self) -> Instrument:
-        return Instrument(self.rest, self.pixels, self.segment, self.pixels * 21 * STEP, 0.0)
+        return Instrument(
+            self.rest, self.pixels, self.segment, LineSpread.gaussian(self.pixels * 21 * STEP), 0.0
+        )
 
     def test_equals_one_instrument_per_band(self):
         flux = torch.cat([spectra()[:, :COUNT], spectra(self.rest[COUNT:] * 5050 / 8050)], dim=1)
         got, valid = self.instrument()(flux, RV), self.instrument().valid(RV)
         for part, samples in ((slice(0, 450), slice(0, COUNT)), (slice(450, 850), slice(COUNT, None))):
             pixels = self.pixels[part]
-            alone = Instrument(self.rest[samples], pixels, self.segment[part], pixels * 21 * STEP, 0.0)
+            alone = Instrument(
+                self.rest[samples], pixels, self.segment[part], LineSpread.gaussian(pixels * 21 * STEP), 0.0
+            )
             torch.testing.assert_close(got[:, part], alone(flux[:, samples], RV), rtol=1e-11, atol=1e-14)
             assert torch.equal(valid[:, part], alone.valid(RV))
         assert valid[:, 450:].all() and not valid[:, :450].all()
@@ -186,29 +197,29 @@ class TestBands:
     def test_bands_of_different_steps_are_refused(self):
         rest = np.concatenate([REST, log_grid(8000.0, 8100.0, 1.3 * STEP)])
         with pytest.raises(DataError, match="uniform in ln λ"):
-            Instrument(rest, self.pixels, self.segment, self.pixels * 21 * STEP, 0.0)
+            Instrument(rest, self.pixels, self.segment, LineSpread.gaussian(self.pixels * 21 * STEP), 0.0)
 
 
 class TestRefuses:
     @pytest.mark.parametrize(
         "wrong, message",
         [
-            ({"lsf_hermite": HERMITE[:-1]}, "lsf_hermite.*one profile per width"),
-            ({"lsf_hermite": np.full_like(HERMITE, np.nan)}, "lsf_hermite.*not finite"),
-            ({"lsf_kernel": np.ones((len(PIXELS), 5))}, "lsf_offset"),
-            ({"lsf_kernel": np.ones((len(PIXELS), 3)), "lsf_offset": [0.0, 0.1, 0.3]}, "equal, increasing"),
-            ({"lsf_kernel": np.zeros((len(PIXELS), 3)), "lsf_offset": [-0.1, 0.0, 0.1]}, "sums to 0"),
+            ({"hermite": HERMITE[:-1]}, "line_spread.hermite.*one profile per width"),
+            ({"hermite": np.full_like(HERMITE, np.nan)}, "line_spread.hermite.*not finite"),
+            ({"kernel": np.ones((len(PIXELS), 5))}, "line_spread.offset"),
+            ({"kernel": np.ones((len(PIXELS), 3)), "offset": [0.0, 0.1, 0.3]}, "equal, increasing"),
+            ({"kernel": np.zeros((len(PIXELS), 3)), "offset": [-0.1, 0.0, 0.1]}, "sums to 0"),
         ],
     )
     def test_profiles_that_do_not_fit(self, wrong, message):
         with pytest.raises(DataError, match=message):
-            Instrument(REST, PIXELS, SEGMENT, SIGMA, 0.0, **wrong)
+            Instrument(REST, PIXELS, SEGMENT, LineSpread.single(SIGMA, **wrong), 0.0)
 
 
 @pytest.mark.parametrize("factor", [0.05, 0.2, 1.0, 3.0])
 def test_linearised_and_adjoint(factor):
     """The velocity's column against differences, and <y, P f> = <P' y, f>, with stars that leave the grid."""
-    instrument = Instrument(REST, PIXELS, SEGMENT, factor * SIGMA, 0.0)
+    instrument = Instrument(REST, PIXELS, SEGMENT, LineSpread.gaussian(factor * SIGMA), 0.0)
     rv = torch.tensor([-140.3, 1800.0, 61.7], dtype=torch.float64)
     assert not instrument.valid(rv)[1].all()
     native, slope = instrument.linearised(spectra(), rv)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from synth2obs import cli
 from synth2obs.core.errors import DataError, OutputError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard.read import read_shard
@@ -42,8 +43,7 @@ def two_detectors(stars: int = 3) -> Spectra:
         flags=flags,
         flag_names={0: "BADPIX"},
         id=np.array([f"star ${number}" for number in range(stars)]),
-        lsf_sigma=np.full((1, 100), 0.5),
-        lsf_group=np.zeros(stars, dtype=np.int32),
+        line_spread=LineSpread.gaussian(np.full(100, 0.5), stars=stars),
         rv=np.zeros(stars),
         rv_error=np.full(stars, 0.2),
         snr=np.full(stars, 20.0),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from synth2obs.core.errors import ConfigError, DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.write import write_shard
 from synth2obs.training.config import DataConfig
@@ -28,8 +29,7 @@ def spectra(count, *, kind="survey", names="star_{}", pixels=60, start=5000.0):
         ivar=None if kind == "grid" else np.full((count, pixels), 1e4),
         flags=None if kind == "grid" else np.ones((count, pixels), np.uint32),
         id=np.array([names.format(number) for number in range(count)]),
-        lsf_sigma=np.full((1, pixels), 1.0),
-        lsf_group=np.zeros(count, np.int32),
+        line_spread=LineSpread.gaussian(np.full(pixels, 1.0), stars=count),
         rv=unknown,
         rv_error=unknown,
         snr=np.full(count, 100.0),

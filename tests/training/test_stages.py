@@ -17,14 +17,16 @@ import torch
 from synth2obs.core.errors import ConfigError, OutputError
 from synth2obs.io.shard.write import write_shard
 from synth2obs.models.checkpoint import load_tensors
+from synth2obs.models.decoder.encode import encode_linear
+from synth2obs.models.decoder.from_grid import pca_residual
+from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
 from synth2obs.training.run import STAGES, read_config, train
 from synth2obs.training.stages.critic import SCATTER_STEP, CriticStage, _smooth_noise
 from synth2obs.training.stages.latent import _beyond, _lowest
-from synth2obs.training.stages.morph import MorphStage, _start_density
-from synth2obs.training.stages.theory import encode_linear, grid_latents, pca_residual
-from synth2obs.training.state import State
+from synth2obs.training.stages.morph import MorphStage
+from synth2obs.training.theory_errors import grid_latents
 from synth2obs.training.tracking.store import open_store
 
 SCRIPT = Path(__file__).with_name("one_training.py")
@@ -130,8 +132,8 @@ def assert_logged_once(folder, trained):
 class TestResume:
     def test_another_configuration_is_refused_and_named(self, copy_of, small):
         before = weights(copy_of)
-        with pytest.raises(ConfigError, match=r"model\.latent: 6 → 7.*new folder"):
-            training(copy_of, small, "model.latent=7")
+        with pytest.raises(ConfigError, match=r"decoder\.latent: 6 → 7.*new folder"):
+            training(copy_of, small, "decoder.latent=7")
         assert same(weights(copy_of), before)[0]
 
     def test_what_does_not_change_the_numbers_may_change(self, copy_of, small, trained):
@@ -254,8 +256,8 @@ class TestWhatTrains:
         )
         torch.set_num_threads(config.threads)
         torch.use_deterministic_algorithms(True)
-        state = State(config, blind)
-        stage = STAGES[0](state)
+        state = first_state(config, blind)
+        stage = STAGES[0](state, config.theory)
         for index in range(stage.steps):
             stage.step(index)
         stage.finish()
@@ -271,8 +273,9 @@ class TestWhatTrains:
 def state(domains, small, trained, keep_torch):
     """The session's training in memory, as its last stage left it."""
     with keep_torch():
-        state = State(read_config(None, small), domains)
-        CriticStage(state).load(checkpoint(trained.folder, "critic")[0])
+        config = read_config(None, small)
+        state = first_state(config, domains)
+        CriticStage(state, config.critic).load(checkpoint(trained.folder, "critic")[0])
         return state
 
 
@@ -352,10 +355,10 @@ class TestWidths:
 
 class TestMorph:
     def test_a_resumed_stage_has_the_stars_it_had_encoded(self, state):
-        stage = MorphStage(state)
+        stage = MorphStage(state, state.bridge.survey("miles").config.morph)
         before = {key: value.clone() for key, value in state.bridge.state_dict().items()}
         stage.step(0)
-        fresh = MorphStage(state)
+        fresh = MorphStage(state, state.bridge.survey("miles").config.morph)
         fresh.load_extra(stage.extra())
         assert fresh.latents.keys() == stage.latents.keys() == {"grid", "miles", "stelib"}
         assert all(
@@ -366,15 +369,15 @@ class TestMorph:
         state.bridge.load_state_dict(before)
 
     def test_a_density_starts_at_the_moments_of_its_sample(self, state):
-        from synth2obs.models.alignment.density import Density
-        from synth2obs.models.alignment.flow import FlowConfig
+        from synth2obs.models.alignment.density import FlowDensity
+        from synth2obs.models.alignment.settings import DensityConfig
 
         random = torch.Generator().manual_seed(0)
         mixing = torch.randn(4, 4, generator=random, dtype=torch.float64)
         u = torch.randn(4000, 4, generator=random, dtype=torch.float64) @ mixing + 3.0
-        density = Density(4, config=FlowConfig(layers=2, hidden=8)).double()
+        density = FlowDensity(4, DensityConfig(layers=2, hidden=8)).double()
         plain = density.log_prob(u).mean()
-        _start_density(density, u)
+        density.start(u)
         draws = density.sample(20000, generator=random)
         shrunk = 0.9 * torch.cov(u.T) + 0.1 * torch.eye(4)
         assert torch.allclose(draws.mean(0), u.mean(0), atol=0.1)
@@ -384,9 +387,9 @@ class TestMorph:
 
 class TestCritic:
     @pytest.fixture
-    def stage(self, state):
+    def stage(self, state, small):
         before = {key: value.clone() for key, value in state.bridge.state_dict().items()}
-        yield CriticStage(state)
+        yield CriticStage(state, read_config(None, small).critic)
         state.bridge.load_state_dict(before)
 
     def test_a_correction_that_harms_validation_stars_is_refused(self, stage, state):

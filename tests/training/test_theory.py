@@ -5,27 +5,20 @@ import torch
 
 from synth2obs.core.errors import ConfigError
 from synth2obs.models.decoder.branch import Branch
+from synth2obs.models.decoder.encode import QUIET, encode_flux, encode_linear, encode_reduced
+from synth2obs.models.decoder.from_grid import coefficients, evenly, latent_weight
+from synth2obs.training.build import first_state
 from synth2obs.training.domains import load_domains
 from synth2obs.training.run import read_config
-from synth2obs.training.stages.theory import (
-    QUIET,
-    TheoryStage,
-    coefficients,
-    encode_flux,
-    encode_linear,
-    encode_reduced,
-    evenly,
-    grid_latents,
-    latent_weight,
-)
-from synth2obs.training.state import State
+from synth2obs.training.stages.theory import TheoryStage
+from synth2obs.training.theory_errors import grid_latents
 
-MEDIUM = ("data.start=5150", "data.stop=5250", "model.latent=12", "model.rank=48", "model.hidden=400")
+MEDIUM = ("data.start=5150", "data.stop=5250", "decoder.latent=12", "decoder.rank=48", "decoder.hidden=400")
 
 
 def trained_stage(small, *settings):
     config = read_config(None, [*small, *MEDIUM, *settings])
-    stage = TheoryStage(State(config, load_domains(config.data, config.seed)))
+    stage = TheoryStage(first_state(config, load_domains(config.data, config.seed)), config.theory)
     for index in range(stage.steps):
         stage.step(index)
     return stage, stage.finish()
@@ -44,7 +37,7 @@ def test_beats_principal_components_on_spectra_left_out(whole):
 
 @pytest.mark.slow
 def test_steps_improve_on_the_closed_form(small):
-    sizes = ("model.latent=32", "model.rank=128")
+    sizes = ("decoder.latent=32", "decoder.rank=128")
     start, end = (trained_stage(small, *sizes, f"theory.steps={steps}")[1] for steps in (0, 400))
     assert end["decoder/rms"] < 0.9 * start["decoder/rms"]
     assert end["decoder/rms"] < 0.55 * end["decoder/pca_rms"]
@@ -70,7 +63,7 @@ def test_a_part_of_the_spectra_gives_nearly_the_same(whole, small):
 
 def test_too_few_spectra_for_the_latents_are_refused(small):
     with pytest.raises(
-        ConfigError, match=r"model\.latent = 12 .* theory\.spectra = 12 .*; lower model\.latent or raise"
+        ConfigError, match=r"decoder\.latent = 12 .* theory\.spectra = 12 .*; lower decoder\.latent or raise"
     ):
         trained_stage(small, "theory.spectra=12")
 
@@ -78,7 +71,7 @@ def test_too_few_spectra_for_the_latents_are_refused(small):
 def test_a_stage_taken_up_goes_on_with_the_same_numbers(whole, small):
     first, _ = whole
     config = read_config(None, [*small, *MEDIUM, "theory.steps=3"])
-    one, two = (TheoryStage(State(config, first.state.domains)) for _ in range(2))
+    one, two = (TheoryStage(first_state(config, first.state.domains), config.theory) for _ in range(2))
     one.step(0)
     two.load({key: value.clone() for key, value in one.tensors().items()})
     assert one.step(1) == two.step(1)
@@ -96,7 +89,7 @@ def test_latent_weight_is_the_flux_that_a_latent_moves(whole):
             slope = (ahead - behind) @ table.T / 2e-4
             moved.append(slope.square().mean().sqrt())
         torch.testing.assert_close(
-            latent_weight(stage.state, u), torch.stack(moved).float(), rtol=1e-3, atol=1e-7
+            latent_weight(stage.state.bridge.decoder, u), torch.stack(moved).float(), rtol=1e-3, atol=1e-7
         )
 
 

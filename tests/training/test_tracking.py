@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 
 from synth2obs.core.errors import Interrupted, ModelError, OutputError
+from synth2obs.core.files import file_sha256
 from synth2obs.core.labels import LabelSpace
 from synth2obs.models.checkpoint import load_tensors
 from synth2obs.training.loop import run_stages
-from synth2obs.training.provenance import file_sha256, folder_sha256, git_state, package_versions
+from synth2obs.training.provenance import folder_sha256, git_state, package_versions
 from synth2obs.training.tracking.store import open_store
 from synth2obs.training.tracking.tracker import NullTracker, Tracker
 from synth2obs.training.tracking.ui import experiment_url, ui_command
@@ -361,9 +362,9 @@ def space():
 
 @pytest.fixture
 def standin(monkeypatch):
-    module = types.ModuleType("synth2obs.models.bridge")
-    module.Bridge = LinearBridge
-    monkeypatch.setitem(sys.modules, "synth2obs.models.bridge", module)
+    module = types.ModuleType("synth2obs.models.bundle")
+    module.load_bundle = LinearBridge.load
+    monkeypatch.setitem(sys.modules, "synth2obs.models.bundle", module)
     return LinearBridge(space(), np.random.default_rng(0).normal(size=(3, 7)))
 
 

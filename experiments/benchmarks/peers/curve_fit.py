@@ -85,7 +85,7 @@ class OurModel:
         functions = model.project(bridge.decoder, instrument, torch.zeros(1, dtype=torch.float64))
         self.bridge, self.model, self.wavelength = bridge, model, scene.wavelength
         self.functions = np.ascontiguousarray(functions[0, :, :-1].numpy())
-        order = model.config.continuum_order
+        order = model.config.continuum.order
         basis = chebyshev_basis(torch.from_numpy(scene.wavelength), torch.from_numpy(scene.segment), order)
         self.continuum = basis.numpy()
         self.lower, self.width = bridge.labels.lower, bridge.labels.upper - bridge.labels.lower

@@ -128,7 +128,7 @@ def chi2_per_pixel(world: World, stars: Observed, labels: Array, rv: Array) -> A
     model = torch.from_numpy(world.pixels(labels, rv))
     flux, ivar = (torch.as_tensor(values[:count]).double() for values in (stars.flux, stars.ivar))
     wavelength, segment = torch.from_numpy(world.scene.wavelength), torch.from_numpy(world.scene.segment)
-    basis = chebyshev_basis(wavelength, segment, world.bridge.survey(SURVEY).config.continuum_order)
+    basis = chebyshev_basis(wavelength, segment, world.bridge.survey(SURVEY).config.continuum.order)
     _, continuum = profile_continuum(model, flux, ivar, basis)
     found: Array = ((flux - continuum * model).square() * ivar).mean(1).numpy()
     return found

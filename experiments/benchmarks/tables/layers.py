@@ -8,6 +8,7 @@ import torch
 from benchmarks.report import Table
 from benchmarks.tables import Setting, each_star, star_columns
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.physics import Instrument, chebyshev_basis, profile_continuum
 
 STARS, SAMPLES, PIXELS, FUNCTIONS, ORDER = 128, 9000, 4100, 64, 8
@@ -31,7 +32,8 @@ def _layers(stars: int) -> dict[str, Callable[[], object]]:
     rest = 3520.0 * np.exp(8e-5 * np.arange(SAMPLES))
     pixels = 3540.5 + 0.9 * np.arange(PIXELS)
     own = rest / (6000.0 * FWHM_PER_SIGMA)
-    instrument = Instrument(rest, pixels, np.zeros(PIXELS), np.full(PIXELS, 2.5 / FWHM_PER_SIGMA), own)
+    spread = LineSpread.gaussian(np.full(PIXELS, 2.5 / FWHM_PER_SIGMA))
+    instrument = Instrument(rest, pixels, np.zeros(PIXELS), spread, own)
     rv, flux = 50.0 * torch.randn(stars), torch.rand(stars, SAMPLES)
     basis, ivar = torch.randn(SAMPLES, FUNCTIONS), torch.ones(stars, PIXELS)
     leaf = flux.clone().requires_grad_()

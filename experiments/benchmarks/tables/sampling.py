@@ -9,6 +9,7 @@ import torch
 from benchmarks.report import Column, Table
 from benchmarks.tables import DTYPES, Setting
 from benchmarks.truth import Lines
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.wavelengths import log_grid
 from synth2obs.physics import Instrument
 
@@ -45,7 +46,7 @@ def _errors(rest: np.ndarray, pixels: np.ndarray, width: float, applied: float) 
     lines, depth = Lines(centre, np.full(40, width)), random.uniform(0.05, 0.6, 40)
     flux = torch.from_numpy(1.0 - lines.sampled(np.log(rest)) @ depth)[None]
     truth = 1.0 - lines.seen(np.log(pixels - 0.35), np.log(pixels + 0.35), VELOCITY, applied) @ depth
-    instrument = Instrument(rest, pixels, np.zeros(len(pixels)), pixels * applied, 0.0)
+    instrument = Instrument(rest, pixels, np.zeros(len(pixels)), LineSpread.gaussian(pixels * applied), 0.0)
     rv = torch.tensor([VELOCITY], dtype=torch.float64)
     with torch.no_grad():
         found = {name: instrument(flux.to(kind), rv)[0].double().numpy() for name, kind in DTYPES.items()}

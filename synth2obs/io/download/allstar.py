@@ -13,7 +13,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.io.download.where import rows_where
 
 
-class Observation(NamedTuple):
+class FieldVisit(NamedTuple):
     """A star as a telescope saw it in a field."""
 
     telescope: str
@@ -21,7 +21,7 @@ class Observation(NamedTuple):
     star: str
 
 
-def select(catalogue: Path, ids: Sequence[str], where: str | None) -> list[Observation]:
+def select(catalogue: Path, ids: Sequence[str], where: str | None) -> list[FieldVisit]:
     """All observations of some stars, of those that an expression chooses, or both.
 
     Only the columns that are asked for are read: the table has gigabytes.
@@ -45,7 +45,7 @@ def select(catalogue: Path, ids: Sequence[str], where: str | None) -> list[Obser
     if not chosen.any():
         raise DataError(f"no row has {where}", path=catalogue, field="where", remedy="ask for less")
     rows = zip(telescopes[chosen], fields[chosen], stars[chosen], strict=True)
-    return list(dict.fromkeys(Observation(*(str(part) for part in row)) for row in rows))
+    return list(dict.fromkeys(FieldVisit(*(str(part) for part in row)) for row in rows))
 
 
 @contextmanager

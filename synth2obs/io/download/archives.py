@@ -2,15 +2,18 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.download.allstar import Observation, select
-from synth2obs.io.download.target import Archive, Target, checked_ids
-from synth2obs.io.surveys.survey import choose
+from synth2obs.io.download.allstar import FieldVisit, select
+from synth2obs.io.download.client import Client
+from synth2obs.io.download.eso import GaiaEsoDownload, find_spectra
+from synth2obs.io.download.target import Target, checked_ids
+from synth2obs.io.surveys.survey import NoOptions, choose
 
 APOGEE_RELEASES = {"dr16": ("r12", "l33"), "dr17": ("dr17", "synspec_rev1")}
 """Versions of the reduction and of the parameter pipeline in each release."""
@@ -21,6 +24,25 @@ GALAH_FILTERS = {"1": "B", "2": "G", "3": "R", "4": "I"}
 DP_ID = r"[A-Z0-9_]+\.\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}"
 TOKEN = "LAMOST_TOKEN"
 """Environment variable with a user's token for LAMOST's open API."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """How the files of a survey are asked for.
+
+    Args:
+        name: The survey, as for an ingest.
+        base: Start of every address.
+        targets: Files for ids, options and a base; raises DataError for an id that cannot be one.
+        search: Further ids, which the archive finds for options and a base through a connection.
+        options: Frozen dataclass of what else may be said.
+    """
+
+    name: str
+    base: str
+    targets: Callable[[Sequence[str], Any, str], list[Target]]
+    search: Callable[[Any, str, Client], list[str]] = lambda options, base, client: []
+    options: type = NoOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +107,10 @@ class LamostDownload:
                 raise DataError(f"got {value!r}", field=name, remedy="write e.g. release=dr10, version=v2.0")
 
 
-def apstar_url(base: str, release: str, seen: Observation) -> str:
+def apstar_url(base: str, release: str, seen: FieldVisit) -> str:
     """An apStar file, or asStar of the telescope in the south, on the Science Archive Server.
 
-    Source: the remote tests of specutils, which read such addresses of DR16 and DR17; astroNN downloads from the
-    same (``visit_spectra``).
+    Source: ``apStar`` among the paths of SDSS's own sdss-tree, for DR16 and DR17; specutils and astroNN read the same.
     """
     redux = APOGEE_RELEASES[release][0]
     letter = "s" if seen.telescope.startswith("lco") else "p"
@@ -99,10 +120,10 @@ def apstar_url(base: str, release: str, seen: Observation) -> str:
     return f"{folder}/a{letter}Star-{redux}-{quote(seen.star, safe='+')}.fits"
 
 
-def aspcapstar_url(base: str, release: str, seen: Observation) -> str:
+def aspcapstar_url(base: str, release: str, seen: FieldVisit) -> str:
     """An aspcapStar file on the Science Archive Server.
 
-    Source: ``combined_spectra`` of astroNN, for DR16 and DR17.
+    Source: ``aspcapStar`` among the paths of sdss-tree, for DR16 and DR17; astroNN reads the same.
     """
     redux, aspcap = APOGEE_RELEASES[release]
     folder = f"{base}/{release}/apogee/spectro/aspcap/{redux}/{aspcap}/{seen.telescope}"
@@ -140,7 +161,7 @@ def _apogee(ids: Sequence[str], options: ApogeeDownload, base: str) -> list[Targ
     """Files by ``telescope/field/APOGEE_ID``, or by APOGEE_ID and allStar table."""
     if ids or options.where is None:
         checked_ids(ids, OBSERVATION, "apo25m/K2_C4_168-21/2M03122509+0021585")
-    full = [Observation(*one.split("/")) for one in ids if "/" in one]
+    full = [FieldVisit(*one.split("/")) for one in ids if "/" in one]
     bare = [one for one in ids if "/" not in one]
     if bare and options.catalogue is None:
         raise DataError(
@@ -159,7 +180,7 @@ def _apogee(ids: Sequence[str], options: ApogeeDownload, base: str) -> list[Targ
     ]
 
 
-def _refuse_places(seen: Observation) -> None:
+def _refuse_places(seen: FieldVisit) -> None:
     """Refuse names that would lead out of the folder, wherever they come from."""
     for part in seen:
         if part in ("", ".", "..") or "/" in part or "\0" in part:
@@ -180,6 +201,11 @@ def _eso(ids: Sequence[str], options: object, base: str) -> list[Target]:
     return [Target(f"{one}.fits", eso_url(base, one)) for one in products]
 
 
+def _eso_search(options: GaiaEsoDownload, base: str, client: Client) -> list[str]:
+    """Ids of what the options choose; a mirror has the service of the archive under ``tap_obs``."""
+    return find_spectra(options, ESO_TAP if base == ESO else f"{base}/tap_obs", client)
+
+
 def _lamost(ids: Sequence[str], options: LamostDownload, base: str, resolution: str) -> list[Target]:
     token = os.environ.get(TOKEN, "")
     secret = {"token": token} if token else {}
@@ -191,13 +217,15 @@ def _lamost(ids: Sequence[str], options: LamostDownload, base: str, resolution: 
 
 SAS, DATA_CENTRAL = "https://data.sdss.org/sas", "https://datacentral.org.au"
 ESO, LAMOST = "https://dataportal.eso.org", "https://www.lamost.org"
+ESO_TAP = "https://archive.eso.org/tap_obs"
+"""Service that knows ESO's Phase 3 products: ``tap_obs_url`` of astroquery's ``eso``."""
 
 ARCHIVES: dict[str, Archive] = {
     archive.name: archive
     for archive in (
         Archive(name="apogee", base=SAS, targets=_apogee, options=ApogeeDownload),
         Archive(name="galah", base=DATA_CENTRAL, targets=_galah, options=GalahDownload),
-        Archive(name="gaia_eso", base=ESO, targets=_eso),
+        Archive(name="gaia_eso", base=ESO, targets=_eso, search=_eso_search, options=GaiaEsoDownload),
         Archive(
             name="lamost_lrs",
             base=LAMOST,

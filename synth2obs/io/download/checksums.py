@@ -1,6 +1,7 @@
 """Digests that an archive publishes beside its files."""
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,9 +84,4 @@ def _parts(path: str) -> Parts:
 
 def _common(one: Parts, other: Parts) -> int:
     """How many parts at the end of two paths agree."""
-    length = 0
-    for left, right in zip(reversed(one), reversed(other), strict=False):
-        if left != right:
-            break
-        length += 1
-    return length
+    return len(os.path.commonprefix([one[::-1], other[::-1]]))

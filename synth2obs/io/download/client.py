@@ -3,16 +3,15 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
-from synth2obs.core.errors import DataError
+from synth2obs.io.download.pace import NotGiven, Pace, Patience, TryAgain
 from synth2obs.io.download.target import Target
 
 CHUNK = 1 << 18
@@ -20,9 +19,6 @@ CHUNK = 1 << 18
 
 CONNECT = 15.0
 """Longest time in seconds to wait for a connection."""
-
-BUSY = (408, 425, 429, 500, 502, 503, 504)
-"""Answers after which it pays to ask again."""
 
 REFUSALS = {
     401: "the archive wants a login (401)",
@@ -32,53 +28,25 @@ REFUSALS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How hard to try, and how gently.
+class Connections(HTTPAdapter):
+    """Connections with a pace, also for libraries that set no limits of their own.
 
     Args:
-        rate: Requests per second, at most.
-        tries: Attempts for a file.
-        timeout: Longest silence of the server, seconds.
-        pause: Time before the second attempt, seconds; it doubles from then on.
-        longest: Longest time that the server may ask to wait for, seconds.
+        pace: How often, and how long to wait.
+        patience: For what the adapter repeats by itself; None for nothing.
     """
 
-    rate: float = 2.0
-    tries: int = 5
-    timeout: float = 60.0
-    pause: float = 1.0
-    longest: float = 600.0
+    def __init__(self, pace: Pace, patience: Patience | None = None) -> None:
+        super().__init__(max_retries=patience or 0)
+        self.pace = pace
+        self.next = 0.0
 
-    def __post_init__(self) -> None:
-        for name in ("rate", "timeout", "pause", "longest"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise DataError(f"must be positive, got {getattr(self, name)}", field=name, remedy="mend it")
-        if self.tries < 1:
-            raise DataError(f"must be at least 1, got {self.tries}", field="tries", remedy="mend it")
-
-
-class NotGiven(DataError):  # noqa: N818 - what happened, not a fault of the program
-    """A file that the archive does not give."""
-
-
-class TryAgain(NotGiven):
-    """An attempt that failed; the next may not.
-
-    Args:
-        message: What happened.
-        wait: Seconds that the server asks to wait; None if it says nothing.
-        anew: Whether what has come so far is of no use.
-    """
-
-    def __init__(self, message: str, *, wait: float | None = None, anew: bool = False) -> None:
-        super().__init__(message)
-        self.wait = wait
-        self.anew = anew
-
-
-class Closed(NotGiven):
-    """An archive that asks to be left alone for longer than agreed."""
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """The answer to a request, when it is its turn."""
+        time.sleep(max(0.0, self.next - time.monotonic()))
+        self.next = time.monotonic() + 1.0 / self.pace.rate
+        kwargs["timeout"] = (min(CONNECT, self.pace.timeout), self.pace.timeout)
+        return super().send(request, *args, **kwargs)
 
 
 class Client:
@@ -92,11 +60,18 @@ class Client:
         self.pace = pace
         self.session = requests.Session()
         self.session.headers.update({"User-Agent": _name(), "Accept-Encoding": "identity"})
-        self.next = 0.0
+        # A file goes on from where it broke, which no adapter can do: `transfer.fetch` counts its attempts.
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, Connections(pace))
 
     def close(self) -> None:
         """Close the connections that are still open."""
         self.session.close()
+
+    def asking(self, url: str) -> requests.Session:
+        """The session, with questions to a service asked again where that pays."""
+        self.session.mount(url, Connections(self.pace, Patience.of(self.pace)))
+        return self.session
 
     @contextmanager
     def get(self, target: Target, headers: Mapping[str, str]) -> Iterator[requests.Response]:
@@ -106,15 +81,9 @@ class Client:
             TryAgain: If there is no answer.
             NotGiven: If the address leads nowhere.
         """
-        time.sleep(max(0.0, self.next - time.monotonic()))
-        self.next = time.monotonic() + 1.0 / self.pace.rate
         try:
             answer = self.session.get(
-                target.url,
-                params=dict(target.secret),
-                headers=dict(headers),
-                stream=True,
-                timeout=(min(CONNECT, self.pace.timeout), self.pace.timeout),
+                target.url, params=dict(target.secret), headers=dict(headers), stream=True
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise self._failure(error, target) from error
@@ -146,16 +115,16 @@ class Client:
         return NotGiven(f"the request to {host} failed ({type(error).__name__})")
 
 
-def refuse(answer: requests.Response, longest: float) -> None:
+def refuse(answer: requests.Response, patience: Patience) -> None:
     """Refuse an answer that brings no file.
 
     Args:
         answer: To a request.
-        longest: Longest time in seconds that is worth waiting for.
+        patience: Says which answers are worth another attempt, and how long is too long to wait.
 
     Raises:
         TryAgain: If the server is busy, or does not have the rest that was asked for.
-        Closed: If it asks to wait for longer.
+        Closed: If it asks to wait for longer than agreed.
         NotGiven: For every other answer than 200 and 206.
     """
     code = answer.status_code
@@ -163,26 +132,10 @@ def refuse(answer: requests.Response, longest: float) -> None:
         return
     if code == 416:
         raise TryAgain("the server does not have the rest of it (416)", anew=True)
-    if code in BUSY:
-        wait = retry_after(answer.headers.get("Retry-After", ""), datetime.now(UTC))
-        if wait is not None and wait > longest:
-            raise Closed(f"the server asks to come back in {wait / 60:.0f} minutes ({code})")
-        raise TryAgain(f"the server is busy or broken ({code})", wait=wait)
+    if patience.is_retry("GET", code):
+        patience.get_retry_after(answer.raw)
+        raise TryAgain(f"the server is busy or broken ({code})", answer=answer.raw)
     raise NotGiven(REFUSALS.get(code, f"the server answers {code} {answer.reason or ''}".rstrip()))
-
-
-def retry_after(text: str, now: datetime) -> float | None:
-    """Seconds to wait, from a header that has seconds or a date (RFC 9110, 10.2.3); None if it has neither."""
-    try:
-        return max(0.0, float(int(text)))
-    except ValueError:
-        pass
-    try:
-        then = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
-    return max(0.0, (then - now).total_seconds())
 
 
 def validator(headers: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ NAME = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """A complete file.
 
     Args:
@@ -45,7 +45,7 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ManifestEntry] = {}
         self.cut = False
         if self.path.is_file():
             content = self.path.read_text(encoding="utf-8", errors="replace")
@@ -56,12 +56,12 @@ class Manifest:
     def _take(self, line: str) -> None:
         """A line; one that a killed run left cut says nothing, and its file is looked at anew."""
         try:
-            entry = Entry(**json.loads(line))
+            entry = ManifestEntry(**json.loads(line))
         except (ValueError, TypeError):
             return
         self.entries[entry.file] = entry
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ManifestEntry) -> None:
         """Write down a file.
 
         Raises:

@@ -13,8 +13,9 @@ from synth2obs.core.errors import DataError, Interrupted
 from synth2obs.core.files import output_error
 from synth2obs.io.download.archives import find_archive
 from synth2obs.io.download.checksums import Checksums
-from synth2obs.io.download.client import Client, Closed, NotGiven, Pace, TryAgain
+from synth2obs.io.download.client import Client
 from synth2obs.io.download.manifest import Manifest
+from synth2obs.io.download.pace import Closed, NotGiven, Pace, TryAgain
 from synth2obs.io.download.target import Target, checked_base, read_ids
 from synth2obs.io.download.transfer import describe, fetch
 from synth2obs.io.download.whole import fault
@@ -28,7 +29,7 @@ Progress = Callable[[int, int, int], None]
 
 
 @dataclass
-class Outcome:
+class DownloadSummary:
     """What a download has done.
 
     Args:
@@ -67,7 +68,7 @@ def download(
     pace: Pace | None = None,
     progress: Progress | None = None,
     **options: Any,
-) -> Outcome:
+) -> DownloadSummary:
     """Download native files of a survey.
 
     The same call goes on where an interrupted one stopped, in the middle of a file if the server can, and verifies
@@ -84,21 +85,20 @@ def download(
         options: Fields of the archive's options, as values or as text.
 
     Raises:
-        DataError: For an unknown survey, option or id, a list that cannot be read, or another download into the
-            same folder.
+        DataError: For an unknown survey, option or id, a list that cannot be read, another download into the same
+            folder, or an archive that does not find what it is asked for.
         OutputError: If something cannot be written.
         Interrupted: After Ctrl-C.
     """
     archive = find_archive(survey)
     settings = make_options(archive, options)
     base = checked_base(archive.base if base_url is None else base_url)
-    targets = list({one.path: one for one in archive.targets(read_ids(ids), settings, base)}.values())
-    sums, folder = Checksums(checksums), Path(out)
-    with _alone(folder), closing(Client(pace or Pace())) as client:
-        try:
+    named, sums, folder = read_ids(ids), Checksums(checksums), Path(out)
+    with closing(Client(pace or Pace())) as client:
+        found = archive.search(settings, base, client)
+        targets = list({one.path: one for one in archive.targets([*named, *found], settings, base)}.values())
+        with _alone(folder):
             return _Run(targets, folder, sums, client, progress).all()
-        except OSError as error:
-            raise output_error(error, Path(error.filename or folder)) from error
 
 
 @contextmanager
@@ -114,6 +114,8 @@ def _alone(folder: Path) -> Iterator[None]:
         raise output_error(error, folder) from error
     try:
         yield
+    except OSError as error:
+        raise output_error(error, Path(error.filename or folder)) from error
     finally:
         lock.release()
 
@@ -126,25 +128,25 @@ class _Run:
     ) -> None:
         self.targets, self.folder, self.sums, self.client = targets, folder, sums, client
         self.manifest = Manifest(folder)
-        self.outcome = Outcome(folder)
+        self.summary = DownloadSummary(folder)
         self.progress = progress or (lambda done, total, size: None)
         self.silent, self.stopped = 0, ""
 
-    def all(self) -> Outcome:
+    def all(self) -> DownloadSummary:
         try:
             for number, target in enumerate(self.targets):
                 self._one(target, number)
                 self._tell(number + 1)
         except KeyboardInterrupt:
-            done = self.outcome.fetched + self.outcome.present
+            done = self.summary.fetched + self.summary.present
             raise Interrupted(
                 f"{done} of {len(self.targets)} files are in {self.folder}; the same command goes on"
             ) from None
-        return self.outcome
+        return self.summary
 
     def _one(self, target: Target, number: int) -> None:
         if self._there(target):
-            self.outcome.present += 1
+            self.summary.present += 1
             return
         if self.stopped:
             self._failed(target, f"not asked for: {self.stopped}")
@@ -156,7 +158,7 @@ class _Run:
             self._stop(error)
             return
         self.manifest.add(entry)
-        self.outcome.fetched += 1
+        self.summary.fetched += 1
         self.silent = 0
 
     def _there(self, target: Target) -> bool:
@@ -180,11 +182,11 @@ class _Run:
             self.stopped = f"{GIVE_UP} files in a row failed"
 
     def _failed(self, target: Target, reason: str) -> None:
-        self.outcome.failed.append(Skipped(target.path, reason))
+        self.summary.failed.append(Skipped(target.path, reason))
 
     def _came(self, size: int, number: int) -> None:
-        self.outcome.size += size
+        self.summary.size += size
         self._tell(number)
 
     def _tell(self, done: int) -> None:
-        self.progress(done, len(self.targets), self.outcome.size)
+        self.progress(done, len(self.targets), self.summary.size)

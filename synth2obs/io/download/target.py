@@ -1,14 +1,12 @@
 """What an archive is asked for: one file a target."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.survey import NoOptions
 
 
 @dataclass(frozen=True)
@@ -24,23 +22,6 @@ class Target:
     path: str
     url: str
     secret: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Archive:
-    """How the files of a survey are asked for.
-
-    Args:
-        name: The survey, as for an ingest.
-        base: Start of every address.
-        targets: Files for ids, options and a base; raises DataError for an id that cannot be one.
-        options: Frozen dataclass of what else may be said.
-    """
-
-    name: str
-    base: str
-    targets: Callable[[Sequence[str], Any, str], list[Target]]
-    options: type = NoOptions
 
 
 def read_ids(given: Sequence[str]) -> list[str]:

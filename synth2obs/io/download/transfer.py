@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -16,22 +14,20 @@ import requests
 
 from synth2obs.core.files import output_error, write_json_atomic
 from synth2obs.io.download.checksums import Checksums, file_digest
-from synth2obs.io.download.client import Client, NotGiven, TryAgain, refuse, validator
-from synth2obs.io.download.manifest import Entry
+from synth2obs.io.download.client import Client, refuse, validator
+from synth2obs.io.download.manifest import ManifestEntry
+from synth2obs.io.download.pace import NotGiven, Patience, TryAgain
 from synth2obs.io.download.target import Target
 from synth2obs.io.download.whole import TELLING, fault, is_fits
 
 RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", re.ASCII)
 LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
-LONGEST_PAUSE = 60.0
-"""Seconds between two attempts, unless the server asks for more."""
-
 Received = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class State:
+class PartialFile:
     """What is known of a file that has not all come yet.
 
     Args:
@@ -46,7 +42,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """Where a file goes, and where it waits until it is complete.
 
     Args:
@@ -62,18 +58,18 @@ class Place:
 
     @property
     def note(self) -> Path:
-        """Its `State`."""
+        """Its `PartialFile`."""
         return self.path.with_name(f".{self.path.name}.part.json")
 
-    def begun(self, url: str) -> tuple[int, State]:
-        """Bytes that are there and their state; none if they cannot be told from another version's."""
+    def begun(self, url: str) -> tuple[int, PartialFile]:
+        """Bytes that are there and what is known of them; none if they cannot be told from another version's."""
         try:
-            state = State(**json.loads(self.note.read_text(encoding="utf-8")))
+            partial = PartialFile(**json.loads(self.note.read_text(encoding="utf-8")))
             size = self.part.stat().st_size
         except (OSError, ValueError, TypeError):
-            return 0, State(url, "", None)
-        known = state.url == url and bool(state.validator)
-        return (size, state) if known else (0, State(url, "", None))
+            return 0, PartialFile(url, "", None)
+        known = partial.url == url and bool(partial.validator)
+        return (size, partial) if known else (0, PartialFile(url, "", None))
 
     def drop(self) -> None:
         """Forget what has come."""
@@ -82,7 +78,7 @@ class Place:
                 path.unlink(missing_ok=True)
 
 
-def fetch(target: Target, folder: Path, client: Client, sums: Checksums, received: Received) -> Entry:
+def fetch(target: Target, folder: Path, client: Client, sums: Checksums, received: Received) -> ManifestEntry:
     """Download a file; it appears under its name when it is whole and its digest is right.
 
     Args:
@@ -96,55 +92,48 @@ def fetch(target: Target, folder: Path, client: Client, sums: Checksums, receive
         NotGiven: If the archive does not give it; what has come stays for the next call.
         OutputError: If it cannot be written.
     """
-    place = Place(folder / target.path)
-    tries = client.pace.tries
-    for attempt in range(1, tries + 1):
+    destination = Destination(folder / target.path)
+    patience = Patience.of(client.pace)
+    while True:
         try:
-            state = _receive(target, place, client, received)
-            _check(place.part, state, target, sums)
-            return _finish(place, target, state)
+            partial = _receive(target, destination, client, patience, received)
+            _check(destination.part, partial, target, sums)
+            return _finish(destination, target, partial)
         except TryAgain as error:
             if error.anew:
-                place.drop()
-            if attempt == tries:
-                raise TryAgain(f"{error}, {tries} times" if tries > 1 else str(error)) from error
-            time.sleep(_pause(error, attempt, client.pace.pause))
+                destination.drop()
+            patience = patience.after(error)
+            patience.sleep(error.answer)
         except OSError as error:
-            raise output_error(error, place.path) from error
-    raise AssertionError("every attempt returns or raises")
+            raise output_error(error, destination.path) from error
 
 
-def _pause(error: TryAgain, attempt: int, first: float) -> float:
-    """Seconds until the next attempt; scattered, so that many clients don't come back together."""
-    if error.wait is not None:
-        return error.wait
-    return min(first * 2.0 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
-
-
-def _receive(target: Target, place: Place, client: Client, received: Received) -> State:
-    have, state = place.begun(target.url)
-    if have and have == state.total:
-        return state
-    headers = {"Range": f"bytes={have}-", "If-Range": state.validator} if have else {}
+def _receive(
+    target: Target, destination: Destination, client: Client, patience: Patience, received: Received
+) -> PartialFile:
+    have, partial = destination.begun(target.url)
+    if have and have == partial.total:
+        return partial
+    headers = {"Range": f"bytes={have}-", "If-Range": partial.validator} if have else {}
     with client.get(target, headers) as answer:
-        refuse(answer, client.pace.longest)
-        start = _start(answer, have, state)
+        refuse(answer, patience)
+        start = _start(answer, have, partial)
         if not start:
-            state = State(target.url, validator(answer.headers), _length(answer))
+            partial = PartialFile(target.url, validator(answer.headers), _length(answer))
         body = client.body(answer)
         first = _beginning(body)
         if not start and not is_fits(first):
             raise _no_fits(answer, first)
-        place.path.parent.mkdir(parents=True, exist_ok=True)
+        destination.path.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered: what a broken connection leaves is on the disk, and a full disk is seen at once.
-        with place.part.open("ab" if start else "wb", buffering=0) as stream:
+        with destination.part.open("ab" if start else "wb", buffering=0) as stream:
             # Only now: the note of a new version must not meet the bytes of the old.
-            write_json_atomic(place.note, asdict(state))
+            write_json_atomic(destination.note, asdict(partial))
             _write(stream, first, received)
             for chunk in body:
                 _write(stream, chunk, received)
             os.fsync(stream.fileno())
-    return state
+    return partial
 
 
 def _beginning(body: Iterator[bytes]) -> bytes:
@@ -157,7 +146,7 @@ def _beginning(body: Iterator[bytes]) -> bytes:
     return first
 
 
-def _start(answer: requests.Response, have: int, state: State) -> int:
+def _start(answer: requests.Response, have: int, partial: PartialFile) -> int:
     """First byte that an answer brings: 0 for a whole file, which replaces what was there.
 
     Raises:
@@ -169,7 +158,7 @@ def _start(answer: requests.Response, have: int, state: State) -> int:
     if found is None or int(found.group(1)) != have:
         raise TryAgain("the server sent another part than was asked for", anew=True)
     total = None if found.group(2) == "*" else int(found.group(2))
-    if validator(answer.headers) not in ("", state.validator) or state.total not in (None, total):
+    if validator(answer.headers) not in ("", partial.validator) or partial.total not in (None, total):
         raise TryAgain("the file has changed on the server meanwhile", anew=True)
     return have
 
@@ -199,15 +188,15 @@ def _write(stream: BinaryIO, chunk: bytes, received: Received) -> None:
     received(len(chunk))
 
 
-def _check(part: Path, state: State, target: Target, sums: Checksums) -> None:
+def _check(part: Path, partial: PartialFile, target: Target, sums: Checksums) -> None:
     """Refuse a file that is not as the server, the standard and the archive's digests say.
 
     Raises:
         TryAgain: Saying which.
     """
     size = part.stat().st_size
-    if state.total is not None and size != state.total:
-        raise TryAgain(f"{size} of {state.total} bytes came", anew=size > state.total)
+    if partial.total is not None and size != partial.total:
+        raise TryAgain(f"{size} of {partial.total} bytes came", anew=size > partial.total)
     reason = fault(part)
     if reason is not None:
         raise TryAgain(reason, anew=True)
@@ -215,14 +204,14 @@ def _check(part: Path, state: State, target: Target, sums: Checksums) -> None:
         raise TryAgain("its digest is not the one that the archive publishes", anew=True)
 
 
-def _finish(place: Place, target: Target, state: State) -> Entry:
-    entry = describe(place.part, target, state.validator)
-    os.replace(place.part, place.path)
-    place.drop()
+def _finish(destination: Destination, target: Target, partial: PartialFile) -> ManifestEntry:
+    entry = describe(destination.part, target, partial.validator)
+    os.replace(destination.part, destination.path)
+    destination.drop()
     return entry
 
 
-def describe(path: Path, target: Target, version: str = "") -> Entry:
+def describe(path: Path, target: Target, version: str = "") -> ManifestEntry:
     """The line of a complete file in a manifest.
 
     Args:
@@ -231,4 +220,4 @@ def describe(path: Path, target: Target, version: str = "") -> Entry:
         version: ETag or date that the server gave.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Entry(target.path, target.url, path.stat().st_size, file_digest(path), version, now)
+    return ManifestEntry(target.path, target.url, path.stat().st_size, file_digest(path), version, now)

@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from synth2obs.core.errors import DataError, OutputError
+from synth2obs.core.errors import DataError
+from synth2obs.core.files import file_sha256, folder_lock
 from synth2obs.io.ingest.inventory import Inventory, take_stock
 from synth2obs.io.ingest.merge import merge
 from synth2obs.io.ingest.parts import Part, Skipped, plan, run_jobs
 from synth2obs.io.ingest.summary import Summary, summarize
 from synth2obs.io.shard.layout import open_shard
 from synth2obs.io.surveys import Progress, find_survey, read_parameters
-from synth2obs.io.surveys.reading import JOINT, sha256, sources
+from synth2obs.io.surveys.reading import JOINT, sources
 from synth2obs.io.surveys.survey import choose, make_options
 
 ON_ERROR = ("stop", "skip")
@@ -71,10 +70,7 @@ def ingest(
         stock = take_stock(shards, reader.same_pixels, stop) if shards else _nothing(parts)
         skipped = [one for part in parts for one in part.skipped]
         skipped += [Skipped(name, reason) for name, reason in stock.skipped]
-        provenance = {**reader.about, "sources": _sources(stock, table)}
-        if skipped:
-            provenance["skipped"] = {one.file: one.reason for one in skipped}
-        merge(stock, out, provenance)
+        merge(stock, out, {**reader.about, **_origin(stock, table, skipped)})
         shutil.rmtree(folder, ignore_errors=True)
     return summarize(out, skipped)
 
@@ -94,23 +90,15 @@ def _counter(progress: Progress | None, total: int) -> Callable[[int], None]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """The folder of the parts, for one ingest at a time; it goes when nothing in it is worth keeping."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another folder") from error
-    try:
-        lock = FileLock(folder / "lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise DataError(
-            "another ingest is writing this shard", path=folder, remedy="wait for it, or choose another name"
-        ) from error
-    try:
-        yield
-    finally:
-        if not any(folder.glob("*.json")):
-            shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
+    busy = DataError(
+        "another ingest is writing this shard", path=folder, remedy="wait for it, or choose another name"
+    )
+    with folder_lock(folder, "lock", busy):
+        try:
+            yield
+        finally:
+            if not any(folder.glob("*.json")):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _nothing(parts: Sequence[Part]) -> Inventory:
@@ -118,6 +106,12 @@ def _nothing(parts: Sequence[Part]) -> Inventory:
     skipped = [one for part in parts for one in part.skipped]
     reasons = "".join(f"\n  {one.file}: {one.reason}" for one in skipped[:5])
     raise DataError(f"no spectrum is left of {len(skipped)} files{reasons}", remedy="check the survey's name")
+
+
+def _origin(stock: Inventory, table: Path | None, skipped: Sequence[Skipped]) -> dict[str, Any]:
+    """What the provenance says of files, those left out included."""
+    left_out = {"skipped": {one.file: one.reason for one in skipped}} if skipped else {}
+    return {"sources": _sources(stock, table), **left_out}
 
 
 def _sources(stock: Inventory, parameters: Path | None) -> dict[str, Any]:
@@ -128,5 +122,5 @@ def _sources(stock: Inventory, parameters: Path | None) -> dict[str, Any]:
             columns = (file[f"native/{name}"].asstr("utf-8")[:][entry.rows] for name in ("file", "sha256"))
             for names, digests in zip(*columns, strict=True):
                 pairs.update(dict.fromkeys(zip(names.split(JOINT), digests.split(JOINT), strict=True)))
-    tables = [] if parameters is None else [(parameters.name, sha256(parameters))]
+    tables = [] if parameters is None else [(parameters.name, file_sha256(parameters))]
     return sources([*pairs, *tables])

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.shard.layout import LSF_FIELDS, LSF_SHAPES
+from synth2obs.io.shard.fields import GROUPS, OPTIONAL, PROFILES, SHAPES, Field
 from synth2obs.io.shard.rows import open_valid
 from synth2obs.io.surveys.assemble import Kind, difference
-
-SPREADS = ("lsf/sigma", *LSF_SHAPES)
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def _entry(file: h5py.File, path: Path, rows: NDArray[np.intp], stock: Inventory
     group = np.zeros(len(file["lsf/sigma"]), dtype=np.int64)
     new = []
     for row in used:
-        key = _digest(b"".join(file[name][row].tobytes() for name in SPREADS if name in file))
+        key = _digest(b"".join(file[field.name][row].tobytes() for field in PROFILES if field.name in file))
         if key not in seen.spreads:
             seen.spreads[key] = stock.groups
             stock.groups += 1
@@ -171,17 +169,20 @@ def _digest(content: bytes) -> bytes:
 
 def _kind(file: h5py.File, same_pixels: bool) -> Kind:
     """The kind of a shard's spectra, as `assemble.kind_of` has it for a record."""
-    shapes: list[Any] = [file[name].shape[1:] if name in file else None for name in LSF_SHAPES]
-    offset = [
-        file[name][:].tobytes() if name in file else None for name in LSF_FIELDS if name not in LSF_SHAPES
-    ]
+    found = [(field, file.get(field.name)) for field in SHAPES if field.need == OPTIONAL]
+    lsf = [None if data is None else _form(data, field) for field, data in found]
     return Kind(
         str(file.attrs["frame"]),
         str(file.attrs["flux_kind"]),
         str(file.attrs["air_formula"]),
         int(file["flux"].shape[1]),
         "flags" in file,
-        (*shapes, *offset),
+        tuple(lsf),
         file["segment"][:].tobytes(),
         file["wavelength"][:].tobytes() if same_pixels else b"",
     )
+
+
+def _form(dataset: h5py.Dataset, field: Field) -> Any:
+    """Shape of a profile without its groups, or the content of what all groups share."""
+    return dataset.shape[1:] if GROUPS in field.shapes[0] else dataset[:].tobytes()

@@ -1,7 +1,7 @@
 """Many small shards as one, in memory that does not grow with them."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,37 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.constants import SHARD_FORMAT
 from synth2obs.core.files import atomic_path
 from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.ingest.inventory import Entry, Inventory
 from synth2obs.io.quiet import write_hdf5
 from synth2obs.io.shard.check import check_shard, refuse
-from synth2obs.io.shard.layout import (
-    CHUNK_ROWS,
-    COLUMN_ROWS,
+from synth2obs.io.shard.fields import (
     COLUMNS,
-    COMPRESSION,
-    ERROR_SUFFIX,
-    LSF_FIELDS,
-    LSF_SHAPES,
+    FIELDS,
+    GROUPS,
+    INTEGER,
+    LABELS,
+    NATIVE,
+    PROFILES,
+    ROWS,
+    STARS,
+    TEXT,
+    Field,
 )
+from synth2obs.io.shard.layout import ERROR_SUFFIX, create, text_type
 from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import as_json, header, label_columns
+
+COMMON = sorted(
+    (field for field in FIELDS if not {STARS, GROUPS} & set(field.shapes[0])),
+    key=lambda field: field.kind != INTEGER,
+)
+FILLED = sorted(ROWS, key=lambda field: field.kind == TEXT)
+"""What all spectra share, and what each has, in the order of filling, on which the places of chunks depend."""
+
+TEXTS = [field.name for field in FIELDS if field.kind == TEXT]
 
 
 class Rows:
@@ -72,8 +86,9 @@ def merge(stock: Inventory, out: Path, provenance: Mapping[str, Any]) -> Path:
     """
     with atomic_path(out) as temporary:
         with write_hdf5(temporary) as (file, below):
-            first = read_shard(stock.entries[0].path, slice(0, 1))
-            _header(file, first, provenance)
+            first = _read(replace(stock.entries[0], rows=stock.entries[0].rows[:1]), stock)
+            file.attrs.update(header(first))
+            file["provenance"] = as_json(provenance)
             writers = dict(_datasets(file, first, stock))
             for entry in stock.entries:
                 for name, rows in _content(entry, stock):
@@ -86,83 +101,67 @@ def merge(stock: Inventory, out: Path, provenance: Mapping[str, Any]) -> Path:
     return out
 
 
-def _header(file: h5py.File, first: Spectra, provenance: Mapping[str, Any]) -> None:
-    file.attrs.update(
-        {
-            "format": SHARD_FORMAT,
-            "domain": first.domain,
-            "kind": first.kind,
-            "medium": "vacuum",
-            "frame": first.frame,
-            "flux_kind": first.flux_kind,
-            "air_formula": first.air_formula,
-            "flag_names": json.dumps({str(bit): name for bit, name in first.flag_names.items()}),
-        }
-    )
-    file["provenance"] = np.bytes_(json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True).encode())
-
-
 def _datasets(file: h5py.File, first: Spectra, stock: Inventory) -> Iterator[tuple[str, Rows]]:
     """Every dataset of the whole at its full size, in the order in which `shard.write_shard` has them."""
-    stars, pixels, groups = stock.stars, first.flux.shape[1], stock.groups
-    axis = (pixels,) if stock.shared else (stars, pixels)
-
-    def make(name: str, shape: tuple[int, ...], dtype: Any) -> tuple[str, Rows]:
-        longest = {1: COLUMN_ROWS, 2: CHUNK_ROWS}.get(len(shape), 1)
-        chunks = (min(longest, shape[0]), *shape[1:])
-        made = file.create_dataset(name, shape, dtype, chunks=chunks, fletcher32=True, **COMPRESSION)
-        return name, Rows(made)
-
-    yield make("wavelength", axis, np.float64)
-    yield make("segment", (pixels,), np.int16)
-    for name, dtype in (("flux", np.float32), ("ivar", np.float32), ("flags", np.uint32)):
-        if getattr(first, name) is not None:
-            yield make(name, (stars, pixels), dtype)
-    for name, width in stock.widths.items():
-        yield make(name, (stars,), h5py.string_dtype("utf-8", width))
-    for name in (*COLUMNS, *(name for name in stock.numbers if name not in stock.widths)):
-        yield make(name, (stars,), np.float64)
-    yield make("lsf/sigma", (groups, pixels), np.float64)
-    yield make("lsf/group", (stars,), np.int32)
-    for name in LSF_SHAPES:
-        profile = getattr(first, LSF_FIELDS[name])
-        if profile is not None:
-            yield make(name, (groups, *profile.shape[1:]), np.float32)
-    if first.lsf_offset is not None:
-        yield make("lsf/offset", first.lsf_offset.shape, np.float64)
+    total = {STARS: stock.stars, GROUPS: stock.groups}
+    for field in FIELDS:
+        values = field.of(first)
+        if values is not None:
+            sizes = zip(field.axes(values.ndim), values.shape, strict=True)
+            shape = tuple(total.get(axis, length) for axis, length in sizes)
+            yield field.name, Rows(create(file, field.name, shape, _type(field, stock)))
+        for name, dtype in _facts(field, stock):
+            yield name, Rows(create(file, name, (stock.stars,), dtype))
     file.create_group("labels", track_order=True)
     for name in stock.labels:
-        yield make(f"labels/{name}", (stars,), np.float64)
-        file[f"labels/{name}"].attrs["unit"] = unit_of(name.removesuffix(ERROR_SUFFIX))
+        dataset = create(file, f"labels/{name}", (stock.stars,), LABELS.dtype)
+        dataset.attrs["unit"] = unit_of(name.removesuffix(ERROR_SUFFIX))
+        yield f"labels/{name}", Rows(dataset)
+
+
+def _type(field: Field, stock: Inventory) -> Any:
+    return text_type(stock.widths[field.name]) if field.dtype is None else field.dtype
+
+
+def _facts(field: Field, stock: Inventory) -> Iterator[tuple[str, Any]]:
+    """Facts of the survey that follow a field: texts the last text, numbers the last number."""
+    if field.name == TEXTS[-1]:
+        yield from ((name, text_type(width)) for name, width in stock.widths.items() if name not in TEXTS)
+    if field.name == COLUMNS[-1]:
+        yield from ((name, NATIVE.dtype) for name in stock.numbers if name not in stock.widths)
 
 
 def _content(entry: Entry, stock: Inventory) -> Iterator[tuple[str, NDArray[Any]]]:
     """What one shard adds to each dataset; the first adds what all have in common."""
-    spectra = read_shard(entry.path, entry.rows)
-    stars, pixels = spectra.flux.shape
+    spectra = _read(entry, stock)
     if entry is stock.entries[0]:
-        yield "segment", spectra.segment
-        if stock.shared:
-            yield "wavelength", spectra.wavelength
-        if spectra.lsf_offset is not None:
-            yield "lsf/offset", spectra.lsf_offset
-    if not stock.shared:
-        yield "wavelength", np.broadcast_to(spectra.wavelength, (stars, pixels))
-    for name in ("flux", "ivar", "flags", *COLUMNS):
-        if getattr(spectra, name) is not None:
-            yield name, getattr(spectra, name)
-    yield "id", np.char.encode(spectra.id, "utf-8")
-    for name in [one for one in (*stock.widths, *stock.numbers) if one.startswith("native/")]:
+        common = (field for field in COMMON if not field.per_star(spectra))
+        yield from ((field.name, values) for field, values in _present(common, spectra))
+    rows = (field for field in FILLED if field.per_star(spectra))
+    for field, values in _present(rows, spectra):
+        yield field.name, values if field.kind != TEXT else np.char.encode(values, "utf-8")
+    for name in [one for one in (*stock.widths, *stock.numbers) if one not in TEXTS]:
         yield name, _fact(spectra, name.removeprefix("native/"), name in stock.widths)
-    errors = {f"{name}{ERROR_SUFFIX}": column for name, column in spectra.label_errors.items()}
+    labels = label_columns(spectra)
     for name in stock.labels:
-        yield f"labels/{name}", {**spectra.labels, **errors}.get(name, np.full(stars, np.nan))
-    yield "lsf/group", entry.group[spectra.lsf_group]
-    yield "lsf/sigma", spectra.lsf_sigma[entry.new_groups]
-    for name in LSF_SHAPES:
-        profile = getattr(spectra, LSF_FIELDS[name])
-        if profile is not None:
-            yield name, profile[entry.new_groups]
+        yield f"labels/{name}", labels.get(name, np.full(len(spectra), np.nan))
+    yield "lsf/group", entry.group[spectra.line_spread.group]
+    for field, values in _present(PROFILES, spectra):
+        yield field.name, values[entry.new_groups]
+
+
+def _read(entry: Entry, stock: Inventory) -> Spectra:
+    """What goes into the whole of one shard, each star with pixels of its own if some have."""
+    spectra = read_shard(entry.path, entry.rows)
+    axis = spectra.wavelength if stock.shared else np.broadcast_to(spectra.wavelength, spectra.flux.shape)
+    return replace(spectra, wavelength=axis)
+
+
+def _present(fields: Iterable[Field], spectra: Spectra) -> Iterator[tuple[Field, NDArray[Any]]]:
+    for field in fields:
+        values = field.of(spectra)
+        if values is not None:
+            yield field, values
 
 
 def _fact(spectra: Spectra, name: str, text: bool) -> NDArray[Any]:

@@ -1,11 +1,13 @@
 """What a shard holds, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from synth2obs.io.ingest.parts import Skipped
 from synth2obs.io.shard.layout import CHUNK_ROWS, ERROR_SUFFIX, open_shard
@@ -70,19 +72,11 @@ def summarize(path: Path, skipped: Sequence[Skipped] = ()) -> Summary:
     """
     with open_shard(path) as file:
         stars, pixels = file["flux"].shape
-        ivar = file.get("ivar")
-        masked = 0
-        for first in range(0, stars if ivar is not None else 0, CHUNK_ROWS):
-            masked += int((ivar[first : first + CHUNK_ROWS] == 0).sum())
-        axis = file["wavelength"]
-        ends = [
-            (float(block.min()), float(block.max()))
-            for block in (axis[first : first + CHUNK_ROWS] for first in range(0, len(axis), CHUNK_ROWS))
-        ]
+        ends = [(float(block.min()), float(block.max())) for block in _blocks(file["wavelength"])]
+        masked = sum(int((block == 0).sum()) for block in _blocks(file["ivar"])) if "ivar" in file else 0
         native = file.get("native", {})
         names = native["object"][:] if "object" in native else file["id"][:]
         counts = np.unique(names, return_counts=True)[1]
-        speeds = native["rv"][:] if "rv" in native else file["rv"][:]
         return Summary(
             path=path,
             domain=str(file.attrs["domain"]),
@@ -91,16 +85,22 @@ def summarize(path: Path, skipped: Sequence[Skipped] = ()) -> Summary:
             wavelength=(min(low for low, _ in ends), max(high for _, high in ends)),
             snr=_percentiles(file["snr"][:]),
             masked=masked / (stars * pixels),
-            labelled={
-                name: int(np.isfinite(column[:]).sum())
-                for name, column in file.get("labels", {}).items()
-                if not name.endswith(ERROR_SUFFIX)
-            },
-            velocity=_percentiles(speeds),
+            labelled=_labelled(file),
+            velocity=_percentiles(native["rv"][:] if "rv" in native else file["rv"][:]),
             objects=len(counts),
             repeated=int((counts > 1).sum()),
             skipped=list(skipped),
         )
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[NDArray[Any]]:
+    return (dataset[first : first + CHUNK_ROWS] for first in range(0, len(dataset), CHUNK_ROWS))
+
+
+def _labelled(file: h5py.File) -> dict[str, int]:
+    """Stars with a known value, for each label."""
+    labels = {n: column for n, column in file.get("labels", {}).items() if not n.endswith(ERROR_SUFFIX)}
+    return {name: int(np.isfinite(column[:]).sum()) for name, column in labels.items()}
 
 
 def _percentiles(values: Any) -> tuple[float, float, float]:

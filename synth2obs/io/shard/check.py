@@ -1,6 +1,5 @@
 """Check a shard: name everything that is wrong with it, or refuse it."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from synth2obs.io.shard.contents import header_problems
 from synth2obs.io.shard.layout import CHUNK_ROWS, open_shard
 from synth2obs.io.shard.rules import Problem, fields, guarded, row_problems
 
-__all__ = ["Problem", "check_shard", "digest", "refuse", "require_valid"]
+__all__ = ["Problem", "check_shard", "refuse", "require_valid"]
 
 
 def check_shard(path: str | Path) -> list[Problem]:
@@ -51,19 +50,6 @@ def refuse(problems: list[Problem], path: str | Path) -> None:
     if problems:
         lines = "".join(f"\n  - {problem}" for problem in problems)
         raise DataError(f"{len(problems)} problems:{lines}", path=path)
-
-
-def digest(path: str | Path) -> str:
-    """sha256 of a file, in hexadecimal.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check the name") from error
 
 
 def _all_rows(file: h5py.File) -> Iterator[Problem]:

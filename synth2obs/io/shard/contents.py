@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.labels import unit_of
-from synth2obs.io.shard.layout import CHUNK_ROWS, COLUMNS
+from synth2obs.io.shard.fields import COLUMNS
+from synth2obs.io.shard.layout import CHUNK_ROWS
 from synth2obs.io.shard.line_spread import profile_problems, width_problems
 from synth2obs.io.shard.rules import Problem, fields, guarded
 from synth2obs.io.shard.structure import attribute_problems, missing_problems, shape_problems

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin
+from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
 
@@ -15,17 +17,13 @@ CHUNK_ROWS = 64
 COLUMN_ROWS = 16_384
 """Rows per chunk of everything that has one number a spectrum."""
 
+CHUNKS = {1: COLUMN_ROWS, 2: CHUNK_ROWS}
+"""Rows per chunk by the number of axes; of what has more, every row is a chunk."""
+
 KINDS = ("grid", "survey")
 FRAMES = ("rest", "barycentric")
 FLUX_KINDS = ("normalized", "relative", "absolute")
 ATTRIBUTES = ("format", "domain", "kind", "medium", "frame", "flux_kind")
-COLUMNS = ("rv", "rv_error", "snr")
-LSF_SHAPES = {"lsf/hermite": "hermite orders", "lsf/kernel": "offsets"}
-"""Optional descriptions of the line spread, shape (groups, pixels, what is named here)."""
-
-LSF_FIELDS = {"lsf/hermite": "lsf_hermite", "lsf/kernel": "lsf_kernel", "lsf/offset": "lsf_offset"}
-"""Optional datasets of the line spread and their fields of `core.spectra.Spectra`."""
-
 ERROR_SUFFIX = "_error"
 """Ending of the name of a label's error."""
 COMPRESSION = hdf5plugin.Blosc2(cname="zstd", clevel=5, filters=hdf5plugin.Blosc2.BITSHUFFLE)
@@ -81,3 +79,16 @@ def reason(error: Exception) -> str:
     if "truncated" in text or "eof" in text.lower():
         return f"is truncated ({text})"
     return f"cannot be read ({type(error).__name__}: {text})"
+
+
+def create(
+    file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any, data: NDArray[Any] | None = None
+) -> h5py.Dataset:
+    """A dataset with the format's chunks, compression and checksums."""
+    chunks = (min(CHUNKS.get(len(shape), 1), shape[0]), *shape[1:])
+    return file.create_dataset(name, shape, dtype, data, chunks=chunks, fletcher32=True, **COMPRESSION)
+
+
+def text_type(width: int) -> Any:
+    """UTF-8 text of so many bytes."""
+    return h5py.string_dtype("utf-8", max(width, 1))

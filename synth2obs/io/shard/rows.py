@@ -11,11 +11,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.check import refuse
 from synth2obs.io.shard.contents import header_problems
-from synth2obs.io.shard.layout import CHUNK_ROWS, ERROR_SUFFIX, LSF_FIELDS, open_shard
+from synth2obs.io.shard.fields import FIELDS, GROUPS, ROWS, SHAPES, STARS, Field
+from synth2obs.io.shard.layout import CHUNK_ROWS, ERROR_SUFFIX, open_shard
 from synth2obs.io.shard.rules import row_problems
+
+GROUPED = ("labels", "label_errors", "native")
+"""Columns by name."""
 
 
 @contextmanager
@@ -28,36 +33,17 @@ def open_valid(path: str | Path) -> Iterator[h5py.File]:
 
 def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path) -> Spectra:
     """The given rows of an open, valid shard."""
-
-    def column(name: str) -> NDArray[Any]:
-        return _column(file[name], rows)
-
-    flux, ivar = _checked(file, rows, path)
-    shared = file["wavelength"].ndim == 1
-    names = list(file.get("labels", {}))
-    values = [name for name in names if not name.endswith(ERROR_SUFFIX)]
+    fields = _fields(file, rows)
+    refuse(list(row_problems(fields["flux"], fields["ivar"], int(rows[0]) if len(rows) else 0)), path)
     flag_names = json.loads(file.attrs.get("flag_names", "{}"))
     return Spectra(
         domain=str(file.attrs["domain"]),
         kind=str(file.attrs["kind"]),
-        wavelength=file["wavelength"][:] if shared else _gather(file["wavelength"], rows),
-        segment=file["segment"][:],
-        flux=flux,
-        ivar=ivar,
-        flags=_gather(file["flags"], rows) if "flags" in file else None,
+        **fields,
+        **_labels(file, rows),
+        line_spread=_line_spread(file, rows),
         flag_names={int(bit): name for bit, name in flag_names.items()},
-        id=_any_column(file["id"], rows),
-        **_line_spreads(file, rows),
-        rv=column("rv"),
-        rv_error=column("rv_error"),
-        snr=column("snr"),
-        labels={name: column(f"labels/{name}") for name in values},
-        label_errors={
-            name: column(f"labels/{name}{ERROR_SUFFIX}")
-            for name in values
-            if f"{name}{ERROR_SUFFIX}" in names
-        },
-        native={name: _any_column(data, rows) for name, data in file.get("native", {}).items()},
+        native={name: _column(data, rows) for name, data in file.get("native", {}).items()},
         frame=str(file.attrs["frame"]),
         flux_kind=str(file.attrs["flux_kind"]),
         air_formula=str(file.attrs.get("air_formula", "")),
@@ -65,43 +51,53 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
     )
 
 
-def _line_spreads(file: h5py.File, rows: NDArray[np.integer[Any]]) -> dict[str, Any]:
-    """Fields of the line spread: of all groups, or of those that the rows have where there are many groups."""
+def _fields(file: h5py.File, rows: NDArray[np.integer[Any]]) -> dict[str, Any]:
+    """Everything but labels, facts and line spread, by attribute; None for what is not there."""
+    wanted = [field for field in FIELDS if not field.part]
+    return {
+        field.attribute: _values(file[field.name], field, rows) if field.name in file else None
+        for field in wanted
+    }
+
+
+def _labels(file: h5py.File, rows: NDArray[np.integer[Any]]) -> dict[str, Any]:
+    """Labels, and those of their errors that are there."""
+    columns = {name: _column(data, rows) for name, data in file.get("labels", {}).items()}
+    labels = {name: column for name, column in columns.items() if not name.endswith(ERROR_SUFFIX)}
+    errors = {name: columns[f"{name}{ERROR_SUFFIX}"] for name in labels if f"{name}{ERROR_SUFFIX}" in columns}
+    return {"labels": labels, "label_errors": errors}
+
+
+def _line_spread(file: h5py.File, rows: NDArray[np.integer[Any]]) -> LineSpread:
+    """The line spread: of all groups, or of those that the rows have where there are many groups."""
     group, groups = _column(file["lsf/group"], rows), len(file["lsf/sigma"])
     used = np.arange(groups)
     if groups > CHUNK_ROWS:
         used, group = np.unique(group, return_inverse=True)
-    fields = {"lsf/sigma": "lsf_sigma", **LSF_FIELDS}
-    found = {
-        field: file[name][:] if name == "lsf/offset" else _gather(file[name], used)
-        for name, field in fields.items()
-        if name in file
-    }
-    return {**found, "lsf_group": group.astype(file["lsf/group"].dtype)}
+    found = {field.part: _values(file[field.name], field, used) for field in SHAPES if field.name in file}
+    return LineSpread(group=group.astype(file["lsf/group"].dtype), **found)
 
 
-def _checked(
-    file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    flux = _gather(file["flux"], rows)
-    ivar = _gather(file["ivar"], rows) if "ivar" in file else None
-    refuse(list(row_problems(flux, ivar, int(rows[0]) if len(rows) else 0)), path)
-    return flux, ivar
+def _values(dataset: h5py.Dataset, field: Field, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Rows of a dataset, stars or groups; all of one that has neither."""
+    first, *others = field.axes(dataset.ndim)
+    if first not in (STARS, GROUPS):
+        return np.asarray(dataset[:])
+    return _gather(dataset, rows) if others else _column(dataset, rows)
 
 
-def _column(dataset: Any, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Rows of a small one-dimensional dataset: one read from the first to the last of them."""
+def _column(dataset: h5py.Dataset, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Rows of a column of numbers or text: one read from the first to the last of them."""
+    if h5py.check_string_dtype(dataset.dtype) is not None:
+        return _span(dataset.asstr("utf-8"), rows).astype(str)
+    return _span(dataset, rows)
+
+
+def _span(dataset: Any, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
     if not len(rows):
         return np.asarray(dataset[:0])
     first = int(rows.min())
     return np.asarray(dataset[first : int(rows.max()) + 1])[rows - first]
-
-
-def _any_column(dataset: h5py.Dataset, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """A column of numbers or of text."""
-    if h5py.check_string_dtype(dataset.dtype) is None:
-        return _column(dataset, rows)
-    return _column(dataset.asstr("utf-8"), rows).astype(str)
 
 
 def _gather(dataset: h5py.Dataset, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
@@ -117,35 +113,11 @@ def _gather(dataset: h5py.Dataset, rows: NDArray[np.integer[Any]]) -> NDArray[An
 
 def join(first: Spectra, second: Spectra) -> Spectra:
     """Rows of one shard, one table after the other."""
-
-    def both(name: str) -> Any:
-        one, other = getattr(first, name), getattr(second, name)
-        return None if one is None else np.concatenate([one, other])
-
-    rows = ("flux", "ivar", "flags", "id", "rv", "rv_error", "snr")
-    return replace(
-        first,
-        **{name: both(name) for name in rows},
-        **_join_spreads(first, second),
-        wavelength=first.wavelength if first.shared_wavelength else both("wavelength"),
-        labels={name: np.concatenate([c, second.labels[name]]) for name, c in first.labels.items()},
-        label_errors={
-            name: np.concatenate([c, second.label_errors[name]]) for name, c in first.label_errors.items()
-        },
-        native={name: np.concatenate([c, second.native[name]]) for name, c in first.native.items()},
-    )
-
-
-def _join_spreads(first: Spectra, second: Spectra) -> dict[str, Any]:
-    """Line spreads of two tables: as they are if they are the same, else those that the first uses and the second's."""
-    names = ("lsf_sigma", "lsf_hermite", "lsf_kernel")
-    pairs = [(getattr(first, name), getattr(second, name)) for name in names]
-    if all(np.array_equal(one, other) for one, other in pairs if one is not None):
-        return {"lsf_group": np.concatenate([first.lsf_group, second.lsf_group])}
-    used, group = np.unique(first.lsf_group, return_inverse=True)
-    joined = {
-        name: None if one is None else np.concatenate([one[used], other])
-        for name, (one, other) in zip(names, pairs, strict=True)
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)])
+        for name in (field.attribute for field in ROWS if field.per_star(first))
     }
-    group = np.concatenate([group, second.lsf_group + len(used)])
-    return {**joined, "lsf_group": group.astype(first.lsf_group.dtype)}
+    for group in GROUPED:
+        columns, others = getattr(first, group), getattr(second, group)
+        joined[group] = {name: np.concatenate([column, others[name]]) for name, column in columns.items()}
+    return replace(first, **joined, line_spread=first.line_spread.join(second.line_spread))

@@ -46,33 +46,20 @@ def row_problems(flux: NDArray[Any], ivar: NDArray[Any] | None, first: int) -> I
     """Everything wrong with consecutive rows of flux and inverse variance; ``first`` is their row number."""
     finite = np.isfinite(flux)
     used = np.ones_like(finite) if ivar is None else ivar > 0
-    if not (finite | ~used).all():
-        yield _at(
-            "flux",
-            "NaN or infinite in a good pixel",
-            finite | ~used,
-            first,
-            "set its ivar to 0 and flux to 0",
-        )
-    if not (finite | used).all():
-        yield _at(
-            "flux",
-            "NaN or infinite in a bad pixel",
-            finite | used,
-            first,
-            "set the flux to 0 where ivar is 0",
-        )
-    if ivar is None:
-        return
-    if not np.isfinite(ivar).all():
-        yield _at(
-            "ivar", "NaN or infinite", np.isfinite(ivar), first, "use 0 for a bad pixel; scale tiny fluxes up"
-        )
-    if (ivar < 0).any():
-        yield _at("ivar", "negative", ~(ivar < 0), first, "use 0 for a bad pixel")
+    remedy = "set its ivar to 0 and flux to 0"
+    yield from _at("flux", "NaN or infinite in a good pixel", finite | ~used, first, remedy)
+    remedy = "set the flux to 0 where ivar is 0"
+    yield from _at("flux", "NaN or infinite in a bad pixel", finite | used, first, remedy)
+    if ivar is not None:
+        remedy = "use 0 for a bad pixel; scale tiny fluxes up"
+        yield from _at("ivar", "NaN or infinite", np.isfinite(ivar), first, remedy)
+        yield from _at("ivar", "negative", ~(ivar < 0), first, "use 0 for a bad pixel")
 
 
-def _at(field: str, what: str, fine: NDArray[np.bool_], first: int, remedy: str) -> Problem:
-    row, pixel = (int(i) for i in np.argwhere(~fine)[0])
-    count = int((~fine).sum())
-    return Problem(field, f"{what} (row {first + row}, pixel {pixel}; {count} such in these rows)", remedy)
+def _at(field: str, what: str, fine: NDArray[np.bool_], first: int, remedy: str) -> Iterator[Problem]:
+    """What is wrong where it is not fine, with the place of the first such pixel."""
+    if not fine.all():
+        row, pixel = (int(i) for i in np.argwhere(~fine)[0])
+        count = int((~fine).sum())
+        where = f"(row {first + row}, pixel {pixel}; {count} such in these rows)"
+        yield Problem(field, f"{what} {where}", remedy)

@@ -1,19 +1,25 @@
 """Which attributes and datasets a shard must have, and of which shape and type."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import h5py
 
 from synth2obs.core.constants import SHARD_FORMAT
-from synth2obs.io.shard.layout import (
-    ATTRIBUTES,
-    COLUMNS,
-    FLUX_KINDS,
-    FRAMES,
-    KINDS,
-    LSF_FIELDS,
-    LSF_SHAPES,
+from synth2obs.io.shard.fields import (
+    ALWAYS,
+    CODES,
+    FIELDS,
+    GROUPS,
+    LABELS,
+    NATIVE,
+    OFFSETS,
+    ORDERS,
+    PIXELS,
+    STARS,
+    Field,
 )
+from synth2obs.io.shard.layout import ATTRIBUTES, FLUX_KINDS, FRAMES, KINDS
 from synth2obs.io.shard.rules import Problem
 
 CHOICES = {"kind": KINDS, "frame": FRAMES, "flux_kind": FLUX_KINDS}
@@ -43,8 +49,8 @@ def attribute_problems(file: h5py.File) -> Iterator[Problem]:
 def missing_problems(file: h5py.File) -> Iterator[Problem]:
     """Datasets that must be there and are not, or the other way round."""
     kind = file.attrs.get("kind")
-    needed = ["wavelength", "segment", "flux", "id", *COLUMNS, "lsf/sigma", "lsf/group", "provenance"]
-    for name in [*needed, *(["ivar"] if kind == "survey" else [])]:
+    needed = [field.name for field in FIELDS if field.need == ALWAYS or field.need == kind]
+    for name in [*needed, "provenance"]:
         if not isinstance(file.get(name), h5py.Dataset):
             yield Problem(name, "is missing", "write the file with io.shard.write.write_shard")
     if kind == "grid" and "ivar" in file:
@@ -57,24 +63,42 @@ def shape_problems(file: h5py.File) -> Iterator[Problem]:
     if len(shape) != 2 or 0 in shape:
         yield Problem("flux", f"has shape {shape}", "it must be (stars, pixels), neither 0")
         return
-    stars, pixels = shape
-    for name, allowed in _expected_shapes(file, stars, pixels).items():
-        if name in file and file[name].shape not in allowed:
-            wanted = " or ".join(str(one) for one in allowed)
-            yield Problem(name, f"has shape {file[name].shape}", f"with flux {shape} it must be {wanted}")
-    yield from _profile_shapes(file, pixels)
-    floats = ["flux", "ivar", "wavelength", "lsf/sigma", *LSF_FIELDS, *COLUMNS]
-    yield from _types(file, floats, "f", "floating point")
-    yield from _types(file, ["segment", "lsf/group", "flags"], "iu", "integers")
-    yield from _types(file, ["id"], "SO", "text")
+    sizes = {STARS: shape[0], PIXELS: shape[1], GROUPS: _groups(file)}
+    for field in (*FIELDS, *_named(file, LABELS), *_named(file, NATIVE)):
+        if field.name in file:
+            yield from _shape_problem(file[field.name].shape, field, sizes)
+    yield from _table_problems(file)
+    for kind, codes in CODES.items():
+        yield from _types(file, [field.name for field in FIELDS if field.kind == kind], codes, kind)
 
 
-def _profile_shapes(file: h5py.File, pixels: int) -> Iterator[Problem]:
-    """Line spreads other than Gaussians: one profile per group and pixel, and an offset per entry of a table."""
-    groups = _groups(file)
-    for name, what in LSF_SHAPES.items():
-        if name in file and (file[name].shape[:2] != (groups, pixels) or file[name].ndim != 3):
-            yield Problem(name, f"has shape {file[name].shape}", f"it must be ({groups}, {pixels}, {what})")
+def _named(file: h5py.File, field: Field) -> Iterator[Field]:
+    """The datasets of a group."""
+    group = field.name.partition("/")[0]
+    if isinstance(file.get(group), h5py.Group):
+        yield from (replace(field, name=f"{group}/{name}") for name in file[group])
+
+
+def _shape_problem(found: tuple[int, ...], field: Field, sizes: Mapping[str, int]) -> Iterator[Problem]:
+    """A shape that is none of the field's; lengths that are not among the sizes are free."""
+    wanted = [tuple(sizes.get(axis, axis) for axis in shape) for shape in field.shapes]
+    if any(_fits(found, one) for one in wanted):
+        return
+    words = " or ".join(str(one).replace("'", "") for one in wanted)
+    flux = "" if ORDERS in words or OFFSETS in words else f"with flux {(sizes[STARS], sizes[PIXELS])} "
+    yield Problem(field.name, f"has shape {found}", f"{flux}it must be {words}")
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
+    if not any(isinstance(length, int) for length in wanted):
+        return True
+    return len(found) == len(wanted) and all(
+        isinstance(length, str) or length == here for here, length in zip(found, wanted, strict=True)
+    )
+
+
+def _table_problems(file: h5py.File) -> Iterator[Problem]:
+    """Tabulated line spreads: an offset for every entry, and no second description beside them."""
     if ("lsf/kernel" in file) != ("lsf/offset" in file):
         missing = "lsf/offset" if "lsf/kernel" in file else "lsf/kernel"
         yield Problem(missing, "is missing", "a tabulated line spread has kernel and offset")
@@ -93,18 +117,3 @@ def _types(file: h5py.File, names: list[str], kinds: str, words: str) -> Iterato
     for name in names:
         if name in file and file[name].dtype.kind not in kinds:
             yield Problem(name, f"has type {file[name].dtype}", f"it must be {words}")
-
-
-def _expected_shapes(file: h5py.File, stars: int, pixels: int) -> dict[str, list[tuple[int, ...]]]:
-    columns = ["id", *COLUMNS, "lsf/group"]
-    for group in ("labels", "native"):
-        if isinstance(file.get(group), h5py.Group):
-            columns += [f"{group}/{name}" for name in file[group]]
-    return {
-        "wavelength": [(pixels,), (stars, pixels)],
-        "segment": [(pixels,)],
-        "ivar": [(stars, pixels)],
-        "flags": [(stars, pixels)],
-        "lsf/sigma": [(_groups(file), pixels)],
-        **{name: [(stars,)] for name in columns},
-    }

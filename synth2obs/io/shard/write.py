@@ -1,6 +1,7 @@
 """Write shards: spectra of one domain in one HDF5 file. The format is described in docs/data_format.md."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,8 @@ from synth2obs.core.files import atomic_path
 from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.check import check_shard, refuse
-from synth2obs.io.shard.layout import (
-    CHUNK_ROWS,
-    COLUMN_ROWS,
-    COLUMNS,
-    COMPRESSION,
-    ERROR_SUFFIX,
-    LSF_FIELDS,
-)
+from synth2obs.io.shard.fields import FIELDS, LABELS, NATIVE
+from synth2obs.io.shard.layout import ERROR_SUFFIX, create, text_type
 
 
 def write_shard(spectra: Spectra, path: str | Path) -> Path:
@@ -58,59 +53,53 @@ def _image(spectra: Spectra) -> bytes:
 
 
 def _write(file: h5py.File, spectra: Spectra) -> None:
-    file.attrs.update(
-        {
-            "format": SHARD_FORMAT,
-            "domain": spectra.domain,
-            "kind": spectra.kind,
-            "medium": "vacuum",
-            "frame": spectra.frame,
-            "flux_kind": spectra.flux_kind,
-            "air_formula": spectra.air_formula,
-            "flag_names": json.dumps({str(bit): name for bit, name in spectra.flag_names.items()}),
-        }
-    )
-    _dataset(file, "wavelength", spectra.wavelength, np.float64)
-    _dataset(file, "segment", spectra.segment, np.int16)
-    _dataset(file, "flux", spectra.flux, np.float32)
-    if spectra.ivar is not None:
-        _dataset(file, "ivar", spectra.ivar, np.float32)
-    if spectra.flags is not None:
-        _dataset(file, "flags", spectra.flags, np.uint32)
-    _text(file, "id", spectra.id)
-    for name in COLUMNS:
-        _dataset(file, name, getattr(spectra, name), np.float64)
-    _dataset(file, "lsf/sigma", spectra.lsf_sigma, np.float64)
-    _dataset(file, "lsf/group", spectra.lsf_group, np.int32)
-    for name, field in LSF_FIELDS.items():
-        if getattr(spectra, field) is not None:
-            _dataset(file, name, getattr(spectra, field), np.float64 if name == "lsf/offset" else np.float32)
-    errors = {f"{name}{ERROR_SUFFIX}": column for name, column in spectra.label_errors.items()}
+    file.attrs.update(header(spectra))
+    for field in FIELDS:
+        values = field.of(spectra)
+        if values is not None:
+            _dataset(file, field.name, values, field.dtype)
     file.create_group("labels", track_order=True)
-    for name, column in {**spectra.labels, **errors}.items():
-        dataset = _dataset(file, f"labels/{name}", column, np.float64)
+    for name, column in label_columns(spectra).items():
+        dataset = _dataset(file, f"labels/{name}", column, LABELS.dtype)
         dataset.attrs["unit"] = unit_of(name.removesuffix(ERROR_SUFFIX))
     for name, column in spectra.native.items():
-        if column.dtype.kind == "U":
-            _text(file, f"native/{name}", column)
-        else:
-            _dataset(file, f"native/{name}", column, np.float64)
-    file["provenance"] = np.bytes_(
-        json.dumps(spectra.provenance, ensure_ascii=False, sort_keys=True).encode()
-    )
+        _dataset(file, f"native/{name}", column, None if column.dtype.kind == "U" else NATIVE.dtype)
+    file["provenance"] = as_json(spectra.provenance)
 
 
-def _text(file: h5py.File, name: str, column: NDArray[Any]) -> h5py.Dataset:
-    encoded = np.char.encode(column, "utf-8")
-    return _dataset(file, name, encoded, h5py.string_dtype("utf-8", max(encoded.dtype.itemsize, 1)))
+def header(spectra: Spectra) -> dict[str, str]:
+    """Attributes of the file."""
+    return {
+        "format": SHARD_FORMAT,
+        "domain": spectra.domain,
+        "kind": spectra.kind,
+        "medium": "vacuum",
+        "frame": spectra.frame,
+        "flux_kind": spectra.flux_kind,
+        "air_formula": spectra.air_formula,
+        "flag_names": json.dumps({str(bit): name for bit, name in spectra.flag_names.items()}),
+    }
+
+
+def label_columns(spectra: Spectra) -> dict[str, NDArray[Any]]:
+    """Labels and their errors by the names of their datasets."""
+    errors = {f"{name}{ERROR_SUFFIX}": column for name, column in spectra.label_errors.items()}
+    return {**spectra.labels, **errors}
+
+
+def as_json(provenance: Mapping[str, Any]) -> np.bytes_:
+    """The provenance as it stands in the file."""
+    return np.bytes_(json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True).encode())
 
 
 def _dataset(file: h5py.File, name: str, values: NDArray[Any], dtype: Any) -> h5py.Dataset:
+    """A dataset of numbers, or of text without a type."""
+    if dtype is None:
+        values = np.char.encode(values, "utf-8")
+        dtype = text_type(values.dtype.itemsize)
     # A value too large for float32 becomes infinite, which the checker then names.
     with np.errstate(over="ignore", invalid="ignore"):
         data = np.asarray(values).astype(dtype)
     if data.size == 0:
         raise DataError("is empty", field=name, remedy="give at least one spectrum of one pixel")
-    longest = {1: COLUMN_ROWS, 2: CHUNK_ROWS}.get(data.ndim, 1)
-    chunks = (min(longest, data.shape[0]), *data.shape[1:])
-    return file.create_dataset(name, data=data, chunks=chunks, fletcher32=True, **COMPRESSION)
+    return create(file, name, data.shape, dtype, data)

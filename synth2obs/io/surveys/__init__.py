@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import file_sha256
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.surveys.apogee import APOGEE
 from synth2obs.io.surveys.assemble import assemble
@@ -17,7 +18,7 @@ from synth2obs.io.surveys.lamost_mrs import LAMOST_MRS
 from synth2obs.io.surveys.mastar import MASTAR
 from synth2obs.io.surveys.miles import MILES
 from synth2obs.io.surveys.own import SUFFIX, own_survey
-from synth2obs.io.surveys.reading import named, read_unit, sha256, sources
+from synth2obs.io.surveys.reading import named, read_unit, sources
 from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.sdss5 import SDSS5_APOGEE, SDSS5_BOSS
 from synth2obs.io.surveys.stelib import STELIB
@@ -118,5 +119,5 @@ def about(survey: SurveyReader, files: Any, parameters: str | Path | None) -> di
         files: Name and sha256 of each native file.
         parameters: Table of labels, which counts as a source.
     """
-    tables = [] if parameters is None else [(Path(parameters).name, sha256(Path(parameters)))]
+    tables = [] if parameters is None else [(Path(parameters).name, file_sha256(parameters))]
     return {**survey.about, "sources": sources([*files, *tables])}

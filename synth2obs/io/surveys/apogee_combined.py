@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import apogee_lsf
 from synth2obs.io.surveys.apogee_tables import Facts, aspcap_labels
 from synth2obs.io.surveys.fits_file import FitsFile
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, weigh
+from synth2obs.io.surveys.record import Record, constant_resolution, weigh
 
 Array = NDArray[np.floating[Any]]
 

@@ -21,7 +21,7 @@ from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from synth2obs.io.surveys.record import LineSpread
+from synth2obs.core.line_spread import LineSpread
 
 Array = NDArray[np.floating[Any]]
 
@@ -143,7 +143,7 @@ def gauss_hermite(profile: Profile, pixels: Array, dispersion: Array) -> tuple[L
     if len(orders) >= 4:
         scaled[:, 3] -= (profile.bin**4 - 1.0) / 120.0 / (factorial(4) * wide**4)
     scaled = scaled * np.sign(dispersion)[:, None] ** orders
-    return LineSpread(sigma=wide * np.abs(dispersion), hermite=scaled), float(area.mean())
+    return LineSpread.single(wide * np.abs(dispersion), hermite=scaled), float(area.mean())
 
 
 def tabulated(profile: Profile, pixels: Array, dispersion: Array) -> LineSpread:
@@ -155,7 +155,8 @@ def tabulated(profile: Profile, pixels: Array, dispersion: Array) -> LineSpread:
     core, _ = gauss_hermite(profile, pixels, dispersion)
     count = int(round(KERNEL_REACH / KERNEL_STEP))
     offset = KERNEL_STEP * np.arange(-count, count + 1)
-    return LineSpread(sigma=core.sigma, kernel=response(profile, pixels, dispersion, offset), offset=offset)
+    kernel = response(profile, pixels, dispersion, offset)
+    return LineSpread.single(core.sigma[0], kernel=kernel, offset=offset)
 
 
 def response(profile: Profile, pixels: Array, dispersion: Array, offset: Array) -> Array:

@@ -26,6 +26,18 @@ COLUMNS = {"TEFF": "teff", "LOGG": "logg", "FE_H": "fe_h", "VMICRO": "vmic", "VS
 }
 """Columns of allStar and their labels."""
 
+FACTS = {
+    "rv": "VHELIO",
+    "rv_error": "VERR",
+    "rv_scatter": "VSCATTER",
+    "visits": "NVISITS",
+    "fibre": "MEANFIB",
+    "snr": "SNR",
+    "starflag": "STARFLAG",
+    "aspcapflag": "ASPCAPFLAG",
+}
+"""Facts of an aspcapStar file and their columns."""
+
 
 def aspcap_labels(file: FitsFile) -> tuple[Facts, dict[str, float]]:
     """Facts and calibrated labels of an aspcapStar file; what the pipeline marks as unknown is NaN.
@@ -36,6 +48,22 @@ def aspcap_labels(file: FitsFile) -> tuple[Facts, dict[str, float]]:
     Raises:
         DataError: If the table has no star or no parameters.
     """
+    row, names = _only_star(file)
+
+    def number(name: str) -> float:
+        return optional_number(row[name]) if name in names else float("nan")
+
+    star = str(row["APOGEE_ID"]).strip()
+    facts: Facts = {"id": star, "object": star, **{name: number(card) for name, card in FACTS.items()}}
+    teff, logg, log_vmic, m_h, _, _, alpha_m = (_known(value) for value in row["PARAM"][:7])
+    if np.isnan(teff):
+        logg = log_vmic = m_h = alpha_m = float("nan")
+    labels = {"teff": teff, "logg": logg, "vmic": 10.0**log_vmic, "m_h": m_h, "alpha_m": alpha_m}
+    return facts, labels
+
+
+def _only_star(file: FitsFile) -> tuple[Any, set[str]]:
+    """The star of an aspcapStar file's table, and the names of its columns."""
     table = file.table(4)
     row = table[0] if len(table) else None
     names = {name.upper() for name in table.dtype.names}
@@ -46,28 +74,7 @@ def aspcap_labels(file: FitsFile) -> tuple[Facts, dict[str, float]]:
             field="HDU 4",
             remedy="download the file again",
         )
-
-    def number(name: str) -> float:
-        return optional_number(row[name]) if name in names else float("nan")
-
-    star = str(row["APOGEE_ID"]).strip()
-    facts: Facts = {
-        "id": star,
-        "object": star,
-        "rv": number("VHELIO"),
-        "rv_error": number("VERR"),
-        "rv_scatter": number("VSCATTER"),
-        "visits": number("NVISITS"),
-        "fibre": number("MEANFIB"),
-        "snr": number("SNR"),
-        "starflag": number("STARFLAG"),
-        "aspcapflag": number("ASPCAPFLAG"),
-    }
-    teff, logg, log_vmic, m_h, _, _, alpha_m = (_known(value) for value in row["PARAM"][:7])
-    if np.isnan(teff):
-        logg = log_vmic = m_h = alpha_m = float("nan")
-    labels = {"teff": teff, "logg": logg, "vmic": 10.0**log_vmic, "m_h": m_h, "alpha_m": alpha_m}
-    return facts, labels
+    return row, names
 
 
 def read_allstar(path: Path) -> Parameters:

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import apogee_lsf
+from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import FitsFile
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, shifted, weigh
+from synth2obs.io.surveys.record import Record, constant_resolution, shifted, weigh
 
 Array = NDArray[np.floating[Any]]
 
@@ -34,41 +36,45 @@ def visit_record(file: FitsFile, lsf: str, resolving_power: float | None, bad: i
     Raises:
         DataError: If wavelengths or the barycentric correction are missing or impossible.
     """
-    cards = file.cards()
-    native = file.image(4, 2)
-    flux, error, bits = file.image(1, 2), file.image(2, 2), file.bits(3, 2)
-    if not flux.shape == error.shape == bits.shape == native.shape:
-        raise DataError("its images differ in shape", path=file.path, remedy="download the file again")
+    cards, native = file.cards(), file.image(4, 2)
+    flux, ivar, bits = _fluxes(file, native, bad)
     _check(file, native)
     motion = _barycentric_correction(file)
-    spread = _line_spread(file, native, lsf, resolving_power)
-    good, ivar = weigh(flux.ravel(), error.ravel(), (bits.ravel() & bad) > 0)
-    star = cards.text("OBJID")
-    visit = f"{cards.text('PLATE')}-{cards.text('MJD5')}-{cards.text('FIBERID')}"
     return Record(
-        id=f"{star}/{visit}",
+        id=f"{cards.text('OBJID')}/{cards.text('PLATE')}-{cards.text('MJD5')}-{cards.text('FIBERID')}",
         wavelength=shifted(native.ravel()[::-1], motion),
         segment=np.repeat(np.arange(3, dtype=np.int16), VISIT_PIXELS),
-        flux=good[::-1],
+        flux=flux[::-1],
         ivar=ivar[::-1],
-        flags=bits.ravel()[::-1].copy(),
-        line_spread=spread,
+        flags=bits[::-1].copy(),
+        line_spread=_line_spread(file, native, lsf, resolving_power),
         rv=cards.optional("VHELIO"),
         rv_error=abs(cards.optional("VRADERR")),
-        native={
-            "object": star,
-            "rv": cards.optional("VHELIO"),
-            "barycentric_correction": motion,
-            "mjd": cards.optional("JD-MID") - 2_400_000.5,
-            "fibre": cards.optional("FIBERID"),
-            "snr": cards.optional("SNR"),
-            "starflag": cards.optional("STARFLAG"),
-            "lsf": "file" if resolving_power is None else "given",
-        },
+        native={**_facts(cards, motion), "lsf": "file" if resolving_power is None else "given"},
         frame="barycentric",
         flux_kind="absolute",
         air_formula="",
     )
+
+
+def _fluxes(file: FitsFile, native: Array, bad: int) -> tuple[Array, Array, NDArray[np.uint32]]:
+    """Flux, inverse variance and bits of all pixels in the order of the file."""
+    flux, error, bits = file.image(1, 2), file.image(2, 2), file.bits(3, 2)
+    if not flux.shape == error.shape == bits.shape == native.shape:
+        raise DataError("its images differ in shape", path=file.path, remedy="download the file again")
+    return *weigh(flux.ravel(), error.ravel(), (bits.ravel() & bad) > 0), bits.ravel()
+
+
+def _facts(cards: Cards, motion: float) -> dict[str, float | str]:
+    return {
+        "object": cards.text("OBJID"),
+        "rv": cards.optional("VHELIO"),
+        "barycentric_correction": motion,
+        "mjd": cards.optional("JD-MID") - 2_400_000.5,
+        "fibre": cards.optional("FIBERID"),
+        "snr": cards.optional("SNR"),
+        "starflag": cards.optional("STARFLAG"),
+    }
 
 
 def _check(file: FitsFile, wavelength: Array) -> None:
@@ -104,13 +110,4 @@ def _line_spread(file: FitsFile, wavelength: Array, lsf: str, resolving_power: f
             parts.append(apogee_lsf.gauss_hermite(profile, pixels, dispersion)[0])
         else:
             parts.append(apogee_lsf.tabulated(profile, pixels, dispersion))
-    return LineSpread(
-        sigma=np.concatenate([part.sigma for part in parts])[::-1],
-        hermite=_flipped([part.hermite for part in parts if part.hermite is not None]),
-        kernel=_flipped([part.kernel for part in parts if part.kernel is not None]),
-        offset=parts[0].offset,
-    )
-
-
-def _flipped(parts: list[Array]) -> Array | None:
-    return np.concatenate(parts)[::-1] if parts else None
+    return LineSpread.of_detectors(parts).cut(slice(None, None, -1))

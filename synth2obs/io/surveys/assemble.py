@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.surveys.record import LineSpread, Record
+from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.survey import Column, Parameters, SurveyReader
 
 
@@ -34,14 +35,9 @@ def assemble(
         raise DataError(f"no spectrum of {survey.name} was read", remedy="name at least one file of a star")
     for record in records[1:]:
         _refuse_different(record, records[0], survey.same_pixels)
-    first = records[0]
-    spreads, group = _distinct([record.line_spread for record in records])
-    native = native_columns(records)
-    labels, errors = label_columns(records, survey.labels)
-    if parameters is not None:
-        own, own_errors = parameters.of(native["object"])
-        labels, errors = {**labels, **own}, {**errors, **own_errors}
+    first, native = records[0], native_columns(records)
     flux, ivar = (np.stack([getattr(record, name) for record in records]) for name in ("flux", "ivar"))
+    labels, errors = _labels(records, survey, parameters, native["object"])
     return Spectra(
         domain=survey.name,
         kind="survey",
@@ -51,11 +47,10 @@ def assemble(
         ivar=ivar,
         flags=None if first.flags is None else np.stack([_flags(record) for record in records]),
         flag_names=survey.flag_names if first.flags is not None else {},
-        id=np.array([record.id for record in records]),
-        lsf_group=group,
-        **_spread_fields(spreads),
-        rv=np.array([record.rv for record in records]),
-        rv_error=np.array([record.rv_error for record in records]),
+        **{
+            name: np.array([getattr(record, name) for record in records]) for name in ("id", "rv", "rv_error")
+        },
+        line_spread=LineSpread.of_stars([record.line_spread for record in records]),
         snr=median_snr(flux, ivar),
         labels=labels,
         label_errors=errors,
@@ -65,6 +60,17 @@ def assemble(
         air_formula=first.air_formula,
         provenance=provenance,
     )
+
+
+def _labels(
+    records: Sequence[Record], survey: SurveyReader, parameters: Parameters | None, objects: NDArray[Any]
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Labels and their errors: those of the files, and over them those of a table."""
+    labels, errors = label_columns(records, survey.labels)
+    if parameters is None:
+        return labels, errors
+    own, own_errors = parameters.of(objects)
+    return {**labels, **own}, {**errors, **own_errors}
 
 
 def median_snr(flux: NDArray[Any], ivar: NDArray[Any]) -> Column:
@@ -124,7 +130,7 @@ def kind_of(record: Record, same_pixels: bool) -> Kind:
         same_pixels: Whether wavelengths must agree, too.
     """
     spread = record.line_spread
-    shapes = tuple(None if a is None else a.shape for a in (spread.hermite, spread.kernel))
+    shapes = tuple(None if a is None else a.shape[1:] for a in (spread.hermite, spread.kernel))
     return Kind(
         record.frame,
         record.flux_kind,
@@ -174,29 +180,3 @@ def _wavelength(records: Sequence[Record]) -> NDArray[Any]:
 def _flags(record: Record) -> NDArray[np.uint32]:
     assert record.flags is not None
     return record.flags
-
-
-def _distinct(spreads: Sequence[LineSpread]) -> tuple[list[LineSpread], NDArray[np.int64]]:
-    """The different line spreads, and the number of each record's own."""
-    numbers: dict[tuple[bytes, ...], int] = {}
-    kept: list[LineSpread] = []
-    group = np.empty(len(spreads), dtype=np.int64)
-    for row, spread in enumerate(spreads):
-        key = tuple(array.tobytes() for array in spread.arrays())
-        if key not in numbers:
-            numbers[key] = len(kept)
-            kept.append(spread)
-        group[row] = numbers[key]
-    return kept, group
-
-
-def _spread_fields(spreads: Sequence[LineSpread]) -> dict[str, Any]:
-    first = spreads[0]
-    hermite = [spread.hermite for spread in spreads if spread.hermite is not None]
-    kernel = [spread.kernel for spread in spreads if spread.kernel is not None]
-    return {
-        "lsf_sigma": np.stack([spread.sigma for spread in spreads]),
-        "lsf_hermite": np.stack(hermite) if hermite else None,
-        "lsf_kernel": np.stack(kernel) if kernel else None,
-        "lsf_offset": first.offset,
-    }

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys.fits_file import FitsFile, open_fits
-from synth2obs.io.surveys.record import LineSpread, Record, mask
+from synth2obs.io.surveys.record import Record, mask
 from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, choose
 
 Array = NDArray[np.floating[Any]]
@@ -167,11 +168,11 @@ def _line_spread(kernel: Array, form: str) -> LineSpread:
     variance = (weight * (offset - mean[:, None]) ** 2).sum(axis=1)
     sigma = np.sqrt(np.maximum(variance, (0.3 * STEP) ** 2))
     if form == "gaussian":
-        return LineSpread(sigma=sigma)
+        return LineSpread.single(sigma)
     wide = np.pad(kernel, ((0, 0), (2, 2)))
     second = wide[:, 2:] - 2.0 * wide[:, 1:-1] + wide[:, :-2]
-    return LineSpread(
-        sigma=sigma,
+    return LineSpread.single(
+        sigma,
         kernel=wide[:, 1:-1] - second / 24.0,
         offset=STEP * (np.arange(DIAGONALS + 2) - (DIAGONALS + 2) // 2),
     )

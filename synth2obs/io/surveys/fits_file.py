@@ -176,17 +176,25 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: If it is missing, a folder, unreadable or empty.
     """
+    refuse_unreadable(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check permissions") from error
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Refuse what holds no bytes.
+
+    Raises:
+        DataError: If it is missing, a folder or empty.
+    """
     if path.is_dir():
         raise DataError("is a folder", path=path, remedy="name the files in it")
     if not path.is_file():
         raise DataError("no such file", path=path, remedy="check the name")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check permissions") from error
-    if not content:
+    if not path.stat().st_size:
         raise DataError("is empty, no FITS", path=path, remedy=AGAIN)
-    return content
 
 
 def _refuse_endless(content: bytes, path: Path) -> None:

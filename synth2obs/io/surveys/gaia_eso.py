@@ -80,8 +80,29 @@ def read_gaia_eso(unit: Unit, options: EsoOptions) -> Iterator[Record]:
 
 
 def _record(file: FitsFile, options: EsoOptions) -> Record:
-    table, cards = file.table("SPECTRUM"), file.cards()
-    columns = _columns(file)
+    columns, cards = _columns(file), file.cards()
+    wavelength, medium = _wavelength(columns, file, options)
+    flux, ivar, bits = _fluxes(columns, file)
+    kind = _flux_kind(cards)
+    scale = CGS if kind == "absolute" else 1.0
+    name = str(cards.get("ARCFILE") or file.path.name).removesuffix(".gz").removesuffix(".fits")
+    return Record(
+        id=name,
+        wavelength=wavelength,
+        segment=_segments(wavelength),
+        flux=flux / scale,
+        ivar=ivar * scale**2,
+        flags=bits,
+        line_spread=constant_resolution(wavelength, options.resolving_power or _resolution(cards)),
+        native=_facts(cards, name),
+        frame=_frame(cards),
+        flux_kind=kind,
+        air_formula=AIR_FORMULA if medium == "air" else "",
+    )
+
+
+def _wavelength(columns: list[Column], file: FitsFile, options: EsoOptions) -> tuple[Array, str]:
+    """Vacuum Å, and the medium in which the file has them."""
     axis = _pick(columns, file, "em.wl", ("WAVE", "WAVELENGTH", "LAMBDA"))
     medium = options.medium or MEDIA.get(axis.ucd)
     if medium is None:
@@ -91,30 +112,18 @@ def _record(file: FitsFile, options: EsoOptions) -> Record:
             field=axis.name,
             remedy="say medium=air or medium=vacuum",
         )
-    wavelength = angstroms(_cell(table, axis.name, file), axis.unit or "Angstrom", file.path)
-    wavelength = air_to_vacuum(wavelength) if medium == "air" else wavelength
+    wavelength = angstroms(_cell(axis.name, file), axis.unit or "Angstrom", file.path)
+    return air_to_vacuum(wavelength) if medium == "air" else wavelength, medium
+
+
+def _fluxes(columns: list[Column], file: FitsFile) -> tuple[Array, Array, NDArray[np.uint32] | None]:
+    """Flux and inverse variance in the file's units, and the quality of each pixel if there is one."""
     flux = _pick(columns, file, "phot.flux.density", ("FLUX", "FLUX_REDUCED"))
     error = _pick(columns, file, "stat.error", ("ERR", "ERR_REDUCED"))
     quality = next((c for c in columns if c.ucd.startswith("meta.code.qual") or c.name == "QUAL"), None)
-    bits = None if quality is None else as_bits(_cell(table, quality.name, file), file.path, quality.name)
-    kind = _flux_kind(cards)
-    scale = CGS if kind == "absolute" else 1.0
+    bits = None if quality is None else as_bits(_cell(quality.name, file), file.path, quality.name)
     bad = False if bits is None else bits > 0
-    values, ivar = weigh(_cell(table, flux.name, file), _cell(table, error.name, file), bad)
-    name = str(cards.get("ARCFILE") or file.path.name).removesuffix(".gz").removesuffix(".fits")
-    return Record(
-        id=name,
-        wavelength=wavelength,
-        segment=_segments(wavelength),
-        flux=values / scale,
-        ivar=ivar * scale**2,
-        flags=bits,
-        line_spread=constant_resolution(wavelength, options.resolving_power or _resolution(cards)),
-        native=_facts(cards, name),
-        frame=_frame(cards),
-        flux_kind=kind,
-        air_formula=AIR_FORMULA if medium == "air" else "",
-    )
+    return *weigh(_cell(flux.name, file), _cell(error.name, file), bad), bits
 
 
 def _columns(file: FitsFile) -> list[Column]:
@@ -145,8 +154,8 @@ def _pick(columns: list[Column], file: FitsFile, ucd: str, names: tuple[str, ...
     return found[0]
 
 
-def _cell(table: Any, name: str, file: FitsFile) -> NDArray[Any]:
-    values = np.asarray(table[name])
+def _cell(name: str, file: FitsFile) -> NDArray[Any]:
+    values = np.asarray(file.table("SPECTRUM")[name])
     if values.ndim != 2 or len(values) != 1 or values.shape[1] < 2:
         raise DataError(
             f"must be one row of pixels, got shape {values.shape}",

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import open_fits
 from synth2obs.io.surveys.galah_ccd import NOMINAL_AXIS, PIXELS, Ccd, read_ccd
 from synth2obs.io.surveys.galah_lsf import nominal
 from synth2obs.io.surveys.galah_tables import read_catalogue
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, shifted, weigh
+from synth2obs.io.surveys.record import Record, constant_resolution, extended, shifted, weigh
 from synth2obs.io.surveys.survey import SurveyReader, Unit, check_resolution, choose
 
 Array = NDArray[np.floating[Any]]
@@ -159,7 +160,7 @@ def _record(star: str, parts: dict[int, Ccd], options: GalahOptions) -> Record:
         flux=flux,
         ivar=ivar,
         flags=telluric.astype(np.uint32) << np.uint32(TELLURIC),
-        line_spread=_joined([c[4] for c in columns])
+        line_spread=LineSpread.of_detectors([c[4] for c in columns])
         if options.resolving_power is None
         else constant_resolution(wavelength, options.resolving_power),
         rv=0.0 if first.at_rest else first.velocity,
@@ -182,20 +183,8 @@ def _padded(ccd: int, part: Ccd | None, speed: float) -> tuple[Any, ...]:
     short = PIXELS - len(part.flux)
     step = part.wavelength[-1] - part.wavelength[-2]
     axis = np.append(part.wavelength, part.wavelength[-1] + step * np.arange(1, short + 1))
-    hermite = part.spread.hermite
-    assert hermite is not None
-    spread = LineSpread(
-        sigma=np.pad(part.spread.sigma, (0, short), mode="edge"),
-        hermite=np.pad(hermite, ((0, short), (0, 0)), mode="edge"),
-    )
+    spread = extended(part.spread, short)
     return axis, *(np.pad(a, (0, short)) for a in (part.flux, part.error, part.telluric)), spread
-
-
-def _joined(spreads: Sequence[LineSpread]) -> LineSpread:
-    return LineSpread(
-        sigma=np.concatenate([spread.sigma for spread in spreads]),
-        hermite=np.concatenate([s.hermite for s in spreads if s.hermite is not None]),
-    )
 
 
 def _labels(cards: Cards) -> dict[str, float]:

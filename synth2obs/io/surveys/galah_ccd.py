@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import galah_lsf
 from synth2obs.io.surveys.cards import Cards, optional_number
 from synth2obs.io.surveys.fits_file import FitsFile
 from synth2obs.io.surveys.images import linear_axis
-from synth2obs.io.surveys.record import LineSpread
 
 Array = NDArray[np.floating[Any]]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
-from synth2obs.io.surveys.record import LineSpread
+from synth2obs.core.line_spread import LineSpread
 
 Array = NDArray[np.floating[Any]]
 
@@ -64,7 +64,7 @@ def line_spread(fwhm: Array, boxiness: float, pixel: float) -> LineSpread:
     hermite = np.zeros((len(fwhm), ORDERS))
     for order, term in zip(ODD_EVEN, terms, strict=True):
         hermite[:, order - 1] = term
-    return LineSpread(sigma=width * fwhm, hermite=hermite)
+    return LineSpread.single(width * fwhm, hermite=hermite)
 
 
 def nominal(ccd: int, pixels: int, pixel: float) -> LineSpread:

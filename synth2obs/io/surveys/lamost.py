@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
 from synth2obs.io.surveys.record import (
-    LineSpread,
     Record,
     constant_resolution,
     mask,
@@ -154,7 +154,7 @@ def _line_spread(wavelength: Array, resolving_power: float | None) -> LineSpread
         return constant_resolution(wavelength, resolving_power)
     arm = np.searchsorted(list(FWHM), wavelength, side="right") - 1
     whole = np.array(list(FWHM.values()))[arm] / FWHM_PER_SIGMA
-    return LineSpread(sigma=np.sqrt(whole**2 - np.gradient(wavelength) ** 2 / 12.0))
+    return LineSpread.single(np.sqrt(whole**2 - np.gradient(wavelength) ** 2 / 12.0))
 
 
 def facts(cards: Cards) -> dict[str, float | str]:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys.cards import optional_number
 from synth2obs.io.surveys.fits_file import as_bits, floating, open_fits
-from synth2obs.io.surveys.record import LineSpread, Record, mask
+from synth2obs.io.surveys.record import Record, mask
 from synth2obs.io.surveys.survey import SurveyReader, Unit, choose
 
 Array = NDArray[np.floating[Any]]
@@ -76,7 +77,7 @@ def _record(row: Any, names: list[str], options: MastarOptions, path: Any) -> Re
         flux=flux,
         ivar=ivar,
         flags=bits,
-        line_spread=LineSpread(sigma=_filled(width)),
+        line_spread=LineSpread.single(_filled(width)),
         rv=0.0 if options.frame == "rest" else speed,
         native={"object": star, "rv": speed, "mjd": number("MJD"), "plate": number("PLATE")},
         frame=options.frame,

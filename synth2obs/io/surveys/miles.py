@@ -8,11 +8,12 @@ import numpy as np
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.cards import REPAIR, Cards
 from synth2obs.io.surveys.images import blank_bad, linear_image
-from synth2obs.io.surveys.record import LineSpread, Record
+from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.survey import NoOptions, Parameters, SurveyReader, Unit
 
 LABELS = ("teff", "logg", "fe_h")
@@ -51,7 +52,7 @@ def read_miles(unit: Unit, options: NoOptions) -> Iterator[Record]:
             segment=np.zeros(len(flux), dtype=np.int16),
             flux=flux,
             ivar=ivar[0],
-            line_spread=LineSpread(sigma=np.full(len(flux), _fwhm(image.cards) / FWHM_PER_SIGMA)),
+            line_spread=LineSpread.single(np.full(len(flux), _fwhm(image.cards) / FWHM_PER_SIGMA)),
             rv=0.0,
             rv_error=RV_ERROR_KMS,
             native={"object": name},

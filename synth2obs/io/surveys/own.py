@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, mask, padded, weigh
+from synth2obs.io.surveys.record import Record, constant_resolution, mask, padded, weigh
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, choose
 
 Array = NDArray[np.floating[Any]]
@@ -176,17 +177,10 @@ def _record(one: Description, columns: Columns, path: Path) -> Record:
     wavelength = angstroms(columns[one.wavelength], one.unit, path)
     if one.medium == "air":
         wavelength = air_to_vacuum(wavelength)
-    bad = columns[one.mask] != 0 if one.mask else np.zeros(len(wavelength), bool)
-    flux = one.flux_scale * columns[one.flux]
-    if one.error:
-        flux, ivar = weigh(flux, one.flux_scale * columns[one.error], bad)
-    else:
-        flux, ivar = mask(flux, columns[one.ivar] / one.flux_scale**2, bad)
+    flux, ivar = _fluxes(one, columns)
     segment = columns[one.segment] if one.segment else np.zeros(len(wavelength))
     order = _order(segment, wavelength)
-    name = str(columns.card(one.id) or "") if one.id else path.name.split(".")[0]
-    if not name:
-        raise DataError("holds no name", path=path, field=one.id, remedy="choose another card for id")
+    name = _name(one, columns, path)
     return Record(
         id=name,
         wavelength=wavelength[order],
@@ -201,6 +195,22 @@ def _record(one: Description, columns: Columns, path: Path) -> Record:
         flux_kind=one.flux_kind,
         air_formula=AIR_FORMULA if one.medium == "air" else "",
     )
+
+
+def _fluxes(one: Description, columns: Columns) -> tuple[Array, Array]:
+    """Flux and inverse variance, scaled."""
+    flux = one.flux_scale * columns[one.flux]
+    bad = columns[one.mask] != 0 if one.mask else np.zeros(len(flux), bool)
+    if one.error:
+        return weigh(flux, one.flux_scale * columns[one.error], bad)
+    return mask(flux, columns[one.ivar] / one.flux_scale**2, bad)
+
+
+def _name(one: Description, columns: Columns, path: Path) -> str:
+    name = str(columns.card(one.id) or "") if one.id else path.name.split(".")[0]
+    if not name:
+        raise DataError("holds no name", path=path, field=one.id, remedy="choose another card for id")
+    return name
 
 
 def _order(segment: Array, wavelength: Array) -> NDArray[np.intp]:
@@ -218,5 +228,5 @@ def _line_spread(
     if one.resolving_power:
         return constant_resolution(wavelength[order], one.resolving_power)
     if one.fwhm:
-        return LineSpread(sigma=np.full(len(wavelength), one.fwhm / FWHM_PER_SIGMA))
-    return LineSpread(sigma=columns[one.sigma][order])
+        return LineSpread.single(np.full(len(wavelength), one.fwhm / FWHM_PER_SIGMA))
+    return LineSpread.single(columns[one.sigma][order])

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.fits_file import read_bytes
+from synth2obs.core.files import file_sha256
+from synth2obs.io.surveys.fits_file import refuse_unreadable
 from synth2obs.io.surveys.record import Record, checked
 from synth2obs.io.surveys.survey import SurveyReader, Unit
 
@@ -22,27 +22,22 @@ def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> list[Record]:
     Raises:
         DataError: If a file cannot be read or breaks a rule of the format.
     """
-    facts = {"file": JOINT.join(path.name for path in unit), "sha256": JOINT.join(map(sha256, unit))}
+    for path in unit:
+        refuse_unreadable(path)
+    facts = {"file": JOINT.join(path.name for path in unit), "sha256": JOINT.join(map(file_sha256, unit))}
     try:
         return [
             checked(replace(record, native={**record.native, **facts}), unit[0])
             for record in survey.read(unit, options)
         ]
-    except DataError:
+    except DataError as error:
+        if error.path is None:
+            raise DataError(str(error), path=unit[0]) from error
         raise
     except Exception as error:
         raise DataError(
             f"cannot be read as {survey.name} ({type(error).__name__}: {error})", path=unit[0], remedy=AGAIN
         ) from error
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file's bytes.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def sources(names: Iterable[tuple[str, str]]) -> dict[str, Any]:

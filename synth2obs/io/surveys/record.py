@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 
 Array = NDArray[np.floating[Any]]
 
@@ -23,27 +24,6 @@ SHORTEST, LONGEST = 2000.0, 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineSpread:
-    """Line spread of one spectrum at its pixels; fields as in `core.spectra.Spectra`.
-
-    Args:
-        sigma: Gaussian σ in Å, shape (P,).
-        hermite: Amplitudes of He_1 to He_M, shape (P, M), or None.
-        kernel: Tabulated response, shape (P, T), or None.
-        offset: Offsets of the table in Å, shape (T,), or None.
-    """
-
-    sigma: Array
-    hermite: Array | None = None
-    kernel: Array | None = None
-    offset: Array | None = None
-
-    def arrays(self) -> tuple[Array, ...]:
-        """What there is, to compare two of them."""
-        return tuple(a for a in (self.sigma, self.hermite, self.kernel, self.offset) if a is not None)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Record:
     """One spectrum, in vacuum Å, with its bad pixels at inverse variance 0. P pixels.
 
@@ -52,7 +32,7 @@ class Record:
         wavelength: Vacuum Å, shape (P,), increasing within a segment.
         segment: Detector of each pixel, shape (P,).
         flux, ivar: Shape (P,).
-        line_spread: At the pixels.
+        line_spread: At the pixels, of one star.
         frame, flux_kind, air_formula: As in `core.spectra.Spectra`.
         flags: The survey's bits, shape (P,), or None.
         rv, rv_error: km/s, of the spectrum in its frame; NaN = unknown.
@@ -103,7 +83,7 @@ def mask(flux: ArrayLike, ivar: ArrayLike, bad: ArrayLike = False) -> tuple[Arra
 
 def constant_resolution(wavelength: Array, resolving_power: ArrayLike) -> LineSpread:
     """Gaussian line spread of constant resolving power λ / FWHM."""
-    return LineSpread(sigma=np.asarray(wavelength / (FWHM_PER_SIGMA * np.asarray(resolving_power))))
+    return LineSpread.single(wavelength / (FWHM_PER_SIGMA * np.asarray(resolving_power)))
 
 
 def relativistic_velocity(redshift: float) -> float:
@@ -140,8 +120,13 @@ def padded(record: Record, pixels: int, path: Any) -> Record:
         flux=np.pad(record.flux, (0, missing)),
         ivar=np.pad(record.ivar, (0, missing)),
         flags=None if record.flags is None else np.pad(record.flags, (0, missing)),
-        line_spread=LineSpread(sigma=np.pad(record.line_spread.sigma, (0, missing), mode="edge")),
+        line_spread=extended(record.line_spread, missing),
     )
+
+
+def extended(spread: LineSpread, missing: int) -> LineSpread:
+    """The line spread with a number of further pixels like the last."""
+    return spread.cut(np.minimum(np.arange(spread.pixels + missing), spread.pixels - 1))
 
 
 def checked(record: Record, path: Any) -> Record:
@@ -169,7 +154,7 @@ def _shape_problems(record: Record) -> list[tuple[str, str, str]]:
         name: getattr(record, name) for name in ("segment", "flux", "ivar", "flags")
     }
     found = [(n, a.shape) for n, a in arrays.items() if a is not None and a.shape != shape]
-    found += [("lsf", a.shape) for a in (record.line_spread.sigma,) if a.shape != shape]
+    found += [("lsf", row.shape) for row in record.line_spread.sigma if row.shape != shape]
     return [(n, f"has shape {s} for {shape[0]} pixels", "leave the file out") for n, s in found]
 
 

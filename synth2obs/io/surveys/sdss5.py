@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys import apogee_lsf
 from synth2obs.io.surveys.apogee import NAMES as PIXMASK
 from synth2obs.io.surveys.apogee_combined import BAD, PIXELS, segments
 from synth2obs.io.surveys.cards import Cards, optional_number
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
-from synth2obs.io.surveys.record import LineSpread, Record, constant_resolution, mask
+from synth2obs.io.surveys.record import Record, constant_resolution, mask
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, Unwanted, check_resolution
 
 Array = NDArray[np.floating[Any]]
@@ -74,17 +75,15 @@ def _record(
         raise DataError(
             f"lacks {', '.join(sorted(missing))}", path=file.path, field=f"HDU {hdu}", remedy="check the file"
         )
-    bits = as_bits(row["pixel_flags"], file.path, "pixel_flags")
     apogee = instrument == "apogee"
+    bits = as_bits(row["pixel_flags"], file.path, "pixel_flags")
     raw, weight = (floating(row[name], file.path, name) for name in ("flux", "ivar"))
     flux, ivar = mask(raw, weight, (bits & BAD > 0) if apogee else False)
     wavelength = _wavelength(file.cards(hdu), row, names)
-    star = file.cards().text("SDSS_ID")
-    telescope = str(row["telescope"]).strip() if "telescope" in names else str(hdu)
-    night = optional_number(row["mjd"]) if "mjd" in names else float("nan")
-    visit = "" if np.isnan(night) else f"-{night:.0f}"
+    facts = _facts(file.cards().text("SDSS_ID"), row, names, hdu)
+    visit = "" if np.isnan(facts["mjd"]) else f"-{facts['mjd']:.0f}"
     return Record(
-        id=f"{star}/{telescope}{visit}",
+        id=f"{facts['object']}/{facts['telescope']}{visit}",
         wavelength=wavelength,
         segment=segments() if apogee and len(flux) == PIXELS else np.zeros(len(flux), np.int16),
         flux=flux,
@@ -92,17 +91,20 @@ def _record(
         flags=bits,
         line_spread=_line_spread(wavelength, instrument, options.resolving_power),
         rv=0.0,
-        native={
-            "object": star,
-            "telescope": telescope,
-            "mjd": night,
-            "snr": optional_number(row["snr"]) if "snr" in names else float("nan"),
-            "rv": optional_number(row["v_rad"]) if "v_rad" in names else float("nan"),
-        },
+        native=facts,
         frame="rest",
         flux_kind="absolute",
         air_formula="",
     )
+
+
+def _facts(star: str, row: Any, names: tuple[str, ...], hdu: int) -> dict[str, Any]:
+    found = {
+        name: optional_number(row[column]) if column in names else float("nan")
+        for name, column in (("mjd", "mjd"), ("snr", "snr"), ("rv", "v_rad"))
+    }
+    telescope = str(row["telescope"]).strip() if "telescope" in names else str(hdu)
+    return {"object": star, "telescope": telescope, **found}
 
 
 def _wavelength(cards: Cards, row: Any, names: tuple[str, ...]) -> Array:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.images import blank_bad, linear_image
-from synth2obs.io.surveys.record import LineSpread, Record
+from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
 
 FWHM_ANGSTROM = 3.0
@@ -55,7 +56,7 @@ def read_stelib(unit: Unit, options: NoOptions) -> Iterator[Record]:
             segment=np.zeros(pixels, dtype=np.int16),
             flux=flux,
             ivar=ivar[0],
-            line_spread=LineSpread(sigma=np.full(pixels, FWHM_ANGSTROM / FWHM_PER_SIGMA)),
+            line_spread=LineSpread.single(np.full(pixels, FWHM_ANGSTROM / FWHM_PER_SIGMA)),
             rv=0.0,
             rv_error=RV_ERROR_KMS,
             labels={name: image.cards.optional(card) for name, card in CARDS.items()},

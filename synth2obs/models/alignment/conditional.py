@@ -1,48 +1,71 @@
-"""Conditional alignment: the loss that teaches a morph, given labels, from encoded stars."""
+"""Conditional alignment: a morph taught by stars of which both the labels and the encoded spectrum are known."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from synth2obs.models.alignment.morph import Morph
-
-FLOOR = 0.3
-"""Error in latent units added to each star's own: theory's latents are not better known than that."""
-
-
-class Alignment(NamedTuple):
-    """Terms of the loss; scalars."""
-
-    misfit: Tensor
-    displacement: Tensor
-    jacobian: Tensor
-
-    def total(self, displacement: float, jacobian: float, dim: int) -> Tensor:
-        """Weighted sum."""
-        return self.misfit + (displacement * self.displacement + jacobian * self.jacobian) / dim
+from synth2obs.models.alignment.change import difference_jacobian, minimal_change
+from synth2obs.models.alignment.flow import coupling_chain
+from synth2obs.models.alignment.settings import AlignmentConfig
+from synth2obs.models.contracts import Density, EncodedStars
 
 
-def alignment(morph: Morph, source: Tensor, u: Tensor, precision: Tensor, probes: Tensor) -> Alignment:
-    r"""How far T(h(y)) is from encoded stars, and T from the identity.
+class ConditionalConfig(AlignmentConfig):
+    """Settings of conditional alignment."""
 
-    The misfit is :math:`\langle\ln(1 + |T(h(y_n)) - u_n|^2_{\Sigma_n} / D)\rangle`: a Student-like likelihood, so that
-    a star with a wrong label or a companion does not pull.
+    name: Literal["conditional"] = "conditional"
+
+
+class ConditionalMorph(nn.Module):
+    r"""A flow :math:`T: R^D \to R^D`, learned given labels: see `loss`.
+
+    It starts at the identity: exactly for affine and additive couplings, to rounding for splines.
+    Couplings: Dinh et al. 2015 (arXiv:1410.8516), 2017 (arXiv:1605.08803); splines: Durkan et al. 2019
+    (arXiv:1906.04032).
 
     Args:
-        morph: T.
-        source: h(y) of the stars' labels, shape (N, D).
-        u: Their encoded latents, shape (N, D).
-        precision: Inverse covariance of these, shape (N, D, D).
-        probes: Random directions for the Jacobian's norm, shape (K, N, D).
+        latent: Latent dimensions D, at least 2.
+        config: Size of the flow, weights of the loss.
     """
-    misfit = morph(source)[0] - u
-    distance = torch.einsum("bi,bij,bj->b", misfit, precision, misfit) / u.shape[1]
-    change = morph.minimal_change(source, probes)
-    return Alignment(torch.log1p(distance).mean(), change["displacement"], change["jacobian"])
 
+    Config: ClassVar[Any] = ConditionalConfig
 
-def precision_of(covariance: Tensor) -> Tensor:
-    """Inverse of encoded covariances after adding `FLOOR`, shape (N, D, D)."""
-    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
-    return torch.cholesky_inverse(torch.linalg.cholesky(covariance + FLOOR**2 * eye))
+    def __init__(self, latent: int, config: Any = None) -> None:
+        super().__init__()
+        self.config: ConditionalConfig = config or ConditionalConfig()
+        self.chain = coupling_chain(latent, self.config)
+
+    def attach(self, source: Density, target: Density) -> None:
+        """Densities are not needed."""
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Grid to survey: ``T(u)``, shape (B, D), and ``ln|det ∂T/∂u|``, shape (B,)."""
+        v, logabsdet = self.chain(u)
+        return v, logabsdet
+
+    def inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Survey to grid: ``T⁻¹(v)``, shape (B, D), and ``ln|det ∂T⁻¹/∂v|``, shape (B,)."""
+        u, logabsdet = self.chain.inverse(v)
+        return u, logabsdet
+
+    def jacobian(self, u: Tensor) -> Tensor:
+        """∂T/∂u, shape (B, D, D)."""
+        return difference_jacobian(self, u)
+
+    def loss(self, stars: EncodedStars, probes: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        r"""How far T(h(x)) is from encoded stars, and T from the identity.
+
+        The misfit is :math:`\langle\ln(1 + |T(h(x_n)) - u_n|^2_{\Sigma_n} / D)\rangle`: a Student-like likelihood, so
+        that a star with a wrong label or a companion does not pull.
+        """
+        u, precision = stars.latent, stars.precision
+        misfit = self(stars.source)[0] - u
+        distance = torch.einsum("bi,bij,bj->b", misfit, precision, misfit) / u.shape[1]
+        change = minimal_change(self, stars.source, probes)
+        terms = {"misfit": torch.log1p(distance).mean(), **change}
+        weighed = (
+            self.config.displacement * change["displacement"] + self.config.jacobian * change["jacobian"]
+        )
+        return terms["misfit"] + weighed / u.shape[1], terms

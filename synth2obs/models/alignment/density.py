@@ -5,66 +5,68 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from synth2obs.models.alignment.flow import FlowConfig, density_flow
+from synth2obs.models.alignment.flow import density_flow
+from synth2obs.models.alignment.settings import DensityConfig
+
+SHRINK = 0.1
+"""Share of the identity in the covariance that starts a density: there are few stars per dimension."""
 
 
-class Density(nn.Module):
-    r"""A density of latents, p(u) or p(u|context); N(0, I) at the start.
+class FlowDensity(nn.Module):
+    r"""A density of latents; N(0, I) at the start.
 
-    :math:`\ln p(u|c) = \ln N(f(u;c);\, m(c), \sigma^2(c)) + \ln|\det \partial f/\partial u|`.
+    :math:`\ln p(u) = \ln N(f(u); m, \sigma^2) + \ln|\det \partial f/\partial u|`, with m and σ of every
+    dimension learned, too.
 
     Args:
-        dim: Latent dimensions D, at least 2.
-        context: Columns C of the context, 0 for none.
+        latent: Latent dimensions D, at least 2.
         config: Size of the flow.
     """
 
-    def __init__(self, dim: int, context: int = 0, config: FlowConfig | None = None) -> None:
+    def __init__(self, latent: int, config: DensityConfig | None = None) -> None:
         super().__init__()
-        self.dim, self.context = dim, context
-        self.config = config or FlowConfig()
-        self.flow = density_flow(dim, context, self.config)
+        self.latent, self.config = latent, config or DensityConfig()
+        self.flow = density_flow(latent, self.config)
 
     def set_affine(self, matrix: Tensor, shift: Tensor) -> None:
-        """Make the part of u → noise that is affine ``matrix·u + shift``; see :meth:`Morph.set_affine`."""
-        if not self.config.linear:
-            raise ValueError("this density has no affine part; build it with FlowConfig(linear=True)")
-        self.flow._transform._transforms[0].set(matrix, shift)
-
-    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        """``ln p(u|context)``, shape (B,), for latents of shape (B, D) and contexts of shape (B, C)."""
-        self._check(context)
-        log_prob: Tensor = self.flow.log_prob(u, context)
-        return log_prob
-
-    def sample(
-        self, count: int, *, generator: torch.Generator | None = None, context: Tensor | None = None
-    ) -> Tensor:
-        """Draws, reproducible for a given generator; differentiable in the parameters and the context.
+        """Make the part of u → noise that is affine ``matrix·u + shift``; the couplings stay as they are.
 
         Args:
-            count: Draws, for each context if there are any.
-            generator: Source of the noise; torch's global one if None.
-            context: Shape (B, C), or None.
+            matrix: Shape (D, D), with positive leading minors.
+            shift: Shape (D,).
 
-        Returns:
-            Shape (count, D), or (B, count, D) with a context.
+        Raises:
+            ValueError: If the flow has no affine part, or a leading minor is not positive.
         """
-        self._check(context)
-        mean, log_sigma = self._base(context)
-        noise = torch.randn(
-            len(mean), count, self.dim, generator=generator, dtype=mean.dtype, device=mean.device
-        )
-        start = (mean[:, None] + log_sigma[:, None].exp() * noise).flatten(0, 1)
-        repeated = None if context is None else context.repeat_interleave(count, dim=0)
-        draws: Tensor = self.flow._transform.inverse(start, repeated)[0].view(-1, count, self.dim)
-        return draws[0] if context is None else draws
+        if not self.config.linear:
+            raise ValueError("this density has no affine part; build it with linear = true")
+        self.flow._transform._transforms[0].set(matrix, shift)
 
-    def _base(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        base = self.flow._distribution
-        return (base.mean_, base.log_std_) if context is None else base._compute_params(context)
+    @torch.no_grad()
+    def start(self, u: Tensor) -> None:
+        """Give the affine part the mean and the shrunk covariance of a sample (N, D)."""
+        centre = u.mean(0)
+        covariance = (1 - SHRINK) * torch.cov(u.T) + SHRINK * torch.eye(u.shape[1], dtype=u.dtype)
+        factor = torch.linalg.cholesky(torch.linalg.inv(covariance)).T
+        self.set_affine(factor, -factor @ centre)
 
-    def _check(self, context: Tensor | None) -> None:
-        columns = 0 if context is None else context.shape[-1]
-        if columns != self.context:
-            raise ValueError(f"context must have {self.context} columns, got {columns}")
+    def log_prob(self, u: Tensor) -> Tensor:
+        """``ln p(u)``, shape (B,), for latents of shape (B, D)."""
+        log_prob: Tensor = self.flow.log_prob(u)
+        return log_prob
+
+    def to_noise(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise of latents, shape (B, D), and ln|det|, shape (B,)."""
+        noise, logabsdet = self.flow._transform(u)
+        return noise, logabsdet
+
+    def from_noise(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents of noise, shape (B, D), and ln|det|, shape (B,)."""
+        u, logabsdet = self.flow._transform.inverse(noise)
+        return u, logabsdet
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws, shape (count, D), reproducible for a given generator; differentiable in the parameters."""
+        mean, log_sigma = self.flow._distribution.mean_, self.flow._distribution.log_std_
+        noise = torch.randn(count, self.latent, generator=generator, dtype=mean.dtype, device=mean.device)
+        return self.from_noise(mean + log_sigma.exp() * noise)[0]

@@ -8,68 +8,59 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from nflows.distributions.normal import ConditionalDiagonalNormal, DiagonalNormal
-from nflows.flows.base import Flow
-from nflows.transforms.base import CompositeTransform, Transform
-from nflows.transforms.coupling import (
-    AdditiveCouplingTransform,
-    AffineCouplingTransform,
-    CouplingTransform,
-    PiecewiseRationalQuadraticCouplingTransform,
-)
+from pydantic import Field
 from torch import Tensor, nn
 
-MAX_LOG_SIGMA = 7.0
-"""Bound on |ln σ| of a conditional base, so that a narrow p(u|context) cannot overflow in float32."""
+from synth2obs.core.config import Section
+from synth2obs.models.alignment.without_plots import without_pyplot
+
+# nflows imports pyplot and never uses it; whoever morphs needs no plots.
+with without_pyplot():
+    from nflows.distributions.normal import DiagonalNormal
+    from nflows.flows.base import Flow
+    from nflows.transforms.base import CompositeTransform, Transform
+    from nflows.transforms.coupling import (
+        AdditiveCouplingTransform,
+        AffineCouplingTransform,
+        CouplingTransform,
+        PiecewiseRationalQuadraticCouplingTransform,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FlowConfig:
-    """A chain of coupling layers, after an optional affine map of all dimensions.
+class FlowConfig(Section):
+    """A chain of coupling layers, after an optional affine map of all dimensions."""
 
-    Args:
-        layers: Coupling layers; an even number treats all dimensions alike. 0 leaves the affine map alone.
-        hidden: Width of the two hidden layers of each conditioner.
-        kind: ``affine`` (Real NVP), ``additive`` (NICE) or ``spline`` (rational quadratic, within ±``tail``).
-        linear: Whether a global matrix and shift come first.
-        max_log_scale: Bound on |ln scale| of one affine layer; keeps the inverse accurate in float32.
-        bins: Spline bins per dimension.
-        tail: Half width of the splines' interval; they are the identity outside.
-    """
-
-    layers: int = 6
-    hidden: int = 64
-    kind: str = "affine"
-    linear: bool = True
-    max_log_scale: float = 1.0
-    bins: int = 8
-    tail: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in COUPLINGS:
-            raise ValueError(f"kind must be one of {', '.join(COUPLINGS)}, got {self.kind!r}")
-        if self.layers < 0 or self.hidden < 1 or self.bins < 2:
-            raise ValueError(
-                f"need layers >= 0, hidden >= 1 and bins >= 2, got {self.layers}, {self.hidden}, {self.bins}"
-            )
-        if not (self.max_log_scale > 0 and self.tail > 0):
-            raise ValueError(f"max_log_scale and tail must be > 0, got {self.max_log_scale}, {self.tail}")
+    layers: int = Field(
+        default=2, ge=0, description="coupling layers; an even number treats all dimensions alike"
+    )
+    hidden: int = Field(default=32, ge=1, description="width of the two hidden layers of each conditioner")
+    kind: Literal["affine", "additive", "spline"] = Field(
+        default="affine", description="Real NVP, NICE, or rational quadratic splines within ±tail"
+    )
+    linear: bool = Field(default=True, description="whether a global matrix and shift come first")
+    max_log_scale: float = Field(
+        default=1.0, gt=0, description="bound on |ln scale| of a layer: keeps the inverse accurate in float32"
+    )
+    bins: int = Field(default=8, ge=2, description="spline bins per dimension")
+    tail: float = Field(
+        default=5.0, gt=0, description="half width of the splines; they are the identity outside"
+    )
 
 
 class Conditioner(nn.Module):
     """Parameters of a coupling layer from the dimensions that it leaves alone; zero at the start."""
 
-    def __init__(self, inputs: int, outputs: int, hidden: int, context: int) -> None:
+    def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
         super().__init__()
         self.hidden_features = hidden  # nflows scales spline parameters by its square root
-        self.net = _zero_ended_mlp(inputs + context, outputs, hidden)
+        self.net = _zero_ended_mlp(inputs, outputs, hidden)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> Tensor:
-        """Parameters, shape (B, outputs), from inputs (B, inputs) and contexts (B, context)."""
-        parameters: Tensor = self.net(inputs if context is None else torch.cat([inputs, context], dim=-1))
+        """Parameters, shape (B, outputs), from inputs (B, inputs); nflows passes a context, here always None."""
+        parameters: Tensor = self.net(inputs)
         return parameters
 
 
@@ -117,7 +108,7 @@ class AffineMap(Transform):
 
     @torch.no_grad()
     def set(self, matrix: Tensor, shift: Tensor) -> None:
-        """Make the map ``v = matrix·u + shift``; see :meth:`Morph.set_affine`."""
+        """Make the map ``v = matrix·u + shift``; L and U follow from it."""
         lower, upper = _lu(matrix)
         self.lower.copy_(lower.tril(-1))
         self.upper.copy_(upper.triu(1))
@@ -187,37 +178,19 @@ COUPLINGS: dict[str, Callable[[Tensor, Net, FlowConfig], CouplingTransform]] = {
 }
 
 
-def coupling_chain(dim: int, config: FlowConfig, context: int = 0) -> CompositeTransform:
+def coupling_chain(dim: int, config: FlowConfig) -> CompositeTransform:
     """The affine map, if any, then the coupling layers; the identity at the start."""
     if dim < 2:
         raise ValueError(f"dim must be >= 2 for a coupling flow, got {dim}")
 
     def net(inputs: int, outputs: int) -> nn.Module:
-        return Conditioner(inputs, outputs, config.hidden, context)
+        return Conditioner(inputs, outputs, config.hidden)
 
     layers: list[Transform] = [AffineMap(dim)] if config.linear else []
     layers += [COUPLINGS[config.kind](mask, net, config) for mask in _masks(dim, config.layers)]
     return CompositeTransform(layers)
 
 
-class _BaseParameters(nn.Module):
-    """Mean and bounded ln σ of a conditional normal; zero at the start."""
-
-    def __init__(self, context: int, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.net = _zero_ended_mlp(context, 2 * dim, hidden)
-
-    def forward(self, context: Tensor) -> Tensor:
-        """Mean and ln σ, shape (B, 2 D), of contexts (B, C)."""
-        mean, raw = self.net(context).chunk(2, dim=-1)
-        return torch.cat([mean, MAX_LOG_SIGMA * torch.tanh(raw / MAX_LOG_SIGMA)], dim=-1)
-
-
-def density_flow(dim: int, context: int, config: FlowConfig) -> Flow:
-    """A flow from latents to a normal base, which depends on the context if there is one (C columns)."""
-    base = (
-        ConditionalDiagonalNormal([dim], _BaseParameters(context, dim, config.hidden))
-        if context
-        else DiagonalNormal([dim])
-    )
-    return Flow(coupling_chain(dim, config, context), base)
+def density_flow(dim: int, config: FlowConfig) -> Flow:
+    """A flow from latents to normal noise, whose mean and width are learned, too."""
+    return Flow(coupling_chain(dim, config), DiagonalNormal([dim]))

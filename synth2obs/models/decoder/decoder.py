@@ -3,11 +3,21 @@
 import math
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.config import Section
 from synth2obs.core.wavelengths import band_positions, bands
 from synth2obs.models.decoder.branch import Branch
 from synth2obs.models.decoder.trunk import Trunk
+
+
+class DecoderConfig(Section):
+    """Sizes of a decoder."""
+
+    latent: int = Field(default=32, ge=4, le=128, description="length of the latent")
+    rank: int = Field(default=128, ge=4, le=512, description="functions of the trunk; at least latent")
+    hidden: int = Field(default=512, ge=4, description="radial units of the branch")
 
 
 class Decoder(nn.Module):
@@ -37,7 +47,7 @@ class Decoder(nn.Module):
         super().__init__()
         if rank < latent:
             raise ValueError(
-                f"rank must be at least the latent's length {latent}, got {rank}; raise model.rank"
+                f"rank must be at least the latent's length {latent}, got {rank}; raise decoder.rank"
             )
         self.register_buffer("rest_wavelength", rest_wavelength.double())
         self.register_buffer("rest_sigma", rest_sigma.double())
@@ -50,6 +60,23 @@ class Decoder(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """Normalised rest-frame flux on the rest grid, shape (B, L)."""
         return self.mean + self.branch(u) @ self.trunk.table().T
+
+    def functions(self) -> Tensor:
+        """Mean and trunk on the rest grid, shape (L, 1 + K)."""
+        return torch.cat([self.mean[:, None], self.trunk.table()], dim=1)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What the constructor was told, by name."""
+        return {"latent": self.latent, "rank": self.rank, "hidden": self.branch.inner.out_features}
+
+    def weights(self, u: Tensor) -> Tensor:
+        """Coefficients of the trunk, (B, D) → (B, K), in the precision of u."""
+        return self.branch(u)
+
+    def weights_jacobian(self, u: Tensor) -> Tensor:
+        """∂weights/∂u, shape (B, K, D)."""
+        return self.branch.jacobian(u)
 
     def at(self, u: Tensor, wavelength: Tensor) -> Tensor:
         """Flux at any rest wavelengths in vacuum Å, shape (N,) → (B, N).

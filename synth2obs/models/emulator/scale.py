@@ -30,9 +30,9 @@ class LabelScale(nn.Module):
             self.width.copy_(spread.where(spread > 0, 1.0))
 
     def _inverse_teff(self, labels: Tensor) -> Tensor:
-        theta = labels.clone()
-        theta[..., self.teff] = 5040.0 / labels[..., self.teff]
-        return theta
+        inverse = labels.clone()
+        inverse[..., self.teff] = 5040.0 / labels[..., self.teff]
+        return inverse
 
     def forward(self, labels: Tensor) -> Tensor:
         """Labels in their units → scaled, same shape (..., K)."""
@@ -45,6 +45,6 @@ class LabelScale(nn.Module):
     def slope(self, scaled: Tensor) -> Tensor:
         """∂label/∂scaled of each label, shape (..., K)."""
         slope = self.width.expand_as(scaled).clone()
-        theta = scaled[..., self.teff] * self.width[self.teff] + self.centre[self.teff]
-        slope[..., self.teff] = -5040.0 / theta.square() * self.width[self.teff]
+        inverse = scaled[..., self.teff] * self.width[self.teff] + self.centre[self.teff]
+        slope[..., self.teff] = -5040.0 / inverse.square() * self.width[self.teff]
         return slope

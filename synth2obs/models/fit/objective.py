@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.fit.continuum import OrthonormalContinuum
 from synth2obs.models.projection.linear import Expansion, Linear
 
@@ -18,21 +19,6 @@ error."""
 
 ROUNDING = 1e-8
 """Share of the objective that single precision loses."""
-
-
-class Prior(NamedTuple):
-    """Half χ² of a prior at θ, its gradient and a positive semidefinite curvature."""
-
-    value: Tensor  # (B,)
-    gradient: Tensor  # (B, Q)
-    curvature: Tensor  # (B, Q, Q)
-
-
-class Coefficients(NamedTuple):
-    """Coefficients of the linear map at θ, and their Jacobian."""
-
-    value: Tensor  # (B, M)
-    jacobian: Tensor  # (B, M, Q)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +32,7 @@ class Objective:
         continuum_basis: Continuum functions Φ, shape (P, C) or (B, P, C).
         coefficients: θ (B, Q) → `Coefficients`.
         value: The same without the Jacobian, (B, M).
-        prior: θ (B, Q) → `Prior`.
+        prior: θ (B, Q) → `PriorTerms`.
         rv_sigma: Prior width of the velocity *correction* in km/s; 0 holds the velocity.
         lower, upper: Bounds of θ, shape (Q,).
         max_step: Largest change of a parameter in one step.
@@ -58,7 +44,7 @@ class Objective:
     continuum_basis: Tensor
     coefficients: Callable[[Tensor], Coefficients]
     value: Callable[[Tensor], Tensor]
-    prior: Callable[[Tensor], Prior]
+    prior: Callable[[Tensor], PriorTerms]
     rv_sigma: float = 30.0
     lower: Tensor | None = None
     upper: Tensor | None = None
@@ -187,7 +173,7 @@ def put(stars: Fields, rows: Tensor, values: Fields) -> None:
         part[rows] = value
 
 
-def origin_prior(theta: Tensor) -> Prior:
+def origin_prior(theta: Tensor) -> PriorTerms:
     """θ ~ N(0, I): the prior of whitened latents."""
     eye = torch.eye(theta.shape[1], dtype=theta.dtype).expand(len(theta), -1, -1)
-    return Prior(0.5 * theta.square().sum(1), theta, eye)
+    return PriorTerms(0.5 * theta.square().sum(1), theta, eye)

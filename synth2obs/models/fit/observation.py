@@ -102,17 +102,8 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
         )
     wavelength = torch.as_tensor(spectra.wavelength, dtype=torch.float64)
     segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))
-    instrument = bridge.instrument(
-        survey,
-        spectra.wavelength,
-        spectra.segment,
-        spectra.lsf_sigma,
-        spectra.lsf_group,
-        lsf_hermite=spectra.lsf_hermite,
-        lsf_kernel=spectra.lsf_kernel,
-        lsf_offset=spectra.lsf_offset,
-    )
-    order = bridge.survey(survey).config.continuum_order
+    instrument = bridge.instrument(survey, spectra.wavelength, spectra.segment, spectra.line_spread)
+    order = bridge.survey(survey).config.continuum.order
     flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
     good = ivar > 0
     level = flux.where(good, torch.nan).nanmedian(1, keepdim=True).values.nan_to_num(1.0).abs()

@@ -1,18 +1,16 @@
 """One round of the gap: labels through the morph and the gap so far, then the gap's posterior given these labels."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.contracts import GapPosterior
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.restframe import to_rest
 from synth2obs.models.fit.result import Fit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.gap.posterior import GapFit, GapPrior, fit_gap
 from synth2obs.models.survey import SurveyModel
 
 FLOOR, UNKNOWN = 2e-3, 5e-2
@@ -57,43 +55,35 @@ def rms(fit: Fit) -> Tensor:
     return (fit.residual.square().sum(1) / fit.pixels.clamp(min=1)).sqrt()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rounds:
-    """How a gap is refined.
-
-    Args:
-        prior: Of the gap.
-        outlier: Stars above this multiple of the median χ² per pixel are left out.
-    """
-
-    prior: GapPrior = GapPrior()
-    outlier: float = 4.0
-
-
-def refine_gap(
-    bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor, config: Rounds
-) -> tuple[Fit, GapFit]:
+def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tuple[Fit, GapPosterior]:
     """Fit labels, then replace the survey's gap and scatter by the posterior given these labels.
 
     Args:
         bridge: Its model of the survey is changed in place.
         seen: Training stars.
         x, rv: Where their scaled labels and velocities stand.
-        config: Prior of the gap, and which stars to leave out.
 
     Returns:
         The fit, and the posterior.
     """
     model = bridge.survey(seen.survey)
     fit = fit_labels(bridge, seen, Options(steps=6, refresh=1), x, rv)
-    features = model.features(model.morph(bridge.emulator(fit.theta))[0])
+    features = bridge.gap_features(seen.survey, fit.theta)
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
-    kept = typical(fit, config.outlier)
-    posterior = fit_gap(residual[kept].double(), ivar[kept].double(), features[kept], config.prior)
+    kept = typical(fit, model.gap.config.outlier)
+    posterior = model.gap.posterior(residual[kept].double(), ivar[kept].double(), features[kept])
     model.gap.update(posterior)
     update_correlation(model, fit)
     return fit, posterior
+
+
+def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> Fit:
+    """All rounds of labels and gap, as many as the gap's settings say; arguments as for `refine_gap`."""
+    for _ in range(bridge.survey(seen.survey).gap.config.iterations):
+        fit, _ = refine_gap(bridge, seen, x, rv)
+        x, rv = fit.theta, fit.rv
+    return fit
 
 
 def typical(fit: Fit, limit: float) -> Tensor:

@@ -52,3 +52,18 @@ class Fit:
 
 
 FIELDS = tuple(Fit.__annotations__)
+
+
+@dataclass
+class StarLabels:
+    """Labels and velocities of a survey's training stars, as far as they are known.
+
+    Args:
+        x: Scaled labels, shape (N, K), float64.
+        rv: km/s, shape (N,).
+        chi2: Per pixel, shape (N,).
+    """
+
+    x: Tensor
+    rv: Tensor
+    chi2: Tensor

@@ -11,17 +11,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.fit.covariance import with_covariance
-from synth2obs.models.fit.objective import (
-    Coefficients,
-    Iterate,
-    Objective,
-    Prior,
-    Solution,
-    evaluate,
-    origin_prior,
-)
+from synth2obs.models.fit.objective import Iterate, Objective, Solution, evaluate, origin_prior
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import FIELDS, Fit
@@ -83,7 +76,7 @@ def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options |
         value, jacobian = model.coefficients(bridge.decoder, theta)
         return Coefficients(value, torch.zeros_like(jacobian))
 
-    def held(theta: Tensor) -> Prior:
+    def held(theta: Tensor) -> PriorTerms:
         zero = torch.zeros_like(theta)
         return origin_prior(theta)._replace(value=zero.sum(1), gradient=zero)
 
@@ -128,10 +121,10 @@ def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":
         value, jacobian = bridge.from_labels(seen.survey, x, morphed=choice.morphed)
         return Coefficients(value, jacobian * free)
 
-    def held_prior(x: Tensor) -> Prior:
+    def held_prior(x: Tensor) -> PriorTerms:
         value, gradient, curvature = prior(x)
         held = torch.diag_embed(1.0 - free).expand_as(curvature)
-        return Prior(value, gradient * free, curvature * free * free[:, None] + held)
+        return PriorTerms(value, gradient * free, curvature * free * free[:, None] + held)
 
     def value(x: Tensor) -> Tensor:
         return bridge.values_from_labels(seen.survey, x, morphed=choice.morphed)
@@ -153,7 +146,7 @@ class _Map(NamedTuple):
 
     coefficients: Callable[[Tensor], Coefficients]
     value: Callable[[Tensor], Tensor]
-    prior: Callable[[Tensor], Prior]
+    prior: Callable[[Tensor], PriorTerms]
 
 
 @dataclass(frozen=True)

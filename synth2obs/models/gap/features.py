@@ -4,20 +4,26 @@ import torch
 from torch import Tensor
 
 
-def polynomial_features(values: Tensor, degree: int = 1) -> Tensor:
-    """Features 1, y and, for degree 2, all products of two.
+def polynomial(values: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+    """Features 1, y and, for degree 2, all products of two, with their Jacobian.
 
     Args:
-        values: Standardised labels or latents, shape (B, K).
+        values: Standardised labels, shape (B, K).
         degree: 0, 1 or 2.
 
     Returns:
-        Shape (B, 1), (B, 1 + K) or (B, 1 + K + K(K+1)/2).
+        Shape (B, F) and (B, F, K) with F = 1, 1 + K or 1 + K + K (K + 1) / 2.
     """
     if degree not in (0, 1, 2):
         raise ValueError(f"degree must be 0, 1 or 2, got {degree}")
-    terms = [torch.ones_like(values[:, :1]), values][: degree + 1]
-    if degree == 2:
-        rows, columns = torch.triu_indices(values.shape[1], values.shape[1]).unbind()
-        terms.append(values[:, rows] * values[:, columns])
-    return torch.cat(terms, dim=1)
+    count, size = values.shape
+    eye = torch.eye(size, dtype=values.dtype)
+    parts, slopes = [torch.ones_like(values[:, :1])], [values.new_zeros(count, 1, size)]
+    if degree >= 1:
+        parts.append(values)
+        slopes.append(eye.expand(count, -1, -1))
+    if degree >= 2:
+        rows, columns = torch.triu_indices(size, size).unbind()
+        parts.append(values[:, rows] * values[:, columns])
+        slopes.append(eye[rows] * values[:, columns, None] + eye[columns] * values[:, rows, None])
+    return torch.cat(parts, dim=1), torch.cat(slopes, dim=1)

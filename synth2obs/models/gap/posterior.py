@@ -1,69 +1,44 @@
 """Closed-form posterior of the gap by Bayesian linear regression in every wavelength cell."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+
+from synth2obs.core.config import Section
+from synth2obs.models.contracts import GapPosterior
 
 BLOCK = 2**22
 """Star-cells that one step of the fit holds in memory, per float64 array."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GapPrior:
-    r"""Prior of the gap, :math:`D_k(\lambda) \sim N(0, \tau_k^2(\lambda))`, and how it is learned.
+class GapConfig(Section):
+    r"""Prior of a gap, :math:`D_k(\lambda) \sim N(0, \tau_k^2(\lambda))`, and how gap and labels are found in turn."""
 
-    Args:
-        scale: First :math:`\tau`, in normalised flux, of every feature.
-        scatter: First intrinsic scatter :math:`s_d`, in normalised flux.
-        window: Cells over which :math:`\tau_k^2` is estimated.
-        scatter_window: Cells over which :math:`s_d^2` is estimated.
-        iterations: Rounds of type-II maximum likelihood; 0 keeps the first values.
-        learn_scale, learn_scatter: What those rounds change.
-    """
-
-    scale: float = 0.05
-    scatter: float = 0.0
-    window: int = 200
-    scatter_window: int = 5
-    iterations: int = 12
-    learn_scale: bool = True
-    learn_scatter: bool = True
-
-    def __post_init__(self) -> None:
-        if not (self.scale >= 0 and self.scatter >= 0):
-            raise ValueError(f"scale and scatter must be >= 0, got {self.scale}, {self.scatter}")
-        if self.window < 1 or self.scatter_window < 1 or self.iterations < 0:
-            raise ValueError(
-                "need window, scatter_window >= 1 cell and iterations >= 0, got "
-                f"{self.window}, {self.scatter_window}, {self.iterations}"
-            )
-
-
-class GapFit(NamedTuple):
-    r"""Posterior of the gap in L cells for F features, float64.
-
-    Args:
-        mean: :math:`E[D_k(\lambda)]`, shape (F, L).
-        covariance: Shape (L, F, F).
-        log_evidence: :math:`\ln p(r(\lambda))` with D integrated out, shape (L,).
-        scatter: Intrinsic variance :math:`s_d^2(\lambda)` beyond the noise, shape (L,).
-        prior_variance: :math:`\tau_k^2(\lambda)`, shape (F, L).
-        log_evidence_null: The same likelihood and scatter with D = 0, shape (L,).
-    """
-
-    mean: Tensor
-    covariance: Tensor
-    log_evidence: Tensor
-    scatter: Tensor
-    prior_variance: Tensor
-    log_evidence_null: Tensor
+    name: str
+    iterations: int = Field(
+        default=2, ge=1, description="rounds of labels given the gap, gap given the labels"
+    )
+    scale: float = Field(
+        default=0.05, ge=0, description="first width τ of the prior of every feature, in flux"
+    )
+    scatter: float = Field(default=0.0, ge=0, description="first intrinsic scatter, in flux")
+    window: int = Field(default=200, ge=1, description="cells over which the prior's width is learned")
+    scatter_window: int = Field(default=5, ge=1, description="cells over which the scatter is learned")
+    evidence_steps: int = Field(
+        default=12, ge=0, description="steps of type-II maximum likelihood; 0 keeps the first values"
+    )
+    learn_scale: bool = Field(default=True, description="whether those steps change the prior's width")
+    learn_scatter: bool = Field(default=True, description="whether those steps change the scatter")
+    outlier: float = Field(
+        default=4.0, gt=1, description="stars above this multiple of the median χ² are left out"
+    )
 
 
 @torch.no_grad()
-def fit_gap(residual: Tensor, ivar: Tensor, features: Tensor, prior: GapPrior | None = None) -> GapFit:
+def gap_posterior(residual: Tensor, ivar: Tensor, features: Tensor, prior: GapConfig) -> GapPosterior:
     r"""Closed-form posterior of the gap, with prior and scatter by type-II maximum likelihood.
 
     .. math:: r_{n\lambda} = \varphi_n^T D(\lambda) + \epsilon,\quad
@@ -85,12 +60,11 @@ def fit_gap(residual: Tensor, ivar: Tensor, features: Tensor, prior: GapPrior | 
     Raises:
         ValueError: If shapes disagree, or ivar is negative or not finite.
     """
-    prior = prior or GapPrior()
     _check(residual, ivar, features)
     cells, phi = residual.shape[1], features.double()
     tau2 = phi.new_full((phi.shape[1], cells), prior.scale**2)
     s2 = phi.new_full((cells,), prior.scatter**2)
-    for _ in range(prior.iterations):
+    for _ in range(prior.evidence_steps):
         step = _all_blocks(residual, ivar, phi, tau2, s2)
         if prior.learn_scale:
             tau2 = _learned_scale(step, tau2, prior.window)
@@ -98,7 +72,7 @@ def fit_gap(residual: Tensor, ivar: Tensor, features: Tensor, prior: GapPrior | 
             s2 = _learned_scatter(step, s2, prior.scatter_window)
     last = _all_blocks(residual, ivar, phi, tau2, s2)
     covariance = tau2.T.sqrt()[:, :, None] * last.shrunk * tau2.T.sqrt()[:, None, :]
-    return GapFit(last.mean, covariance, last.evidence, s2, tau2, last.null)
+    return GapPosterior(last.mean, covariance, last.evidence, s2, tau2, last.null)
 
 
 class _Step(NamedTuple):

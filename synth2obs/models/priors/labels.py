@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from synth2obs.core.labels import LabelSpace
+from synth2obs.models.contracts import PriorTerms
 from synth2obs.models.emulator.scale import LabelScale
-from synth2obs.models.fit.objective import Prior
 from synth2obs.models.priors.population import Population
 
 ALPHA = ("o_fe", "mg_fe", "si_fe", "s_fe", "ca_fe", "ti_fe")
@@ -42,14 +42,14 @@ class LabelPrior(nn.Module):
         self.stellar = [space.index(name) for name in STELLAR]
         self.register_buffer("precision", _precision(space, scale.width), persistent=False)
 
-    def forward(self, x: Tensor) -> Prior:
+    def forward(self, x: Tensor) -> PriorTerms:
         """Half χ², gradient and curvature at scaled labels x, shape (B, K), float64."""
         offset = x - self._centre(x)
         pull = offset @ self.precision
         curvature = self.precision.expand(len(x), -1, -1).clone()
         value, gradient = 0.5 * (offset * pull).sum(1), pull.clone()
         if self.population is None:
-            return Prior(value, gradient, curvature)
+            return PriorTerms(value, gradient, curvature)
         labels = self.scale.inverse(x)[:, self.stellar]
         slope = self.scale.slope(x)[:, self.stellar]
         steepness, bend = self.population.gauss_newton(labels)
@@ -57,7 +57,7 @@ class LabelPrior(nn.Module):
         gradient[:, self.stellar] += steepness * slope
         rows = torch.tensor(self.stellar)
         curvature[:, rows[:, None], rows] += bend * slope[:, :, None] * slope[:, None, :]
-        return Prior(value, gradient, curvature)
+        return PriorTerms(value, gradient, curvature)
 
     def _centre(self, x: Tensor) -> Tensor:
         """Expected scaled labels: solar ratios and the vmic relation, whose slope the gradient leaves out."""

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from synth2obs.models.projection.at_rest import AtRest, interpolated, stretch_products
 from synth2obs.models.projection.linear import Expansion, Products, few_stars, functions_at, gram_of, rows_of
+from synth2obs.physics.coarser import coarser
 from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.instrument import Instrument
 
@@ -39,10 +40,10 @@ class Through:
     """
 
     def __init__(self, instrument: Instrument, functions: Functions, width: float, segment: Tensor) -> None:
-        coarser = instrument.coarser(width)
-        self.instrument, self.width = coarser.instrument, width
-        self.sharp = coarser.sharp(functions.sharp.float(), functions.bands).contiguous()
-        self.seen = coarser.seen(functions.seen.float(), functions.bands).contiguous()
+        coarse = coarser(instrument, width)
+        self.instrument, self.width = coarse.instrument, width
+        self.sharp = coarse.sharp(functions.sharp.float(), functions.bands).contiguous()
+        self.seen = coarse.seen(functions.seen.float(), functions.bands).contiguous()
         self.has_seen = bool(self.seen.any())
         self.stars: Tensor | None = None
         self.origin = torch.zeros(1, dtype=torch.float64)

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from synth2obs.training.state import Stars, State
+from synth2obs.models.alignment.learn import set_cosine_rate
+from synth2obs.models.fit.result import StarLabels
+from synth2obs.training.state import State
 from synth2obs.training.steps import adam_tensors, load_adam, step_generator
 
 
@@ -34,12 +36,11 @@ class StageBase:
     def cosine(self, index: int, rate: float) -> None:
         """Learning rate of a step: from ``rate`` to zero on half a cosine."""
         assert self.optimizer is not None
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * 0.5 * (1.0 + torch.cos(torch.tensor(torch.pi * index / self.steps)).item())
+        set_cosine_rate(self.optimizer, rate, index, self.steps)
 
     def generator(self, index: int) -> torch.Generator:
         """Random numbers of one step."""
-        return step_generator(self.state.config.seed, self.name, index)
+        return step_generator(self.state.seed, self.name, index)
 
     def extra(self) -> dict[str, Tensor]:
         """Tensors of this stage alone."""
@@ -60,7 +61,7 @@ class StageBase:
         """Take up where a checkpoint left off."""
         self.state.bridge.load_state_dict(_under(tensors, "bridge/"))
         for name in self.state.stars:
-            self.state.stars[name] = Stars(**_under(tensors, f"stars/{name}/"))
+            self.state.stars[name] = StarLabels(**_under(tensors, f"stars/{name}/"))
         self.load_extra(_under(tensors, "extra/"))
         if self.optimizer is not None and any(key.startswith("adam/") for key in tensors):
             load_adam(self.optimizer, tensors)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from synth2obs.core.config import Section
 from synth2obs.models.alignment.critic import Critic, critic_losses, r1_penalty
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
@@ -22,6 +24,16 @@ SCATTER_STEP = 0.01
 """Rms change of ln scatter in one step."""
 
 
+class CriticConfig(Section):
+    """Stage E: adversarial refinement of gap and scatter."""
+
+    steps: int = Field(default=24, ge=0)
+    batch: int = Field(default=16, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    strength: float = Field(default=2e-5, ge=0, description="rms change of the gap in one step, in flux")
+    penalty: float = Field(default=1.0, ge=0, description="weight of the R1 penalty")
+
+
 class CriticStage(StageBase):
     """Adversarial refinement.
 
@@ -33,9 +45,9 @@ class CriticStage(StageBase):
 
     name = "critic"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, config: CriticConfig) -> None:
         super().__init__(state)
-        self.config = state.config.critic
+        self.config = config
         self.steps = self.config.steps
         self.critics = torch.nn.ModuleDict({name: Critic() for name in state.bridge.surveys})
         self.change = torch.nn.ParameterDict(
@@ -88,9 +100,8 @@ class CriticStage(StageBase):
     def _fit(self, name: str) -> dict[str, Tensor]:
         bridge, stars = self.state.bridge, self.state.stars[name]
         fit = fit_labels(bridge, self.state.seen[name], Options(steps=4, refresh=1), stars.x, stars.rv)
-        model = bridge.survey(name)
         scale = (fit.ivar.sqrt() * fit.continuum.abs()).float()
-        features = model.features(model.morph(bridge.emulator(fit.theta))[0]).float()
+        features = bridge.gap_features(name, fit.theta).float()
         noise = (self.state.seen[name].ivar.clamp(min=1e-20).rsqrt() * fit.ivar.sqrt()).float() * (
             fit.ivar > 0
         )

@@ -1,11 +1,20 @@
 """Stage C, first half: labels of the training stars by plain theory, and the noise that theory leaves."""
 
+from pydantic import Field
+
+from synth2obs.core.config import Section
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import rms, update_correlation, update_scatter
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import Fit, StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
-from synth2obs.training.state import Stars, State
+from synth2obs.training.state import State
+
+
+class LabelsConfig(Section):
+    """Stage C, first half: labels of the training stars by theory, and the noise theory leaves."""
+
+    iterations: int = Field(default=2, ge=1)
 
 
 class LabelsStage(StageBase):
@@ -13,9 +22,9 @@ class LabelsStage(StageBase):
 
     name = "labels"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, config: LabelsConfig) -> None:
         super().__init__(state)
-        self.steps = (1 + state.config.labels.iterations) * len(state.bridge.surveys)
+        self.steps = (1 + config.iterations) * len(state.bridge.surveys)
 
     def step(self, index: int) -> dict[str, float]:
         """One fit of one survey: from two starts at first, from the last labels afterwards."""
@@ -35,7 +44,7 @@ class LabelsStage(StageBase):
 def remember(state: State, name: str, fit: Fit) -> dict[str, float]:
     """Keep a survey's labels and velocities; metrics of the fit."""
     chi2 = fit.chi2_per_pixel
-    state.stars[name] = Stars(fit.theta, fit.rv, chi2)
+    state.stars[name] = StarLabels(fit.theta, fit.rv, chi2)
     return {
         f"{name}/free_rms": rms(fit).median().item(),
         f"{name}/chi2_per_pixel": chi2.median().item(),

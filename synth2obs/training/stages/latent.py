@@ -1,19 +1,35 @@
 """Stage B: one latent for all domains, and the width of every survey's lines."""
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from synth2obs.core.config import Section
+from synth2obs.models.decoder.encode import encode_reduced
+from synth2obs.models.decoder.from_grid import latent_weight
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.task import encode
 from synth2obs.training.stages.base import StageBase
-from synth2obs.training.stages.theory import encode_reduced, grid_latents, latent_weight
 from synth2obs.training.state import State
+from synth2obs.training.theory_errors import grid_latents
 
 FLOOR = 5e-3
 """Noise added while widths are compared, in units of the continuum: theory is not better than that."""
 
 NARROWEST, WIDEST = 0.5, 2.5
 """How far from the catalogued width a survey's own is looked for."""
+
+
+class LatentConfig(Section):
+    """Stage B: shared latent; the branch is refined through every survey's instrument."""
+
+    steps: int = Field(default=60, ge=0)
+    batch: int = Field(default=12, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    width_stars: int = Field(default=40, ge=4, description="stars used to fit each survey's line width")
+    widths: tuple[float, ...] = Field(
+        default=(0.9, 1.0, 1.1), min_length=3, description="first widths to try, evenly spaced"
+    )
 
 
 class LatentStage(StageBase):
@@ -24,9 +40,9 @@ class LatentStage(StageBase):
 
     name = "latent"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, config: LatentConfig) -> None:
         super().__init__(state)
-        self.config = state.config.latent
+        self.config = config
         self.steps = self.config.steps
         self.rows = state.kept.nonzero()[:, 0]
         self.optimise(state.bridge.decoder.branch.parameters(), self.config.learning_rate)
@@ -70,7 +86,9 @@ class LatentStage(StageBase):
         """Refit h(y) to the final latents, then profile the width of each survey's lines."""
         state = self.state
         latents = grid_latents(state)[state.kept].double()
-        state.bridge.emulator.fit(state.x[state.kept], latents, latent_weight(state, latents.float()))
+        state.bridge.emulator.fit(
+            state.x[state.kept], latents, latent_weight(state.bridge.decoder, latents.float())
+        )
         metrics: dict[str, float] = {}
         for name in state.bridge.surveys:
             model = state.bridge.survey(name)

@@ -67,9 +67,9 @@ class BridgeModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle."""
-        from synth2obs.models.bridge import Bridge
+        from synth2obs.models.bundle import load_bundle
 
-        self.bridge = Bridge.load(context.artifacts[BUNDLE])
+        self.bridge = load_bundle(context.artifacts[BUNDLE])
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

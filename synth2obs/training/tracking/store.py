@@ -7,13 +7,12 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from synth2obs.core.errors import OutputError
+from synth2obs.core.files import folder_lock
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -94,5 +93,6 @@ def store_errors() -> Iterator[None]:
         ) from error
 
 
-def _opening(root: Path) -> FileLock:
-    return FileLock(root / ".opening.lock", timeout=120)
+def _opening(folder: Path) -> AbstractContextManager[None]:
+    held = f"cannot open the store {folder}: another process has held it for two minutes"
+    return folder_lock(folder, ".opening.lock", OutputError(f"{held}; end it or choose another folder"), 120)

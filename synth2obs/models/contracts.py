@@ -1,0 +1,290 @@
+"""What the parts of a model promise each other: read this first.
+
+The way of a spectrum is labels x → `Emulator` → latent u → `Alignment` (the morph T) → `RestFrameDecoder` and
+`GapModel` → coefficients in the order of `Layout` → native pixels. Each registry (`emulator.EMULATORS`,
+`alignment.ALIGNMENTS`, `gap.GAPS`) maps names to classes that keep one of these promises; ``tests/laws`` holds every
+entry to them. N or B stars, K labels, D latents, L rest-frame cells, F features of the gap.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Coefficients(NamedTuple):
+    """Coefficients of the functions that make a spectrum, in the order of `Layout`, and their Jacobian."""
+
+    value: Tensor  # (B, M)
+    jacobian: Tensor  # (B, M, Q)
+
+
+class PriorTerms(NamedTuple):
+    """Half χ² of a prior at some parameters, its gradient and a positive semidefinite curvature."""
+
+    value: Tensor  # (B,)
+    gradient: Tensor  # (B, Q)
+    curvature: Tensor  # (B, Q, Q)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns of a spectrum's functions and of their coefficients: mean | trunk | gap | scatter.
+
+    Args:
+        functions: Number of trunk functions.
+        features: Number of features of the gap.
+    """
+
+    functions: int
+    features: int
+
+    @property
+    def mean(self) -> slice:
+        """Of the mean spectrum."""
+        return slice(0, 1)
+
+    @property
+    def trunk(self) -> slice:
+        """Of the decoder's trunk."""
+        return slice(1, 1 + self.functions)
+
+    @property
+    def theory(self) -> slice:
+        """Mean and trunk: what the line spread acts on."""
+        return slice(0, 1 + self.functions)
+
+    @property
+    def gap(self) -> slice:
+        """Of the gap, which is at the survey's resolution already."""
+        return slice(1 + self.functions, self.coefficients)
+
+    @property
+    def scatter(self) -> slice:
+        """Of the intrinsic scatter: a function in native pixels without a coefficient."""
+        return slice(self.coefficients, self.coefficients + 1)
+
+    @property
+    def coefficients(self) -> int:
+        """Number of coefficients M."""
+        return 1 + self.functions + self.features
+
+    def join(self, trunk: Tensor, gap: Tensor) -> Tensor:
+        """Coefficients (B, M) of values of trunk (B, K) and gap (B, F); that of the mean is 1."""
+        return torch.cat([torch.ones_like(trunk[:, :1]), trunk, gap], dim=1)
+
+    def without_gap(self, coefficients: Tensor) -> Tensor:
+        """The same coefficients (B, M), or their Jacobian (B, M, Q), with those of the gap at zero."""
+        theory = coefficients[:, self.theory]
+        return torch.cat([theory, torch.zeros_like(coefficients[:, self.gap])], dim=1)
+
+
+class Module(Protocol):
+    """The part of `torch.nn.Module` that others rely on."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All tensors by name; they say all that was learned."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Put them back."""
+        ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """What an optimiser may move."""
+        ...
+
+
+class RestFrameDecoder(Module, Protocol):
+    """Latents → rest-frame flux, linear in functions of wavelength that all stars share."""
+
+    rest_wavelength: Tensor  # (L,) vacuum Å
+    rest_sigma: Tensor  # (L,) σ of the grid's own resolution in Å
+    latent: int
+    rank: int
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Normalised flux on the rest grid, (B, D) → (B, L)."""
+        ...
+
+    def functions(self) -> Tensor:
+        """Mean and trunk on the rest grid, shape (L, 1 + K)."""
+        ...
+
+    def weights(self, u: Tensor) -> Tensor:
+        """Coefficients of the trunk, (B, D) → (B, K), in the precision of u."""
+        ...
+
+    def weights_jacobian(self, u: Tensor) -> Tensor:
+        """∂weights/∂u, shape (B, K, D)."""
+        ...
+
+
+class Emulator(Module, Protocol):
+    """Scaled labels → latents, fitted in closed form to a grid."""
+
+    Config: ClassVar[Any]
+    config: Any
+
+    def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
+        """Not fitted yet; ``spectra`` is the number of grid spectra that it will be fitted to."""
+        ...
+
+    @property
+    def spectra(self) -> int:
+        """Number of grid spectra that it is made for."""
+        ...
+
+    @property
+    def known(self) -> Tensor:
+        """Scaled labels of the spectra that it was fitted to, shape (N, K)."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Latents of scaled labels, float64, (B, K) → (B, D)."""
+        ...
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        """∂u/∂x, shape (B, D, K)."""
+        ...
+
+    def fit(self, x: Tensor, latent: Tensor, weight: Tensor) -> None:
+        """Fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) is the flux that each latent moves."""
+        ...
+
+
+class Morph(Module, Protocol):
+    """A map of the latent space that carries the grid's latents to the survey's: T."""
+
+    def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """T(u), shape (B, D), and ln|det ∂T/∂u|, shape (B,)."""
+        ...
+
+    def inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """T⁻¹(v), and minus the log-determinant there."""
+        ...
+
+    def jacobian(self, u: Tensor) -> Tensor:
+        """∂T/∂u, shape (B, D, D)."""
+        ...
+
+
+class Density(Module, Protocol):
+    """A density of latents."""
+
+    def log_prob(self, u: Tensor) -> Tensor:
+        """Ln p(u), shape (B,)."""
+        ...
+
+    def to_noise(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise of latents, (B, D), and the log-determinant, (B,)."""
+        ...
+
+    def from_noise(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents of noise, and the log-determinant."""
+        ...
+
+
+class EncodedStars(NamedTuple):
+    """What a morph is taught from: stars of a survey as their spectra and as their labels place them."""
+
+    source: Tensor  # (N, D) theory's latents h(x) of the stars' labels
+    latent: Tensor  # (N, D) latents encoded from their spectra
+    precision: Tensor  # (N, D, D) inverse covariance of these
+
+
+class Alignment(Morph, Protocol):
+    """A way to find a survey's morph; it starts at the identity."""
+
+    Config: ClassVar[Any]
+    config: Any
+
+    def __init__(self, latent: int, config: Any = None) -> None:
+        """The identity of D latents."""
+        ...
+
+    def attach(self, source: Density, target: Density) -> None:
+        """Be told the densities of the grid's and of the survey's latents, which are learned beside."""
+        ...
+
+    def loss(self, stars: EncodedStars, probes: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """What a step lowers, a scalar, and its unweighted terms by name.
+
+        Args:
+            stars: Training stars.
+            probes: Random directions for norms of Jacobians, shape (K, N, D).
+        """
+        ...
+
+
+class GapPosterior(NamedTuple):
+    r"""Posterior of the gap in L cells for F features, float64.
+
+    Args:
+        mean: :math:`E[D_k(\lambda)]`, shape (F, L).
+        covariance: Shape (L, F, F).
+        log_evidence: :math:`\ln p(r(\lambda))` with D integrated out, shape (L,).
+        scatter: Intrinsic variance :math:`s_d^2(\lambda)` beyond the noise, shape (L,).
+        prior_variance: :math:`\tau_k^2(\lambda)`, shape (F, L).
+        log_evidence_null: The same likelihood and scatter with D = 0, shape (L,).
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    log_evidence: Tensor
+    scatter: Tensor
+    prior_variance: Tensor
+    log_evidence_null: Tensor
+
+
+class GapModel(Module, Protocol):
+    """A survey's gap Δ, linear in a few features of its latents, with a posterior; zero until it is fitted."""
+
+    Config: ClassVar[Any]
+    config: Any
+    reading: Any
+    size: int  # F
+    mean: Tensor  # (F, L)
+    scatter: Tensor  # (L,) intrinsic variance
+
+    def __init__(self, reading: Any, cells: int, config: Any = None) -> None:
+        """No gap in L cells; ``reading`` is a `gap.reading.LabelReading`."""
+        ...
+
+    def features(self, u: Tensor) -> Tensor:
+        """Features at survey latents, (B, D) → (B, F)."""
+        ...
+
+    def features_jacobian(self, u: Tensor) -> Tensor:
+        """∂features/∂u, shape (B, F, D)."""
+        ...
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Mean gap, (B, F) → (B, L), in units of the continuum."""
+        ...
+
+    def variance(self, features: Tensor) -> Tensor:
+        """Its posterior variance, shape (B, L)."""
+        ...
+
+    def slopes(self) -> Mapping[str, Tensor]:
+        """Change of the mean gap with a standard deviation of a label, by the label's name, shape (L,) each."""
+        ...
+
+    def posterior(self, residual: Tensor, ivar: Tensor, features: Tensor) -> GapPosterior:
+        """Posterior given residuals (N, L) from the prediction without gap, their ivar, and features (N, F)."""
+        ...
+
+    def update(self, posterior: GapPosterior) -> None:
+        """Take a posterior over."""
+        ...
+
+
+class LabelPrior(Protocol):
+    """What is known of scaled labels before a spectrum is seen."""
+
+    def __call__(self, x: Tensor) -> PriorTerms:
+        """Half χ², gradient and curvature at scaled labels (B, K)."""
+        ...

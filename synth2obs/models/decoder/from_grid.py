@@ -1,0 +1,65 @@
+"""A decoder from the spectra of a grid, and what principal components would do."""
+
+import torch
+from torch import Tensor
+
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.decoder.encode import encode_flux
+from synth2obs.models.decoder.manifold import Manifold
+
+
+def evenly(rows: Tensor, count: int) -> Tensor:
+    """At most ``count`` of some rows, evenly spaced among them."""
+    places = torch.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=torch.float64)
+    return rows[places.round().long()]
+
+
+def coefficients(offset: Tensor) -> Tensor:
+    """Coefficients of spectra (N, L) in an orthonormal basis of their span, shape (N, M ≤ N), float64."""
+    wide = offset.double()
+    values, vectors = torch.linalg.eigh(wide @ wide.T)
+    kept = values > 1e-12 * values[-1]
+    return vectors[:, kept] * values[kept].sqrt()
+
+
+@torch.no_grad()
+def fit_branch(decoder: Decoder, manifold: Manifold, flux: Tensor, own: Tensor) -> None:
+    """Give a decoder, started from the SVD of the same spectra, the branch of a latent variable model.
+
+    Spectra that are not in the model are encoded by that branch, which is then fitted again to all.
+
+    Args:
+        decoder: Its branch is overwritten.
+        manifold: Model of some of the spectra.
+        flux: Training spectra, shape (N, L).
+        own: Which of them the model was made of, in its order, shape (N,), boolean.
+    """
+    table = decoder.trunk.table().double()
+    targets = (flux - decoder.mean).double() @ (table / table.square().sum(0).clamp(min=1e-300))
+    manifold.into(decoder.branch, targets[own])
+    if not bool(own.all()):
+        latents = decoder.branch.inner.place(encode_flux(decoder, flux).double())
+        latents[own] = manifold.latents
+        manifold.into(decoder.branch, targets, latents)
+
+
+@torch.no_grad()
+def latent_weight(decoder: Decoder, latents: Tensor) -> Tensor:
+    """Root mean square flux per unit of each latent over some latents (N, D), shape (D,)."""
+    table = decoder.trunk.table()
+    gram = table.T @ table / len(table)
+    moved = [((gram @ slope) * slope).sum((0, 1)) for slope in decoder.branch.jacobian(latents).split(64)]
+    return (torch.stack(moved).sum(0) / len(latents)).sqrt()
+
+
+def pca_residual(train: Tensor, test: Tensor, count: int) -> Tensor:
+    """What principal components of ``train`` leave of ``test``."""
+    mean = train.mean(0)
+    _, _, vectors = torch.linalg.svd(train - mean, full_matrices=False)
+    offset = test - mean
+    return offset - offset @ vectors[:count].T @ vectors[:count]
+
+
+def rms_of(values: Tensor) -> float:
+    """Root mean square of all values, summed in double precision."""
+    return values.double().square().mean().sqrt().item()

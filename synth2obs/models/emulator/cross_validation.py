@@ -1,0 +1,30 @@
+"""Predictions of spectra that took no part in a fit, for any emulator."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from synth2obs.models.contracts import Emulator
+
+
+def cross_validate(
+    emulator: Emulator, x: Tensor, latent: Tensor, weight: Tensor, folds: Sequence[Tensor]
+) -> Tensor:
+    """Latents predicted for spectra that were left out of the fit, shape (N, D).
+
+    Args:
+        emulator: Gives class and settings.
+        x: Scaled labels, shape (N, K), float64.
+        latent: Latents of the same spectra, shape (N, D).
+        weight: As for `Emulator.fit`, shape (D,).
+        folds: Disjoint index tensors that cover all spectra.
+    """
+    predicted = torch.empty_like(latent, dtype=torch.float64)
+    for fold in folds:
+        keep = torch.ones(len(x), dtype=torch.bool)
+        keep[fold] = False
+        part = type(emulator)(x.shape[1], latent.shape[1], int(keep.sum()), emulator.config)
+        part.fit(x[keep], latent[keep], weight)
+        predicted[fold] = part(x[fold])
+    return predicted

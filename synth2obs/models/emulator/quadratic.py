@@ -1,0 +1,80 @@
+"""Quadratic regression of latents on labels, after The Cannon."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from synth2obs.models.emulator.response import relevance
+from synth2obs.models.emulator.settings import EmulatorConfig
+
+
+class QuadraticConfig(EmulatorConfig):
+    """Settings of the quadratic emulator."""
+
+    name: Literal["quadratic"] = "quadratic"
+    ridge: float = Field(default=1e-2, gt=0, description="variance of the noise over that of a coefficient")
+
+
+class QuadraticEmulator(nn.Module):
+    r"""All products of two labels (Ness et al. 2015, ApJ 808, 16, eq. 3), by ridge regression.
+
+    .. math:: h(x) = \theta^T \varphi(Mx) ,\qquad \varphi(z) = (1, z_k, z_j z_k)
+
+    M scales each label by the linear response of the spectrum to it, so that the ridge shrinks products of labels that
+    matter little: there are more of them than spectra in a grid of thirty labels.
+
+    Args:
+        labels: Number of labels K.
+        latent: Length D.
+        spectra: Number of grid spectra N.
+        config: Regularisation.
+    """
+
+    Config: ClassVar[Any] = QuadraticConfig
+    relevance: Tensor
+    known: Tensor
+    theta: Tensor
+
+    def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
+        super().__init__()
+        self.config: QuadraticConfig = config or QuadraticConfig()
+        self.register_buffer("relevance", torch.zeros(labels, dtype=torch.float64))
+        self.register_buffer("known", torch.zeros(spectra, labels, dtype=torch.float64))
+        terms = 1 + labels + labels * (labels + 1) // 2
+        self.register_buffer("theta", torch.zeros(terms, latent, dtype=torch.float64))
+
+    @property
+    def spectra(self) -> int:
+        """Number of grid spectra."""
+        return len(self.known)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Latents, shape (B, D), of scaled labels (float64), shape (B, K)."""
+        return _terms(x * self.relevance) @ self.theta
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        """∂h/∂x, shape (B, D, K)."""
+        z, size = x * self.relevance, x.shape[1]
+        rows, columns = torch.triu_indices(size, size).unbind()
+        product = self.theta[1 + size :]
+        slope = self.theta[1 : 1 + size].expand(len(x), -1, -1)
+        slope = slope.index_add(1, rows, z[:, columns, None] * product)
+        slope = slope.index_add(1, columns, z[:, rows, None] * product)
+        return slope.mT * self.relevance
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, latent: Tensor, weight: Tensor) -> None:
+        """Closed-form fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) as in the contract."""
+        self.known.copy_(x)
+        self.relevance.copy_(relevance(x, latent.double() * weight.double()))
+        terms = _terms(x * self.relevance)
+        gram = terms @ terms.T + self.config.ridge * torch.eye(len(x), dtype=torch.float64)
+        self.theta.copy_(terms.T @ torch.cholesky_solve(latent.double(), torch.linalg.cholesky(gram)))
+
+
+def _terms(z: Tensor) -> Tensor:
+    """1, z and all products of two, shape (B, 1 + K + K (K + 1) / 2)."""
+    rows, columns = torch.triu_indices(z.shape[1], z.shape[1]).unbind()
+    return torch.cat([torch.ones_like(z[:, :1]), z, z[:, rows] * z[:, columns]], dim=1)

@@ -1,0 +1,70 @@
+r"""A gap that is linear in features of the latent: :math:`\Delta(\lambda; u) = \sum_k D_k(\lambda)\,\varphi_k(u)`."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from synth2obs.models.contracts import GapPosterior
+from synth2obs.models.gap.posterior import GapConfig, gap_posterior
+from synth2obs.models.gap.reading import LabelReading
+
+
+class LinearModelGap(nn.Module):
+    """Mean, posterior and scatter in every cell; a gap model adds its ``size`` F, features and their Jacobian.
+
+    Zero, with the prior's variance, until it is fitted; see `contracts.GapModel`.
+
+    Args:
+        reading: Labels from latents.
+        cells: Number of wavelength cells L.
+        config: Prior and how it is learned; the class's own defaults if None.
+    """
+
+    Config: ClassVar[Any] = GapConfig
+    size: int
+    mean: Tensor
+    factor: Tensor
+    scatter: Tensor
+
+    def __init__(self, reading: LabelReading, cells: int, config: Any = None) -> None:
+        super().__init__()
+        self.reading = reading
+        self.config: GapConfig = config or self.Config()
+        self.register_buffer("mean", torch.zeros(self.size, cells))
+        self.register_buffer("factor", self.config.scale * torch.eye(self.size).repeat(cells, 1, 1))
+        self.register_buffer("scatter", torch.zeros(cells))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Mean gap in normalised flux, shape (B, L), for features of shape (B, F)."""
+        return features @ self.mean
+
+    def variance(self, features: Tensor) -> Tensor:
+        """Posterior variance of the gap, shape (B, L), without the intrinsic scatter."""
+        return torch.einsum("bf,lfg->blg", features, self.factor).square().sum(-1)
+
+    def slopes(self) -> Mapping[str, Tensor]:
+        """None, unless a gap model says what its features are."""
+        return {}
+
+    def posterior(self, residual: Tensor, ivar: Tensor, features: Tensor) -> GapPosterior:
+        """See `posterior.gap_posterior`."""
+        return gap_posterior(residual, ivar, features, self.config)
+
+    @torch.no_grad()
+    def update(self, posterior: GapPosterior) -> None:
+        """Take over a posterior.
+
+        Raises:
+            ValueError: If it has other features or cells.
+        """
+        if posterior.mean.shape != self.mean.shape:
+            raise ValueError(
+                f"posterior has (features, cells) = {tuple(posterior.mean.shape)}, the gap "
+                f"{tuple(self.mean.shape)}; build the gap with the posterior's numbers"
+            )
+        self.mean.copy_(posterior.mean)
+        values, vectors = torch.linalg.eigh(posterior.covariance)
+        self.factor.copy_(vectors * values.clamp(min=0).sqrt()[:, None, :])
+        self.scatter.copy_(posterior.scatter)
