@@ -1,6 +1,8 @@
 """Commands on native files and shards."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +17,26 @@ class OnError(StrEnum):
 
     stop = "stop"
     skip = "skip"
+
+
+@contextmanager
+def _bar(text: str, total: int | None = None, *, megabytes: bool = False) -> Iterator[Callable[..., None]]:
+    """A progress bar, if standard error is a terminal.
+
+    Yields:
+        Moves it on, given what is done and how much there is, and the bytes if these are shown.
+    """
+    from rich.progress import Progress, TextColumn
+
+    size = [TextColumn("{task.fields[size]:.1f} MB")] * megabytes
+    columns = (*Progress.get_default_columns(), *size)
+    with Progress(*columns, transient=True, disable=not sys.stderr.isatty()) as bars:
+        task = bars.add_task(text, total=total, size=0.0)
+
+        def move(done: int, total: int, size: float = 0.0) -> None:
+            bars.update(task, completed=done, total=total, size=size / 1e6)
+
+        yield move
 
 
 def download(
@@ -44,15 +66,11 @@ def download(
     """
     with errors_for_people():
         writable(out)
-        from rich.progress import Progress, TextColumn
-
         from synth2obs.io.download.pace import Pace
         from synth2obs.io.download.run import download as fetch
         from synth2obs.io.surveys.survey import parse_options
 
-        columns = (*Progress.get_default_columns(), TextColumn("{task.fields[size]:.1f} MB"))
-        with Progress(*columns, transient=True, disable=not sys.stderr.isatty()) as bars:
-            task = bars.add_task(f"downloading {survey}", total=None, size=0.0)
+        with _bar(f"downloading {survey}", megabytes=True) as progress:
             outcome = fetch(
                 survey,
                 ids or [],
@@ -60,9 +78,7 @@ def download(
                 base_url=base_url,
                 checksums=checksums or [],
                 pace=Pace(rate=rate, tries=tries, timeout=timeout),
-                progress=lambda done, total, size: bars.update(
-                    task, completed=done, total=total, size=size / 1e6
-                ),
+                progress=progress,
                 **parse_options(option or []),
             )
         typer.echo(str(outcome))
@@ -93,19 +109,16 @@ def ingest(
     """
     with errors_for_people():
         file_ready(out)
-        from rich.progress import Progress
-
         from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 
-        with Progress(transient=True, disable=not sys.stderr.isatty()) as bars:
-            task = bars.add_task(f"reading {survey}", total=len(files))
+        with _bar(f"reading {survey}", len(files)) as progress:
             summary = read(
                 survey,
                 files,
                 out,
                 parameters=parameters,
-                progress=lambda done, total: bars.update(task, completed=done, total=total),
+                progress=progress,
                 on_error=on_error.value,
                 workers=workers,
                 **parse_options(option or []),

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,15 +53,17 @@ def _run(config: Path | None, overrides: list[str], out: Path) -> None:
         from synth2obs.workflow import run
     metrics = run(settings, out, say=lambda text: console.print(f"[dim]{text}[/dim]"))
     console.print(baseline_table(metrics))
-    console.print(f"seconds   {metrics['run']['seconds']:.0f}")
-    for name in metrics["surveys"]:
-        console.print(f"report    {out / 'report' / f'{name}.html'}", soft_wrap=True)
-    console.print(f"numbers   {out / 'metrics.json'}", soft_wrap=True)
-    console.print(
-        f"model     {out / 'bridge'}, models:/{settings.model_name}@champion in {out / 'mlflow'}",
-        soft_wrap=True,
-    )
-    console.print(f"training  synth2obs ui {out}", soft_wrap=True)
+    for line in _what_there_is(metrics, out, settings.model_name):
+        console.print(line, soft_wrap=True)
+
+
+def _what_there_is(metrics: dict[str, Any], out: Path, model: str) -> Iterator[str]:
+    """A line for everything that a training leaves."""
+    yield f"seconds   {metrics['run']['seconds']:.0f}"
+    yield from (f"report    {out / 'report' / f'{name}.html'}" for name in metrics["surveys"])
+    yield f"numbers   {out / 'metrics.json'}"
+    yield f"model     {out / 'bridge'}, models:/{model}@champion in {out / 'mlflow'}"
+    yield f"training  synth2obs ui {out}"
 
 
 def report(folder: Annotated[Path, typer.Argument(help="A run's --out folder")]) -> None:

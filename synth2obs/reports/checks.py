@@ -73,18 +73,12 @@ def check_metrics(metrics: object, path: Path | None = None) -> None:
     """
     _expect(isinstance(metrics, Mapping), metrics, "the top level", "a table", path)
     assert isinstance(metrics, Mapping)
-    found = metrics.get("format")
+    found, surveys = metrics.get("format"), metrics.get("surveys")
     if found != METRICS_FORMAT:
         raise DataError(
             f"expected {METRICS_FORMAT!r}, found {found!r}", path=path, field="format", remedy=EVALUATE_AGAIN
         )
-    _expect(
-        isinstance(metrics.get("surveys"), Mapping),
-        metrics.get("surveys"),
-        "surveys",
-        "a table of surveys",
-        path,
-    )
+    _expect(isinstance(surveys, Mapping), surveys, "surveys", "a table of surveys", path)
     for name in _SECTIONS:
         section = metrics.get(name)
         _expect(section is None or isinstance(section, Mapping), section, name, "a table", path)

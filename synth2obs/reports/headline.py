@@ -104,20 +104,23 @@ def _residual(row: Any) -> str:
             "The residual at literature labels was not measured, so it cannot be said whether the morph "
             "helps."
         )
-    change = 1.0 - after / before if before > 0 else 0.0
-    if abs(change) < SAME:
-        verb = f"stays at {percent(after)} % of the continuum with the morph: nothing is gained"
-    else:
-        verb = (
-            f"{'falls' if change > 0 else 'rises'} from {percent(before)} % to {percent(after)} % of the "
-            "continuum"
-        )
-        verb += f" with the morph, {abs(100 * change):.0f} % {'less' if change > 0 else 'more'}"
     chi2 = [measured(row, "anchored_chi2", m) for m in ("theory", "morph")]
     tail = f" (χ² per pixel {fixed(chi2[0])} → {fixed(chi2[1])})" if None not in chi2 else ""
     return (
         f"With labels held at their literature values, the residual between theory and observation{stars} "
-        f"{verb}{tail}."
+        f"{_movement(before, after)}{tail}."
+    )
+
+
+def _movement(before: float, after: float) -> str:
+    """What a residual does when the morph is added."""
+    change = 1.0 - after / before if before > 0 else 0.0
+    if abs(change) < SAME:
+        return f"stays at {percent(after)} % of the continuum with the morph: nothing is gained"
+    verb, sign = ("falls", "less") if change > 0 else ("rises", "more")
+    return (
+        f"{verb} from {percent(before)} % to {percent(after)} % of the continuum with the morph, "
+        f"{abs(100 * change):.0f} % {sign}"
     )
 
 

@@ -18,6 +18,8 @@ CONFIG = {
 }
 """Without the button that would send the data to plotly's servers."""
 
+FONT = "Inter, Segoe UI, Helvetica Neue, Arial, sans-serif"
+
 _CURVES = ("observed", "theory", "morph")
 
 
@@ -71,24 +73,19 @@ def _layout(arrays: Arrays) -> dict[str, Any]:
     grid = {"gridcolor": "#eceef1", "zeroline": False, "linecolor": "#b4bac2"}
     return {
         "template": "none",
-        "font": {
-            "family": "Inter, Segoe UI, Helvetica Neue, Arial, sans-serif",
-            "size": 13,
-            "color": COLOURS["ink"],
-        },
+        "font": {"family": FONT, "size": 13, "color": COLOURS["ink"]},
         "margin": {"l": 64, "r": 16, "t": 48, "b": 52},
         "hovermode": "x",
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {"title": {"text": WAVELENGTH, "font": {"size": 13}}, "anchor": "y2", **grid},
-        "yaxis": {"title": {"text": "flux / continuum", "font": {"size": 13}}, "domain": [0.34, 1.0], **grid},
-        "yaxis2": {
-            "title": {"text": "residual (%)", "font": {"size": 13}},
-            "domain": [0.0, 0.28],
-            **grid,
-            "zeroline": True,
-        },
+        "xaxis": _title(WAVELENGTH) | {"anchor": "y2", **grid},
+        "yaxis": _title("flux / continuum") | {"domain": [0.34, 1.0], **grid},
+        "yaxis2": _title("residual (%)") | {"domain": [0.0, 0.28], **grid, "zeroline": True},
         "updatemenus": [_menu(arrays)],
     }
+
+
+def _title(text: str) -> dict[str, Any]:
+    return {"title": {"text": text, "font": {"size": 13}}}
 
 
 def _menu(arrays: Arrays) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Figures of labels: the latents that carry them, and how well they are recovered."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import fixed
@@ -20,6 +22,10 @@ from synth2obs.reports.results import (
 from synth2obs.reports.style import COLOURS, dense, new_figure, note, robust_limits
 
 _MODELS = ("theory", "morph")
+_DOTS: dict[str, dict[str, Any]] = {
+    "theory": {"mfc": "none", "mew": 0.8},
+    "morph": {"mec": "none", "alpha": 0.75},
+}
 
 
 def latents(arrays: Arrays) -> Figure | None:
@@ -41,22 +47,30 @@ def label_recovery(metrics: Metrics, arrays: Arrays, survey: str) -> Figure | No
     figure = new_figure(7.4)
     panels = figure.subplots(3, 3, sharex="col", height_ratios=[2.3, 1.0, 1.0])
     for column, label in enumerate(LABELS):
-        truth = arrays["labels_true"][:, column]
-        _one_to_one(panels[0, column], arrays, column)
-        limits = _difference_limits(arrays, column)
-        for axes, model in zip(panels[1:, column], _MODELS, strict=True):
-            recovery = lookup(metrics, "surveys", survey, "label_recovery", model, label)
-            _difference_panel(axes, arrays, column, model, recovery)
-            axes.set_ylim(*limits)
-        name, unit, _ = LABELS[label]
-        panels[2, column].set_xlabel(f"literature {name} ({unit})")
-        if np.isfinite(truth).any():
-            panels[2, column].set_xlim(*robust_limits(truth, reach=100.0, margin=0.06))
-        if label == "teff":
-            panels[2, column].invert_xaxis()
-            panels[0, column].invert_yaxis()
+        recovery = {m: lookup(metrics, "surveys", survey, "label_recovery", m, label) for m in _MODELS}
+        _label_column(panels[:, column], arrays, column, recovery)
+    # Hot stars stand to the left, as in a Kiel diagram.
+    teff = list(LABELS).index("teff")
+    panels[2, teff].invert_xaxis()
+    panels[0, teff].invert_yaxis()
     panels[0, 0].legend(loc="lower right")
     return figure
+
+
+def _label_column(
+    panels: NDArray[np.object_], arrays: Arrays, column: int, recovery: Mapping[str, Any]
+) -> None:
+    """One label: fitted against literature, and the differences of each model below."""
+    _one_to_one(panels[0], arrays, column)
+    limits = _difference_limits(arrays, column)
+    for axes, model in zip(panels[1:], _MODELS, strict=True):
+        _difference_panel(axes, arrays, column, model, recovery[model])
+        axes.set_ylim(*limits)
+    name, unit, _ = list(LABELS.values())[column]
+    panels[2].set_xlabel(f"literature {name} ({unit})")
+    truth = arrays["labels_true"][:, column]
+    if np.isfinite(truth).any():
+        panels[2].set_xlim(*robust_limits(truth, reach=100.0, margin=0.06))
 
 
 def _latent_panel(figure: Figure, axes: Axes, arrays: Arrays, column: int) -> None:
@@ -71,14 +85,19 @@ def _latent_panel(figure: Figure, axes: Axes, arrays: Arrays, column: int) -> No
     if not known.any():
         axes.set_title(f"{name} unknown")
     else:
-        low, high = robust_limits(colour[known], reach=98.0, margin=0.0)
-        dots = axes.scatter(
-            points[known, 0], points[known, 1], c=colour[known], s=15, vmin=low, vmax=high, lw=0, zorder=3
-        )
-        bar = figure.colorbar(dots, ax=axes, location="top", aspect=32, pad=0.02, ticks=MaxNLocator(5))
-        bar.set_label(f"{name} ({unit})")
-        bar.outline.set_visible(False)
+        _coloured(figure, axes, points[known], colour[known], f"{name} ({unit})")
     axes.set_xlabel("first principal component")
+
+
+def _coloured(
+    figure: Figure, axes: Axes, points: NDArray[np.float64], colour: NDArray[np.float64], title: str
+) -> None:
+    """Points by colour, with a bar above."""
+    low, high = robust_limits(colour, reach=98.0, margin=0.0)
+    dots = axes.scatter(points[:, 0], points[:, 1], c=colour, s=15, vmin=low, vmax=high, lw=0, zorder=3)
+    bar = figure.colorbar(dots, ax=axes, location="top", aspect=32, pad=0.02, ticks=MaxNLocator(5))
+    bar.set_label(title)
+    bar.outline.set_visible(False)
 
 
 def _one_to_one(axes: Axes, arrays: Arrays, column: int) -> None:
@@ -88,15 +107,10 @@ def _one_to_one(axes: Axes, arrays: Arrays, column: int) -> None:
         if not has(arrays, f"labels_{model}"):
             continue
         fitted = arrays[f"labels_{model}"][:, column]
-        style: dict[str, Any] = (
-            {"mfc": "none", "mew": 0.8} if model == "theory" else {"mec": "none", "alpha": 0.75}
-        )
-        error = arrays.get("labels_morph_error") if model == "morph" else None
-        if error is not None:
-            axes.errorbar(
-                truth, fitted, yerr=np.abs(error[:, column]), fmt="none", ecolor="#b9cfe8", lw=0.7, zorder=1
-            )
-        style |= {"ms": 4, "color": COLOURS[model], "rasterized": dense(truth)}
+        if model == "morph" and "labels_morph_error" in arrays:
+            error = np.abs(arrays["labels_morph_error"][:, column])
+            axes.errorbar(truth, fitted, yerr=error, fmt="none", ecolor="#b9cfe8", lw=0.7, zorder=1)
+        style = _DOTS[model] | {"ms": 4, "color": COLOURS[model], "rasterized": dense(truth)}
         axes.plot(truth, fitted, "o", label=model, zorder=2, **style)
     ends = robust_limits(truth, reach=100.0, margin=0.06)
     axes.plot(ends, ends, color=COLOURS["observed"], lw=0.9, zorder=3)

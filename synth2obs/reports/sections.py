@@ -136,29 +136,28 @@ def _by_wavelength(m: Material) -> list[Block]:
     ]
 
 
+GAP_CAPTION = (
+    "Gap at the survey's median star (blue) with its ±2 σ posterior band. Negative: the stars are "
+    "darker than theory. Letters name the element that best explains a line; ? is a line that no "
+    "element explains. Look for narrow features well outside the band: these are lines; broad waves are "
+    "continuum."
+)
+SLOPES_CAPTION = (
+    "How the gap changes along each quantity it depends on. Look for lines that occur in one panel only."
+)
+
+
 def _gap(m: Material) -> list[Block]:
     rms, error = measured(m.row, "gap", "rms"), measured(m.row, "gap", "rms_error")
-    size = (
-        f" Its rms is {percent(rms)}{'' if error is None else f' ± {percent(error)}'} %."
-        if rms is not None
-        else ""
-    )
+    within = "" if error is None else f" ± {percent(error)}"
+    size = "" if rms is None else f" Its rms is {percent(rms)}{within} %."
     lead = (
         "The gap is what the survey's stars show and the theory, even morphed, cannot say: missing or wrong "
         f"lines, broad features, artefacts of the pipeline.{size}"
     )
-    caption = (
-        "Gap at the survey's median star (blue) with its ±2 σ posterior band. Negative: the stars are "
-        "darker than theory. Letters name the element that best explains a line; ? is a line that no "
-        "element explains. Look for narrow features well outside the band: these are lines; broad waves are "
-        "continuum."
-    )
-    slopes = (
-        "How the gap changes along each quantity it depends on. Look for lines that occur in one panel only."
-    )
-    blocks: list[Block] = [Paragraph(lead), m.picture("gap", "The gap", caption)]
+    blocks: list[Block] = [Paragraph(lead), m.picture("gap", "The gap", GAP_CAPTION)]
     if "gap_slopes" in m.pictures:
-        blocks.append(m.picture("gap_slopes", "Slopes of the gap", slopes))
+        blocks.append(m.picture("gap_slopes", "Slopes of the gap", SLOPES_CAPTION))
     return [*blocks, _lines(m)]
 
 

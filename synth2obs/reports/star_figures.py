@@ -30,22 +30,20 @@ def baselines(metrics: Metrics, survey: str) -> Figure | None:
     figure = new_figure(0.55 + 0.36 * len(values))
     axes = figure.subplots()
     for row, (method, value) in enumerate(values.items()):
-        axes.hlines(row, 0, 100 * value, color=COLOURS[method], lw=2.2, alpha=0.45)
-        axes.plot(100 * value, row, "o", ms=8, color=COLOURS[method])
-        axes.annotate(
-            f"{100 * value:.2f}",
-            (100 * value, row),
-            xytext=(9, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        _bar_with_dot(axes, row, 100 * value, COLOURS[method])
     axes.set_yticks(range(len(values)), [METHODS[m] for m in values])
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlim(0, 112 * max(values.values()))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("anchored rms (% of continuum); shorter is better")
     return figure
+
+
+def _bar_with_dot(axes: Axes, row: int, value: float, colour: str) -> None:
+    axes.hlines(row, 0, value, color=colour, lw=2.2, alpha=0.45)
+    axes.plot(value, row, "o", ms=8, color=colour)
+    beside: dict[str, Any] = {"xytext": (9, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+    axes.annotate(f"{value:.2f}", (value, row), **beside)
 
 
 def chi2_of_stars(arrays: Arrays) -> Figure | None:

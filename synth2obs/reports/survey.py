@@ -70,8 +70,22 @@ def rebuild(folder: Path, out: Path | None = None) -> list[Path]:
 
 def render(metrics: Mapping[str, Any], arrays: Arrays, survey: str) -> str:
     """The page as text."""
+    run = lookup(metrics, "run") or {}
+    pictures = {name: svg_uri(figure, name) for name, figure in figures(metrics, arrays, survey).items()}
+    material = Material(metrics, metrics["surveys"][survey] or {}, arrays, pictures, survey)
+    return _template().render(
+        survey=survey,
+        row=material.row,
+        has_arrays=bool(arrays),
+        sections=sections(material),
+        **_head(metrics, survey),
+        **_run(run),
+        **_embedded(arrays),
+    )
+
+
+def _template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -81,24 +95,31 @@ def render(metrics: Mapping[str, Any], arrays: Arrays, survey: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tidy"] = tidy
-    run = lookup(metrics, "run") or {}
-    pictures = {name: svg_uri(figure, name) for name, figure in figures(metrics, arrays, survey).items()}
-    material = Material(metrics, metrics["surveys"][survey] or {}, arrays, pictures, survey)
-    return environment.get_template("report.html").render(
-        survey=survey,
-        started=moment(run.get("started")),
-        row=material.row,
-        has_arrays=bool(arrays),
-        tiles=headline.tiles(metrics, survey),
-        headline=headline.headline(metrics, survey),
-        identifiability=headline.identifiability(metrics),
-        warnings=list(headline.warnings(metrics, survey)),
-        sections=sections(material),
-        run_tables=_run_tables(run),
-        config=json.dumps(run.get("config"), indent=2, sort_keys=True, ensure_ascii=False),
-        interactive=Markup(interactive_spectra(arrays)),
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-    )
+    return environment.get_template("report.html")
+
+
+def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
+    """What the page says first."""
+    return {
+        "tiles": headline.tiles(metrics, survey),
+        "headline": headline.headline(metrics, survey),
+        "identifiability": headline.identifiability(metrics),
+        "warnings": list(headline.warnings(metrics, survey)),
+    }
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    """From which run the numbers are."""
+    config = json.dumps(run.get("config"), indent=2, sort_keys=True, ensure_ascii=False)
+    return {"started": moment(run.get("started")), "run_tables": _run_tables(run), "config": config}
+
+
+def _embedded(arrays: Arrays) -> dict[str, Any]:
+    """Our own script and style, which the template must not escape."""
+    from markupsafe import Markup
+
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return {"interactive": Markup(interactive_spectra(arrays)), "style": Markup(style)}
 
 
 def _run_tables(run: Mapping[str, Any]) -> list[Any]:

@@ -137,13 +137,12 @@ def placebo_table(metrics: Metrics, row: Row) -> Table:
     """The grid treated as if it were a survey: what the method finds where there is nothing."""
     placebo = lookup(metrics, "placebo")
     shift = with_error(measured(placebo, "morph_shift"), measured(placebo, "morph_shift_error"), 3)
+    rms, rms_error = (_times(measured(placebo, key), 100) for key in ("gap_rms", "gap_rms_error"))
     real = measured(row, "morph", "latent_shift_rms")
     rows = [
         _placebo(
             "gap, rms (% of continuum)",
-            with_error(
-                _times(measured(placebo, "gap_rms"), 100), _times(measured(placebo, "gap_rms_error"), 100), 3
-            ),
+            with_error(rms, rms_error, 3),
             "0",
             percent(measured(row, "gap", "rms"), 3),
         ),
