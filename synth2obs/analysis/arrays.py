@@ -14,7 +14,7 @@ from synth2obs.analysis.trials import Tested
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.restframe import to_rest
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import Fit, LatentFit
 
 CLIPPED = 0.3
 """Anchored residuals beyond this (in units of the continuum) are masked in the rms by wavelength: cosmic rays."""
@@ -28,7 +28,7 @@ SHORT = {
 """Methods that have an rms by wavelength, and what it is called."""
 
 
-def arrays_of(tested: Tested, latent: Fit, *, examples: int) -> Arrays:
+def arrays_of(tested: Tested, latent: LatentFit, *, examples: int) -> Arrays:
     """All arrays of a survey.
 
     Args:
@@ -105,12 +105,12 @@ def _even_steps(values: NDArray[np.float64], count: int) -> Tensor:
     return torch.from_numpy(np.argsort(values)[places])
 
 
-def _latents(bridge: Bridge, fit: Fit) -> Arrays:
+def _latents(bridge: Bridge, fit: LatentFit) -> Arrays:
     """Test stars in the plane of the first two latents: those of the SVD's strongest components."""
     grid = bridge.emulator(bridge.emulator.known)
     return {
-        "latent": fit.theta.numpy(),
-        "latent_2d": fit.theta[:, :2].numpy(),
+        "latent": fit.u.numpy(),
+        "latent_2d": fit.u[:, :2].numpy(),
         "latent_grid_2d": grid[:, :2].numpy(),
     }
 

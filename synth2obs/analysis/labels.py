@@ -14,7 +14,7 @@ from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import encode, fit_labels
 
 MOVED = 0.1
@@ -62,7 +62,7 @@ def latents_of(bridge: Bridge, spectra: Spectra, survey: str) -> Latents:
     fit = encode(bridge, prepare(bridge, survey, spectra))
     return Latents(
         spectra.id,
-        fit.theta.numpy(),
+        fit.u.numpy(),
         fit.covariance.numpy(),
         fit.rv.numpy(),
         fit.rv_error.numpy(),
@@ -86,9 +86,9 @@ def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool
     """
     seen = prepare(bridge, survey, spectra)
     first = fit_labels(bridge, seen, Options(population=population, steps=10))
-    fit = fit_labels(bridge, seen, Options(population=population, steps=4, refresh=1), first.theta, first.rv)
-    table = bridge.scale.inverse(fit.theta).numpy()
-    sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.theta).abs()).numpy()
+    fit = fit_labels(bridge, seen, Options(population=population, steps=4, refresh=1), first.x, first.rv)
+    table = bridge.scale.inverse(fit.x).numpy()
+    sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()).numpy()
     names = bridge.labels.names
     return Labels(
         spectra.id,
@@ -113,7 +113,9 @@ def label_table(found: Labels) -> Any:
     return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
 
 
-def _label_flags(bridge: Bridge, first: Fit, fit: Fit, table: NDArray[np.float64]) -> NDArray[np.int64]:
-    moved = (fit.theta - first.theta).abs().amax(1).numpy()
+def _label_flags(
+    bridge: Bridge, first: LabelFit, fit: LabelFit, table: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    moved = (fit.x - first.x).abs().amax(1).numpy()
     outside = bridge.labels.outside(table).any(1)
     return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED)

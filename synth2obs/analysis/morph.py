@@ -25,9 +25,9 @@ class Morphed:
         wavelength: Vacuum Å, shape (P,).
         flux: What the survey sees, continuum-normalised, shape (N, P), NaN where the grid does not reach.
         flux_theory: What theory predicts for the same star through the same instrument.
-        gap: ``flux − flux_theory``.
-        gap_error: Standard deviation of the gap's posterior: an upper limit where pixels average over several
-            cells, however these are correlated.
+        gap: The part of ``difference`` that no latent can say: Δ of the survey.
+        gap_error: Standard deviation of its posterior: an upper limit where pixels average over several cells,
+            however these are correlated.
         latent: Theory's latents, shape (N, D).
         flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra.
         outside: Names of the labels that lie outside, for every star.
@@ -42,6 +42,11 @@ class Morphed:
     latent: NDArray[np.float64]
     flags: NDArray[np.int64]
     outside: tuple[tuple[str, ...], ...]
+
+    @property
+    def difference(self) -> NDArray[np.float32]:
+        """``flux − flux_theory``: what morph and gap change together, shape (N, P)."""
+        return self.flux - self.flux_theory
 
 
 @torch.no_grad()
@@ -94,14 +99,15 @@ def seen_by(
     flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv)
     plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
     theory = bridge.native_flux(plain, survey, rv)
-    variance = model.gap.variance(model.gap.features(moved).float())
-    error = bridge.instrument(survey)(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
+    features, instrument = model.gap.features(moved).float(), bridge.instrument(survey)
+    gap = instrument(model.gap(features), rv, 0.0).numpy()
+    error = instrument(model.gap.variance(features), rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(
         survey=survey,
         wavelength=model.wavelength.numpy(),
         flux=flux,
         flux_theory=theory,
-        gap=flux - theory,
+        gap=np.where(np.isfinite(flux), gap, np.nan),
         gap_error=np.where(np.isfinite(flux), error, np.nan),
         latent=latent.numpy(),
         flags=flags,

@@ -19,7 +19,7 @@ from synth2obs.models.fit.lessons import encoded_stars
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import refine, update_correlation, update_scatter
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyConfig, make_morph
@@ -57,15 +57,15 @@ def placebo(
     trial.population = None
     seen = prepare(trial, survey, _observed(trial, survey, flux[rows], snr, random))
     fit = _by_theory(trial, seen)
-    shift = _morph_shift(trial, fit.theta, seen, random)
-    fit = refine(trial, seen, fit.theta, fit.rv)
-    final = fit_labels(trial, seen, Options(refresh=1), fit.theta, fit.rv)
+    shift = _morph_shift(trial, fit.x, seen, random)
+    fit = refine(trial, seen, fit.x, fit.rv)
+    final = fit_labels(trial, seen, Options(refresh=1), fit.x, fit.rv)
     columns = [bridge.labels.index(name) for name in STELLAR]
     bias = _bias(fitted_labels(trial, final) - labels[rows][:, columns])
-    return {**_gap_size(trial, survey, fit.theta), **bias, **shift, "n": len(rows)}
+    return {**_gap_size(trial, survey, fit.x), **bias, **shift, "n": len(rows)}
 
 
-def _by_theory(trial: Bridge, seen: Observation) -> Fit:
+def _by_theory(trial: Bridge, seen: Observation) -> LabelFit:
     """Labels by plain theory; the trial then knows what theory leaves."""
     model = trial.survey(seen.survey)
     fit = fit_labels(trial, seen, Options(scatter=False, morphed=False, refresh=1))

@@ -13,7 +13,7 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
 
@@ -58,7 +58,7 @@ def recovery(fitted: NDArray[np.float64], known: Literature) -> dict[str, dict[s
 @torch.no_grad()
 def anchored(
     bridge: Bridge, seen: Observation, known: Literature, rv: Tensor, *, morphed: bool = True
-) -> Fit:
+) -> LabelFit:
     """Fit of usable stars with Teff, log g, [Fe/H] held at the literature's; abundances, velocity and continuum free.
 
     All methods get the same weights (the survey's noise alone) and the same freedom.
@@ -74,13 +74,13 @@ def anchored(
     return fit_labels(bridge, seen.take(rows), options, start, rv[rows])
 
 
-def fitted_labels(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
+def fitted_labels(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:
     """Teff, log g, [Fe/H] of a fit in their units, shape (N, 3)."""
-    return stellar_table(bridge, fit.theta).numpy()
+    return stellar_table(bridge, fit.x).numpy()
 
 
-def label_errors(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
+def label_errors(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:
     """Their standard errors, shape (N, 3)."""
     columns = [bridge.labels.index(name) for name in STELLAR]
-    sigma = fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.theta).abs()
+    sigma = fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()
     return sigma[:, columns].numpy()

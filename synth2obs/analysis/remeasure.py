@@ -82,7 +82,7 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
     model.morph.load_state_dict(bridge.survey(survey).morph.state_dict())
     model.gap.load_state_dict(bridge.survey(survey).gap.state_dict())
     fresh = with_survey(bridge, survey, model)
-    refine_gap(fresh, seen, fit.theta, fit.rv)
+    refine_gap(fresh, seen, fit.x, fit.rv)
     labels = typical_labels(fresh, fit)
     found = survey_gap(fresh, survey, labels)
     return GapMeasurement(

@@ -44,7 +44,7 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     one = prepare(bridge, pairs.first, pairs.first_spectra)
     two = prepare(bridge, pairs.second, pairs.second_spectra)
     latent = encode(bridge, one)
-    carried = target.morph(source.morph.inverse(latent.theta)[0])[0]
+    carried = target.morph(source.morph.inverse(latent.u)[0])[0]
     fit = evaluate_at(bridge, two, carried)
     good = fit.ivar > 0
     own = (1.0 / (two.ivar * fit.continuum.square())).masked_fill(~good, 0.0).sum(1) / good.sum(1).clamp(

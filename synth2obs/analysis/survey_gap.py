@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.analysis.lines import NONE, AttributedLine, attribute_lines, strongest_lines
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import LabelFit
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -19,9 +19,9 @@ LINE_SIGMA = 5.0
 NOT_ELEMENTS = ("fe_h", "alpha_fe")
 
 
-def typical_labels(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
+def typical_labels(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:
     """Median labels of a fit in their units, shape (1, K)."""
-    labels: NDArray[np.float64] = bridge.scale.inverse(fit.theta).median(0, keepdim=True).values.numpy()
+    labels: NDArray[np.float64] = bridge.scale.inverse(fit.x).median(0, keepdim=True).values.numpy()
     return labels
 
 
@@ -29,30 +29,28 @@ def typical_labels(bridge: Bridge, fit: Fit) -> NDArray[np.float64]:
 def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
     """Gap at one star's labels, on the rest grid.
 
-    It is what the survey sees minus what theory predicts for the same labels, through the survey's instrument:
-    morph and gap together. The error is the posterior of the gap; the morph is held.
-
     Args:
         bridge: Trained.
         survey: Its name.
         labels: In their units, shape (1, K).
 
     Returns:
-        ``gap_mean``, ``gap_error``, shape (L,), NaN beyond the survey's pixels, and ``gap_slopes`` (F - 1, L) with
-        ``gap_slope_names``: the change per standard deviation of a label.
+        ``gap_mean`` and ``gap_error``, the posterior of Δ; ``difference_mean``, what the survey sees minus what theory
+        predicts for the same labels (morph and gap together); shape (L,) each, NaN beyond the survey's pixels; and
+        ``gap_slopes`` (F - 1, L) with ``gap_slope_names``: the change per standard deviation of a label.
     """
     model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
+    features = bridge.gap_features(survey, bridge.scale(torch.as_tensor(np.asarray(labels, float)))).float()
     native = bridge.predict(labels, survey)[0] - bridge.predict(labels, survey, morphed=False)[0]
-    latent = model.morph(bridge.emulator(bridge.scale(torch.as_tensor(np.asarray(labels, float)))))[0]
-    variance = model.gap.variance(model.gap.features(latent).float())[0]
     covered = np.isfinite(native)
     wavelength = model.wavelength.numpy()[covered]
     inside = (grid >= wavelength[0]) & (grid <= wavelength[-1])
-    mean = np.where(inside, np.interp(grid, wavelength, native[covered]), np.nan)
-    arrays: Arrays = {
-        "gap_mean": mean,
-        "gap_error": np.where(inside, variance.clamp(min=0).sqrt().numpy(), np.nan),
+    columns = {
+        "gap_mean": model.gap(features)[0].numpy(),
+        "gap_error": model.gap.variance(features)[0].clamp(min=0).sqrt().numpy(),
+        "difference_mean": np.interp(grid, wavelength, native[covered]),
     }
+    arrays: Arrays = {name: np.where(inside, values, np.nan) for name, values in columns.items()}
     slopes = model.gap.slopes()
     if slopes:
         arrays["gap_slopes"] = np.stack([slope.numpy() for slope in slopes.values()])
@@ -99,7 +97,12 @@ def gap_metrics(bridge: Bridge, survey: str, labels: NDArray[np.float64], count:
     gap = survey_gap(bridge, survey, labels)
     rms, rms_error = gap_size(gap)
     lines = gap_lines(bridge, survey, labels, gap, count)
-    return {"rms": rms, "rms_error": rms_error, "lines": [_described(line) for line in lines]}
+    return {
+        "rms": rms,
+        "rms_error": rms_error,
+        "difference_rms": float(np.sqrt(np.nanmean(gap["difference_mean"] ** 2))),
+        "lines": [_described(line) for line in lines],
+    }
 
 
 def _described(line: AttributedLine) -> dict[str, Any]:

@@ -32,6 +32,6 @@ def morph_spectra(
     """
     bridge.survey(survey)
     fit = encode(bridge, prepare(bridge, source, spectra))
-    latent = bridge.survey(source).morph.inverse(fit.theta)[0]
+    latent = bridge.survey(source).morph.inverse(fit.u)[0]
     velocity = fit.rv if rv is None else velocities(rv, len(spectra))
     return seen_by(bridge, survey, latent, velocity, quality(fit), ((),) * len(spectra))

@@ -9,7 +9,7 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 
 
@@ -17,8 +17,8 @@ from synth2obs.models.fit.task import fit_labels
 class Trial:
     """A method on test stars: labels free, and labels held."""
 
-    free: Fit
-    held: Fit
+    free: LabelFit
+    held: LabelFit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Tested:
     trials: Mapping[str, Trial]
 
 
-def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: Fit | None) -> Trial:
+def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: LabelFit | None) -> Trial:
     """Plain theory is fitted with the noise alone; everything else with what it learned about its residuals."""
     options = Options(
         morphed=METHODS[method].morphed,
@@ -52,5 +52,5 @@ def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, sta
     if start is None:
         free = fit_labels(bridge, seen, options)
     else:
-        free = fit_labels(bridge, seen, options, start.theta, start.rv)
+        free = fit_labels(bridge, seen, options, start.x, start.rv)
     return Trial(free, anchored(bridge, seen, known, free.rv, morphed=options.morphed))

@@ -29,6 +29,7 @@ SHAPES = {
     "chi2_morph": "P",
     "gap_mean": "P",
     "gap_error": "P",
+    "difference_mean": "P",
     "gap_slopes": "FP",
     "gap_slope_names": "F",
     "latent": "TD",

@@ -137,10 +137,10 @@ def _by_wavelength(m: Material) -> list[Block]:
 
 
 GAP_CAPTION = (
-    "Gap at the survey's median star (blue) with its ±2 σ posterior band. Negative: the stars are "
-    "darker than theory. Letters name the element that best explains a line; ? is a line that no "
-    "element explains. Look for narrow features well outside the band: these are lines; broad waves are "
-    "continuum."
+    "Gap at the survey's median star (blue) with its ±2 σ posterior band; morph and gap together (orange). "
+    "Negative: the stars are darker than theory. Letters name the element that best explains a line; ? is a "
+    "line that no element explains. Look for narrow features well outside the band: these are lines; broad "
+    "waves are continuum."
 )
 SLOPES_CAPTION = (
     "How the gap changes along each quantity it depends on. Look for lines that occur in one panel only."
@@ -151,9 +151,11 @@ def _gap(m: Material) -> list[Block]:
     rms, error = measured(m.row, "gap", "rms"), measured(m.row, "gap", "rms_error")
     within = "" if error is None else f" ± {percent(error)}"
     size = "" if rms is None else f" Its rms is {percent(rms)}{within} %."
+    both = measured(m.row, "gap", "difference_rms")
+    more = "" if both is None else f" Morph and gap together change theory by {percent(both)} % rms."
     lead = (
         "The gap is what the survey's stars show and the theory, even morphed, cannot say: missing or wrong "
-        f"lines, broad features, artefacts of the pipeline.{size}"
+        f"lines, broad features, artefacts of the pipeline.{size}{more}"
     )
     blocks: list[Block] = [Paragraph(lead), m.picture("gap", "The gap", GAP_CAPTION)]
     if "gap_slopes" in m.pictures:

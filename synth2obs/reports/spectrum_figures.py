@@ -238,6 +238,9 @@ def _gap_panel(axes: Axes, arrays: Arrays, piece: tuple[float, float]) -> None:
     if has(arrays, "gap_error"):
         error = 200.0 * arrays["gap_error"][near]
         axes.fill_between(x, y - error, y + error, color=COLOURS["morph"], alpha=0.22, lw=0, rasterized=True)
+    if has(arrays, "difference_mean"):
+        both = 100.0 * arrays["difference_mean"][near]
+        axes.plot(x, both, color=COLOURS["theory"], lw=0.7, alpha=0.75, rasterized=dense(x))
     axes.plot(x, y, color=COLOURS["morph"], lw=0.9, rasterized=dense(x))
     axes.set_xlim(*piece)
 

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from synth2obs.analysis.baselines import bare, with_survey
 from synth2obs.analysis.flags import OUTSIDE
 from synth2obs.analysis.morph import Morphed, morph_labels
 from synth2obs.analysis.telescopes import morph_spectra
@@ -48,7 +49,7 @@ def test_it_agrees_with_what_the_bridge_predicts(bridge, labels_of, by_name):
 def test_an_untrained_survey_has_no_gap_and_a_trained_one_has(bridge):
     assert np.nanmax(np.abs(morph_labels(bridge, SUN, "near").gap)) < 1e-6
     far = morph_labels(bridge, SUN, "far")
-    np.testing.assert_array_equal(far.gap, far.flux - far.flux_theory)
+    np.testing.assert_array_equal(far.difference, far.flux - far.flux_theory)
     assert np.nanstd(far.gap) > 1e-3
 
 
@@ -123,3 +124,11 @@ def test_a_spectrum_that_theory_does_not_fit_is_flagged(bridge, labels_of, by_na
     flux[2, 20:] = np.nan
     result = morph_spectra(bridge, stars_of("near", flux, snr=300), "near", "far")
     assert [int(flags) for flags in result.flags] == [0, 2, 4]
+
+
+def test_without_a_morph_the_gap_is_the_whole_difference(bridge):
+    model = bare(bridge.survey("far"))
+    model.gap.load_state_dict(bridge.survey("far").gap.state_dict())
+    found = morph_labels(with_survey(bridge, "far", model), SUN, "far", 25.0)
+    assert np.nanstd(found.gap) > 1e-3
+    np.testing.assert_allclose(found.gap, found.difference, rtol=0, atol=1e-5)

@@ -9,7 +9,7 @@ from synth2obs.models.contracts import GapPosterior
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.restframe import to_rest
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.survey import SurveyModel
 
@@ -55,7 +55,7 @@ def rms(fit: Fit) -> Tensor:
     return (fit.residual.square().sum(1) / fit.pixels.clamp(min=1)).sqrt()
 
 
-def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tuple[Fit, GapPosterior]:
+def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tuple[LabelFit, GapPosterior]:
     """Fit labels, then replace the survey's gap and scatter by the posterior given these labels.
 
     Args:
@@ -68,7 +68,7 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     """
     model = bridge.survey(seen.survey)
     fit = fit_labels(bridge, seen, Options(steps=6, refresh=1), x, rv)
-    features = bridge.gap_features(seen.survey, fit.theta)
+    features = bridge.gap_features(seen.survey, fit.x)
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
     kept = typical(fit, model.gap.config.outlier)
@@ -78,11 +78,11 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     return fit, posterior
 
 
-def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> Fit:
+def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit:
     """All rounds of labels and gap, as many as the gap's settings say; arguments as for `refine_gap`."""
     for _ in range(bridge.survey(seen.survey).gap.config.iterations):
         fit, _ = refine_gap(bridge, seen, x, rv)
-        x, rv = fit.theta, fit.rv
+        x, rv = fit.x, fit.rv
     return fit
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -40,15 +39,23 @@ class Fit:
         """χ² over the number of good pixels, shape (N,)."""
         return self.chi2 / self.pixels.clamp(min=1)
 
-    def better(self, other: "Fit") -> "Fit":
-        """Star by star, the one with the lower objective."""
-        first = self.objective <= other.objective
-        return Fit(
-            **{
-                name: torch.where(first.reshape(-1, *[1] * (mine.dim() - 1)), mine, getattr(other, name))
-                for name, mine in vars(self).items()
-            }
-        )
+
+class LatentFit(Fit):
+    """Of latents."""
+
+    @property
+    def u(self) -> Tensor:
+        """Latents in the survey's place, shape (N, D)."""
+        return self.theta
+
+
+class LabelFit(Fit):
+    """Of labels."""
+
+    @property
+    def x(self) -> Tensor:
+        """Scaled labels, shape (N, K)."""
+        return self.theta
 
 
 FIELDS = tuple(Fit.__annotations__)

@@ -17,7 +17,7 @@ from synth2obs.models.fit.covariance import with_covariance
 from synth2obs.models.fit.objective import Iterate, Objective, Solution, evaluate, origin_prior
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.result import FIELDS, Fit
+from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
 from synth2obs.models.projection.linear import Linear
@@ -43,7 +43,7 @@ def _between(joined: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode(bridge: Bridge, seen: Observation, options: Options | None = None) -> Fit:
+def encode(bridge: Bridge, seen: Observation, options: Options | None = None) -> LatentFit:
     """Latents from the origin, with covariance, velocity and continuum (the survey's gap included)."""
     choice = options or Options(steps=6)
     model = bridge.survey(seen.survey)
@@ -57,11 +57,11 @@ def encode(bridge: Bridge, seen: Observation, options: Options | None = None) ->
         return model.value(bridge.decoder, u)
 
     task = _Task.of(bridge, seen, _Map(coefficients, value, origin_prior), choice)
-    return task.run(start, starting_velocity(bridge, seen, choice.rv_search))
+    return LatentFit(**vars(task.run(start, starting_velocity(bridge, seen, choice.rv_search))))
 
 
 @torch.no_grad()
-def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options | None = None) -> Fit:
+def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options | None = None) -> LatentFit:
     """Given latents against spectra: only velocity and continuum are fitted.
 
     Args:
@@ -84,7 +84,7 @@ def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options |
         return model.value(bridge.decoder, theta)
 
     task = _Task.of(bridge, seen, _Map(coefficients, value, held), options or Options(steps=4))
-    return task.run(u, seen.rv)
+    return LatentFit(**vars(task.run(u, seen.rv)))
 
 
 @torch.no_grad()
@@ -92,24 +92,24 @@ def fit_labels(
     bridge: Bridge,
     seen: Observation,
     options: Options | None = None,
-    start: Tensor | None = None,
+    x: Tensor | None = None,
     rv: Tensor | None = None,
-) -> Fit:
+) -> LabelFit:
     """Scaled labels by Levenberg–Marquardt through the morph, all labels free.
 
     Args:
         bridge: Trained, or not: then theory is fitted.
         seen: The spectra.
         options: How to fit.
-        start: Scaled labels to start from, (N, K); by default the best of a lattice of kinds of star.
+        x: Scaled labels to start from, (N, K); by default the best of a lattice of kinds of star.
         rv: Velocities to start from in km/s.
     """
     choice = options or Options()
     task = _label_task(bridge, seen, choice)
     rv = starting_velocity(bridge, seen, choice.rv_search) if rv is None else rv
-    if start is not None:
-        return task.run(start, rv)
-    return task.run(task.best_start(middle(bridge, len(seen)), lattice(bridge), rv), rv)
+    if x is None:
+        x = task.best_start(middle(bridge, len(seen)), lattice(bridge), rv)
+    return LabelFit(**vars(task.run(x, rv)))
 
 
 def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":

@@ -101,7 +101,7 @@ class CriticStage(StageBase):
         bridge, stars = self.state.bridge, self.state.stars[name]
         fit = fit_labels(bridge, self.state.seen[name], Options(steps=4, refresh=1), stars.x, stars.rv)
         scale = (fit.ivar.sqrt() * fit.continuum.abs()).float()
-        features = bridge.gap_features(name, fit.theta).float()
+        features = bridge.gap_features(name, fit.x).float()
         noise = (self.state.seen[name].ivar.clamp(min=1e-20).rsqrt() * fit.ivar.sqrt()).float() * (
             fit.ivar > 0
         )

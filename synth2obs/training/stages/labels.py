@@ -5,7 +5,7 @@ from pydantic import Field
 from synth2obs.core.config import Section
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import rms, update_correlation, update_scatter
-from synth2obs.models.fit.result import Fit, StarLabels
+from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
@@ -41,10 +41,10 @@ class LabelsStage(StageBase):
         return {f"{name}/correlation": correlation} | remember(self.state, name, fit)
 
 
-def remember(state: State, name: str, fit: Fit) -> dict[str, float]:
+def remember(state: State, name: str, fit: LabelFit) -> dict[str, float]:
     """Keep a survey's labels and velocities; metrics of the fit."""
     chi2 = fit.chi2_per_pixel
-    state.stars[name] = StarLabels(fit.theta, fit.rv, chi2)
+    state.stars[name] = StarLabels(fit.x, fit.rv, chi2)
     return {
         f"{name}/free_rms": rms(fit).median().item(),
         f"{name}/chi2_per_pixel": chi2.median().item(),
