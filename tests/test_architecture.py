@@ -22,6 +22,23 @@ FLOORS = {
     "cli": 7,
 }
 FORBIDDEN = {("analysis", "training")}
+ROOMS = {
+    "models": (
+        {"contracts", "checkpoint", "decoder", "projection"},
+        {"alignment", "emulator", "gap"},
+        {"priors", "survey"},
+        {"bridge"},
+        {"bundle", "fit"},
+    ),
+    "io": (
+        {"air", "noise", "quiet", "reduce", "shard", "tables"},
+        {"grids", "interop", "named_rows", "surveys"},
+        {"embedded", "ingest", "recipes"},
+        {"download"},
+    ),
+}
+"""Folders and files inside a package, lowest first; a room imports only from rooms below its own."""
+
 HOMES = {
     "h5py": ("io/",),
     "hdf5plugin": ("io/",),
@@ -66,7 +83,7 @@ def part_of(module: str) -> str | None:
 def violations(text: str, path: str) -> set[str]:
     """What a file, given by its path inside the package, imports but may not."""
     here = Path(path).with_suffix("").parts[0]
-    found = set()
+    found = {f"{path}: {wrong}" for wrong in wrong_rooms(text, path)}
     for module in imported(text, path):
         there = part_of(module)
         if here in FLOORS and there and there != here and not allowed(here, there):
@@ -79,6 +96,18 @@ def violations(text: str, path: str) -> set[str]:
     return found
 
 
+def wrong_rooms(text: str, path: str) -> Iterator[str]:
+    """Imports of a room on the same level or above, inside one package."""
+    package, _, inner = path.removesuffix(".py").partition("/")
+    levels = {room: level for level, rooms in enumerate(ROOMS.get(package, ())) for room in rooms}
+    here = inner.split("/")[0]
+    for module in imported(text, path):
+        parts = module.split(".")
+        there = parts[2] if parts[:2] == [PACKAGE, package] and len(parts) > 2 else here
+        if there in levels and there != here and levels[there] >= levels.get(here, len(levels)):
+            yield f"{package}/{here} may not import {package}/{there}"
+
+
 def allowed(here: str, there: str) -> bool:
     return FLOORS[there] < FLOORS[here] and (here, there) not in FORBIDDEN
 
@@ -87,6 +116,14 @@ def allowed(here: str, there: str) -> bool:
 def test_imports_go_down(file):
     path = file.relative_to(ROOT / PACKAGE).as_posix()
     assert not violations(file.read_text(encoding="utf-8"), path)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_has_a_level(package):
+    here = {
+        path.stem for path in (ROOT / PACKAGE / package).iterdir() if path.suffix == ".py" or path.is_dir()
+    }
+    assert here - {"__init__", "__pycache__"} == set.union(*ROOMS[package])
 
 
 def test_every_part_has_a_floor():
@@ -114,6 +151,10 @@ def test_every_part_has_a_floor():
         ("models/a.py", "import synth2obs"),
         ("models/a.py", "from synth2obs import load_bridge"),
         ("models/a.py", "import h5py"),
+        ("models/decoder/a.py", "from synth2obs.models.emulator.kernel import KernelEmulator"),
+        ("models/gap/a.py", "from synth2obs.models.alignment import ALIGNMENTS"),
+        ("models/survey.py", "from synth2obs.models.fit.task import encode"),
+        ("io/shard/a.py", "from synth2obs.io.surveys import READERS"),
         ("analysis/a.py", "from astropy.table import Table"),
         ("reports/a.py", "from astropy.table import Table"),
         ("models/flows.py", "import nflows.transforms"),

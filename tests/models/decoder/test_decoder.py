@@ -11,7 +11,7 @@ from synth2obs.core.wavelengths import log_grid
 from synth2obs.io.grids import broaden_grid, read_raw_grid
 from synth2obs.models.decoder.decoder import Decoder
 
-RAW = Path(__file__).parents[2] / "../shared/data/grids/optical_ts_marcs.h5"
+RAW = Path(__file__).parents[3] / "../shared/data/grids/optical_ts_marcs.h5"
 STEP = 4e-5
 SIGMA = 1.7 * STEP
 """Lines with four samples per FWHM."""
