@@ -21,18 +21,18 @@ from synth2obs.training.stages.theory import TheoryConfig
 class EvaluationConfig(Section):
     """Stage F: held-out stars, baselines, placebo."""
 
-    examples: int = Field(default=4, ge=1)
-    lines: int = Field(default=15, ge=1)
+    examples: int = Field(default=4, ge=1, description="stars shown one by one")
+    lines: int = Field(default=15, ge=1, description="lines of the gap that are listed")
     placebo_scale: float = Field(default=250.0, gt=0, description="signal to noise per pixel of the placebo")
 
 
 class TrainConfig(Section):
     """Everything that determines a training."""
 
-    seed: int = 20
-    threads: int = Field(default=2, ge=1)
-    checkpoint_every: int = Field(default=20, ge=1)
-    model_name: str = Field(default="optical", pattern=r"^[\w.-]+$")
+    seed: int = Field(default=20, description="of every random number and of the split of stars")
+    threads: int = Field(default=2, ge=1, description="of torch")
+    checkpoint_every: int = Field(default=20, ge=1, description="steps between checkpoints")
+    model_name: str = Field(default="optical", pattern=r"^[\w.-]+$", description="name in the model registry")
     population: bool = Field(default=True, description="use the stellar-evolution prior")
     data: DataConfig = DataConfig()
     decoder: DecoderConfig = DecoderConfig()

@@ -23,7 +23,8 @@ def assemble(
     """A table of at least one record, all with the same pixels in frame, number and detectors.
 
     Args:
-        records: From the survey's reader, checked; ``native`` has at least object, file and sha256.
+        records: From the survey's reader, checked; ``native`` has at least file and sha256, and object where there is a
+            table of labels.
         survey: Whose they are.
         provenance: Sources and whatever else is to be known.
         parameters: Table of labels that replace those of the files.
@@ -37,7 +38,7 @@ def assemble(
         _refuse_different(record, records[0], survey.same_pixels)
     first, native = records[0], native_columns(records)
     flux, ivar = (np.stack([getattr(record, name) for record in records]) for name in ("flux", "ivar"))
-    labels, errors = _labels(records, survey, parameters, native["object"])
+    labels, errors = _labels(records, survey, parameters, native)
     return Spectra(
         domain=survey.name,
         kind="survey",
@@ -63,13 +64,16 @@ def assemble(
 
 
 def _labels(
-    records: Sequence[Record], survey: SurveyReader, parameters: Parameters | None, objects: NDArray[Any]
+    records: Sequence[Record],
+    survey: SurveyReader,
+    parameters: Parameters | None,
+    native: Mapping[str, NDArray[Any]],
 ) -> tuple[dict[str, Column], dict[str, Column]]:
     """Labels and their errors: those of the files, and over them those of a table."""
     labels, errors = label_columns(records, survey.labels)
     if parameters is None:
         return labels, errors
-    own, own_errors = parameters.of(objects)
+    own, own_errors = parameters.of(native["object"])
     return {**labels, **own}, {**errors, **own_errors}
 
 

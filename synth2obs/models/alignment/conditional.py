@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.models.alignment.change import difference_jacobian, minimal_change
@@ -15,7 +16,7 @@ from synth2obs.models.contracts import Density, EncodedStars
 class ConditionalConfig(AlignmentConfig):
     """Settings of conditional alignment."""
 
-    name: Literal["conditional"] = "conditional"
+    name: Literal["conditional"] = Field(default="conditional", description="entry of the registry")
 
 
 class ConditionalMorph(nn.Module):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.models.alignment.settings import AlignmentConfig
@@ -13,7 +14,7 @@ from synth2obs.models.contracts import Density, EncodedStars
 class IdentityConfig(AlignmentConfig):
     """Settings of the identity: those of the densities' training."""
 
-    name: Literal["identity"] = "identity"
+    name: Literal["identity"] = Field(default="identity", description="entry of the registry")
 
 
 class IdentityMorph(nn.Module):

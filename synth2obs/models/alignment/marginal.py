@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.models.alignment.change import difference_jacobian
@@ -13,7 +14,7 @@ from synth2obs.models.contracts import Density, EncodedStars
 class MarginalConfig(AlignmentConfig):
     """Settings of marginal alignment: those of the densities' training."""
 
-    name: Literal["marginal"] = "marginal"
+    name: Literal["marginal"] = Field(default="marginal", description="entry of the registry")
 
 
 class MarginalMorph(nn.Module):

@@ -13,7 +13,7 @@ from synth2obs.models.emulator.settings import EmulatorConfig
 class KernelConfig(EmulatorConfig):
     """Settings of the kernel emulator."""
 
-    name: Literal["kernel"] = "kernel"
+    name: Literal["kernel"] = Field(default="kernel", description="entry of the registry")
     length: float = Field(
         default=2.0, gt=0, description="of the kernel, in standard deviations of the most important label"
     )

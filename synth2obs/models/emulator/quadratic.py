@@ -13,7 +13,7 @@ from synth2obs.models.emulator.settings import EmulatorConfig
 class QuadraticConfig(EmulatorConfig):
     """Settings of the quadratic emulator."""
 
-    name: Literal["quadratic"] = "quadratic"
+    name: Literal["quadratic"] = Field(default="quadratic", description="entry of the registry")
     ridge: float = Field(default=1e-2, gt=0, description="variance of the noise over that of a coefficient")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from synth2obs.models.gap.features import polynomial
@@ -33,19 +34,19 @@ class PolynomialGap(LinearModelGap):
 class ConstantConfig(GapConfig):
     """Settings of a gap that is the same for all stars."""
 
-    name: Literal["constant"] = "constant"
+    name: Literal["constant"] = Field(default="constant", description="entry of the registry")
 
 
 class LinearConfig(GapConfig):
     """Settings of a gap that is linear in labels."""
 
-    name: Literal["linear"] = "linear"
+    name: Literal["linear"] = Field(default="linear", description="entry of the registry")
 
 
 class QuadraticConfig(GapConfig):
     """Settings of a gap that is quadratic in labels."""
 
-    name: Literal["quadratic"] = "quadratic"
+    name: Literal["quadratic"] = Field(default="quadratic", description="entry of the registry")
 
 
 class ConstantGap(PolynomialGap):

@@ -27,9 +27,9 @@ SCATTER_STEP = 0.01
 class CriticConfig(Section):
     """Stage E: adversarial refinement of gap and scatter."""
 
-    steps: int = Field(default=24, ge=0)
-    batch: int = Field(default=16, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    steps: int = Field(default=24, ge=0, description="steps of critic and gap in turn")
+    batch: int = Field(default=16, ge=2, description="stars a step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="of the critic")
     strength: float = Field(default=2e-5, ge=0, description="rms change of the gap in one step, in flux")
     penalty: float = Field(default=1.0, ge=0, description="weight of the R1 penalty")
 

@@ -23,9 +23,9 @@ NARROWEST, WIDEST = 0.5, 2.5
 class LatentConfig(Section):
     """Stage B: shared latent; the branch is refined through every survey's instrument."""
 
-    steps: int = Field(default=60, ge=0)
-    batch: int = Field(default=12, ge=1)
-    learning_rate: float = Field(default=3e-4, gt=0)
+    steps: int = Field(default=60, ge=0, description="Adam steps")
+    batch: int = Field(default=12, ge=1, description="grid spectra a step")
+    learning_rate: float = Field(default=3e-4, gt=0, description="of the branch, in the first step")
     width_stars: int = Field(default=40, ge=4, description="stars used to fit each survey's line width")
     widths: tuple[float, ...] = Field(
         default=(0.9, 1.0, 1.1), min_length=3, description="first widths to try, evenly spaced"

@@ -24,7 +24,7 @@ KERNEL_RATE = 3.0
 class TheoryConfig(Section):
     """Stage A: decoder and label branch on the grid."""
 
-    steps: int = Field(default=400, ge=0)
+    steps: int = Field(default=400, ge=0, description="Adam steps")
     learning_rate: float = Field(default=0.01, gt=0, description="of the latents, one as wide as the first")
     spectra: int = Field(
         default=600, ge=8, description="spectra whose latents are optimised; time grows with their cube"
