@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from synth2obs.analysis.morph import Morphed, morph_labels
@@ -45,6 +46,8 @@ def morph(
     labels: Mapping[str, ArrayLike] | None = None,
     spectrum: Any = None,
     rv: ArrayLike | None = None,
+    vsini: ArrayLike = 0.0,
+    vmac: ArrayLike = 0.0,
     source: str | None = None,
     medium: str = "",
 ) -> Morphed:
@@ -57,6 +60,8 @@ def morph(
             answered and flagged.
         spectrum: Spectra of ``source``: a shard's path, `Spectra`, or specutils spectra.
         rv: km/s, positive receding; 0 for labels, the spectrum's own velocity for spectra, if left out.
+        vsini: Projected rotation in km/s, one value or one per star; for labels.
+        vmac: Radial–tangential macroturbulence ζ in km/s, likewise.
         source: Survey of the spectrum; ``survey`` if left out.
         medium: ``vacuum`` or ``air``, for specutils spectra.
 
@@ -67,7 +72,13 @@ def morph(
     if (labels is None) == (spectrum is None):
         raise DataError("give labels= or spectrum=, one of them", field="labels, spectrum")
     if labels is not None:
-        return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv)
+        return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv, vsini, vmac)
+    if np.any(vsini) or np.any(vmac):
+        raise DataError(
+            f"vsini and vmac in km/s are for labels, got {vsini!r} and {vmac!r} with a spectrum",
+            field="vsini, vmac",
+            remedy="leave them out: a spectrum is broadened already",
+        )
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.analysis.telescopes import morph_spectra
 

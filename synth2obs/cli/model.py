@@ -22,6 +22,8 @@ def morph(
     spectrum: Annotated[Path | None, typer.Option(help="Shard of observed spectra instead of labels")] = None,
     source: Annotated[str | None, typer.Option(help="Survey of that shard")] = None,
     rv: Annotated[float | None, typer.Option(help="km/s, positive receding")] = None,
+    vsini: Annotated[float, typer.Option(help="Projected rotation in km/s, with labels")] = 0.0,
+    vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence in km/s, with labels")] = 0.0,
     store: Store = None,
 ) -> None:
     """What a survey sees of a star given by labels, or by another telescope's spectrum.
@@ -31,6 +33,8 @@ def morph(
     Example: synth2obs morph OUT -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
 
     Example: synth2obs morph OUT -s miles -l teff=4500,5500,6500 -o three.ecsv
+
+    Example: synth2obs morph OUT -s miles -l teff=6400 --vsini 80 -o rotating.ecsv
 
     Example: synth2obs morph OUT -s miles --spectrum stelib.h5 --source stelib -o as_miles.ecsv
     """
@@ -42,7 +46,10 @@ def morph(
         from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
-        found = synth2obs.morph(bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv)
+        turning = {"vsini": vsini, "vmac": vmac}
+        found = synth2obs.morph(
+            bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv, **turning
+        )
         write_table(spectrum_table(found), out)
         for row, names in enumerate(found.outside):
             if names:
