@@ -95,7 +95,13 @@ def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "L
 
 
 def fit_labels(
-    bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", population: bool = True
+    bridge: Bridge,
+    spectra: Any,
+    survey: str,
+    *,
+    medium: str = "",
+    population: bool = True,
+    vsini: ArrayLike | None = None,
 ) -> Any:
     """Labels with errors of observed spectra, fitted through the survey's morph and gap.
 
@@ -105,16 +111,21 @@ def fit_labels(
         survey: By which survey they were observed.
         medium: ``vacuum`` or ``air``, for specutils spectra.
         population: Use the stellar-evolution prior.
+        vsini: Projected rotation in km/s, known and held, one value or one per star; ``"fit"`` looks for it between
+            0 and 400 km/s. Left out, no star rotates.
 
     Returns:
         An `astropy.table.Table`: id, every label with its error and unit, rv, chi2, pixels, flags (bits explained in
-        ``table.meta["flags"]``).
+        ``table.meta["flags"]``); vsini and its error only if it was given or fitted.
+
+    Raises:
+        DataError: For spectra or a vsini that cannot be used.
     """
     from synth2obs.analysis.labels import label_table, labels_of
     from synth2obs.analysis.observed import as_spectra
 
     given = as_spectra(bridge, spectra, survey, medium)
-    return label_table(labels_of(bridge, given, survey, population=population))
+    return label_table(labels_of(bridge, given, survey, population=population, vsini=vsini))
 
 
 def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":

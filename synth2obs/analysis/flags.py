@@ -5,12 +5,13 @@ from numpy.typing import NDArray
 
 from synth2obs.models.fit.result import Fit
 
-OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
+OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT = 1, 2, 4, 8, 16
 FLAGS = {
     OUTSIDE: "label outside the grid",
     POOR_FIT: "poor fit",
     FEW_PIXELS: "few good pixels",
     UNSETTLED: "no convergence",
+    LIMIT: "vsini is a limit",
 }
 """Bits of ``flags``."""
 

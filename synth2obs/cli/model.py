@@ -84,11 +84,14 @@ def fit(
     survey: SurveyName,
     out: TableOut,
     population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
+    vsini: Annotated[str | None, typer.Option(help="Projected rotation of all stars in km/s, or fit")] = None,
     store: Store = None,
 ) -> None:
     """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
 
     Example: synth2obs fit OUT mine.h5 -s miles -o labels.ecsv
+
+    Example: synth2obs fit OUT hot.h5 -s miles --vsini fit -o labels.ecsv
 
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
     """
@@ -98,9 +101,17 @@ def fit(
         from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
-        table = synth2obs.fit_labels(bridge, shard, survey, population=population)
+        table = synth2obs.fit_labels(bridge, shard, survey, population=population, vsini=_speed(vsini))
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
+
+
+def _speed(vsini: str | None) -> float | str | None:
+    """A number where the text is one."""
+    try:
+        return vsini if vsini is None else float(vsini)
+    except ValueError:
+        return vsini
 
 
 def gap(

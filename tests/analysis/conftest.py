@@ -53,7 +53,7 @@ def survey_model(
         latent=LATENT, samples=samples, gap=LinearConfig(window=20), continuum=ContinuumConfig(order=2)
     )
     columns = wavelength, np.zeros(len(wavelength), np.int64)
-    spread = LineSpread.gaussian(2 * STEP * SAMPLES / samples * wavelength)
+    spread = LineSpread.gaussian(2 * STEP * (SAMPLES / samples) * wavelength)
     model = SurveyModel(config, *map(torch.from_numpy, columns), spread)
     model.gap.scatter.fill_(0.0)
     model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
@@ -124,34 +124,35 @@ def labels_of() -> Callable[..., np.ndarray]:
     return random_labels
 
 
+def observed(survey: str, flux: np.ndarray, snr: float = 1e4, seed: int = 0, finer: int = 1) -> Spectra:
+    """Normalised flux of a survey, (N, P) → the table that its telescope would deliver."""
+    random = np.random.default_rng(seed)
+    count, wavelength = len(flux), finer_pixels(survey, finer)
+    good = np.isfinite(flux)
+    sigma = np.where(good, flux, 1.0) / snr
+    noisy = np.where(good, flux + sigma * random.normal(size=flux.shape), 0.0)
+    # Counts that rise to the red: flux is relative until the continuum is found.
+    level = 50.0 * (wavelength / 5200.0)
+    return Spectra(
+        domain=survey,
+        kind="survey",
+        frame="barycentric",
+        wavelength=wavelength,
+        segment=np.zeros(len(wavelength), np.int16),
+        flux=(noisy * level).astype(np.float32),
+        ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
+        id=np.array([f"star-{row}" for row in range(count)]),
+        line_spread=LineSpread.gaussian(2 * STEP / finer * wavelength, stars=count),
+        rv=np.zeros(count),
+        rv_error=np.full(count, np.nan),
+        snr=np.full(count, snr),
+    )
+
+
 @pytest.fixture(scope="session")
 def stars_of() -> Callable[..., Spectra]:
-    """Normalised flux of a survey, (N, P) → the table that its telescope would deliver."""
-
-    def build(survey: str, flux: np.ndarray, snr: float = 1e4, seed: int = 0) -> Spectra:
-        random = np.random.default_rng(seed)
-        count, wavelength = len(flux), PIXELS[survey]
-        good = np.isfinite(flux)
-        sigma = np.where(good, flux, 1.0) / snr
-        noisy = np.where(good, flux + sigma * random.normal(size=flux.shape), 0.0)
-        # Counts that rise to the red: flux is relative until the continuum is found.
-        level = 50.0 * (wavelength / 5200.0)
-        return Spectra(
-            domain=survey,
-            kind="survey",
-            frame="barycentric",
-            wavelength=wavelength,
-            segment=np.zeros(len(wavelength), np.int16),
-            flux=(noisy * level).astype(np.float32),
-            ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
-            id=np.array([f"star-{row}" for row in range(count)]),
-            line_spread=LineSpread.gaussian(2 * STEP * wavelength, stars=count),
-            rv=np.zeros(count),
-            rv_error=np.full(count, np.nan),
-            snr=np.full(count, snr),
-        )
-
-    return build
+    """`observed`."""
+    return observed
 
 
 @pytest.fixture(scope="session")
