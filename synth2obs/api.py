@@ -86,6 +86,30 @@ def morph(
     return morph_spectra(bridge, as_spectra(bridge, spectrum, own, medium), own, survey, rv)
 
 
+def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLike = 0.0) -> Morphed:
+    """Spectra as they are typical of a survey's stars, drawn from the density of its latents.
+
+    They have no noise and no labels, and are no star's: for mock catalogues and for trying out code.
+
+    Args:
+        bridge: Trained.
+        survey: Whose stars.
+        count: How many spectra.
+        seed: The same seed and count give the same spectra.
+        rv: km/s, positive receding, one value or one per spectrum.
+
+    Returns:
+        As `morph`; bit 32 of ``flags`` says that a draw lies beyond 99 % of the grid's population.
+
+    Raises:
+        DataError: For a count, seed or velocity that cannot be used.
+        ModelError: For an unknown survey.
+    """
+    from synth2obs.analysis.generate import generated
+
+    return generated(bridge, survey, count, seed, rv)
+
+
 def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "Latents":
     """Latent mean and covariance, velocity and χ² of observed spectra; arguments as for `fit_labels`."""
     from synth2obs.analysis.labels import latents_of

@@ -34,7 +34,7 @@ class Morphed:
         gap_error: Standard deviation of the gap's posterior: an upper limit where pixels average over several
             cells, however these are correlated.
         latent: Theory's latents, shape (N, D).
-        flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra.
+        flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra, 32 for draws.
         outside: Names of the labels that lie outside, for every star.
     """
 

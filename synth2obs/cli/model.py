@@ -59,6 +59,34 @@ def morph(
         typer.echo(f"{out}: {found.flux.shape[0]} spectra of {found.flux.shape[1]} pixels")
 
 
+def generate(
+    model: Model,
+    survey: SurveyName,
+    out: TableOut,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many spectra", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed and count give the same spectra", min=0)] = 0,
+    rv: Annotated[float, typer.Option(help="km/s, positive receding")] = 0.0,
+    store: Store = None,
+) -> None:
+    """Typical spectra of a survey's stars, drawn from what the model learned of them: no noise, no labels.
+
+    Example: synth2obs generate OUT -s miles -n 100 --seed 1 -o spectra.fits
+    """
+    with errors_for_people():
+        table_ready(out)
+        import synth2obs
+        from synth2obs.analysis.flags import UNUSUAL
+        from synth2obs.analysis.morph import spectrum_table
+        from synth2obs.io.tables import write_table
+
+        found = synth2obs.generate(load(model, store), survey, count, seed, rv)
+        write_table(spectrum_table(found), out)
+        unusual = int((found.flags & UNUSUAL > 0).sum())
+        typer.echo(
+            f"{out}: {count} spectra of {found.flux.shape[1]} pixels, {unusual} beyond 99 % of the grid"
+        )
+
+
 def _labels(pairs: list[str]) -> dict[str, list[float]]:
     labels: dict[str, list[float]] = {}
     for pair in pairs:
