@@ -12,6 +12,7 @@ _HOMES = {
     "morph": "synth2obs.api",
     "encode": "synth2obs.api",
     "fit_labels": "synth2obs.api",
+    "generate": "synth2obs.api",
     "measure_gap": "synth2obs.api",
     "calibration_report": "synth2obs.api",
 }
@@ -22,6 +23,7 @@ __all__ = [
     "calibration_report",
     "encode",
     "fit_labels",
+    "generate",
     "load_bridge",
     "measure_gap",
     "morph",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from synth2obs.analysis.morph import Morphed, morph_labels
@@ -45,6 +46,8 @@ def morph(
     labels: Mapping[str, ArrayLike] | None = None,
     spectrum: Any = None,
     rv: ArrayLike | None = None,
+    vsini: ArrayLike = 0.0,
+    vmac: ArrayLike = 0.0,
     source: str | None = None,
     medium: str = "",
 ) -> Morphed:
@@ -57,6 +60,8 @@ def morph(
             answered and flagged.
         spectrum: Spectra of ``source``: a shard's path, `Spectra`, or specutils spectra.
         rv: km/s, positive receding; 0 for labels, the spectrum's own velocity for spectra, if left out.
+        vsini: Projected rotation in km/s, one value or one per star; for labels.
+        vmac: Radial–tangential macroturbulence ζ in km/s, likewise.
         source: Survey of the spectrum; ``survey`` if left out.
         medium: ``vacuum`` or ``air``, for specutils spectra.
 
@@ -67,12 +72,42 @@ def morph(
     if (labels is None) == (spectrum is None):
         raise DataError("give labels= or spectrum=, one of them", field="labels, spectrum")
     if labels is not None:
-        return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv)
+        return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv, vsini, vmac)
+    if np.any(vsini) or np.any(vmac):
+        raise DataError(
+            f"vsini and vmac in km/s are for labels, got {vsini!r} and {vmac!r} with a spectrum",
+            field="vsini, vmac",
+            remedy="leave them out: a spectrum is broadened already",
+        )
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.analysis.telescopes import morph_spectra
 
     own = source or survey
     return morph_spectra(bridge, as_spectra(bridge, spectrum, own, medium), own, survey, rv)
+
+
+def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLike = 0.0) -> Morphed:
+    """Spectra as they are typical of a survey's stars, drawn from the density of its latents.
+
+    They have no noise and no labels, and are no star's: for mock catalogues and for trying out code.
+
+    Args:
+        bridge: Trained.
+        survey: Whose stars.
+        count: How many spectra.
+        seed: The same seed and count give the same spectra.
+        rv: km/s, positive receding, one value or one per spectrum.
+
+    Returns:
+        As `morph`; bit 32 of ``flags`` says that a draw lies beyond 99 % of the grid's population.
+
+    Raises:
+        DataError: For a count, seed or velocity that cannot be used.
+        ModelError: For an unknown survey.
+    """
+    from synth2obs.analysis.generate import generated
+
+    return generated(bridge, survey, count, seed, rv)
 
 
 def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "Latents":
@@ -84,7 +119,13 @@ def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "L
 
 
 def fit_labels(
-    bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", population: bool = True
+    bridge: Bridge,
+    spectra: Any,
+    survey: str,
+    *,
+    medium: str = "",
+    population: bool = True,
+    vsini: ArrayLike | None = None,
 ) -> Any:
     """Labels with errors of observed spectra, fitted through the survey's morph and gap.
 
@@ -94,16 +135,21 @@ def fit_labels(
         survey: By which survey they were observed.
         medium: ``vacuum`` or ``air``, for specutils spectra.
         population: Use the stellar-evolution prior.
+        vsini: Projected rotation in km/s, known and held, one value or one per star; ``"fit"`` looks for it between
+            0 and 400 km/s. Left out, no star rotates.
 
     Returns:
         An `astropy.table.Table`: id, every label with its error and unit, rv, chi2, pixels, flags (bits explained in
-        ``table.meta["flags"]``).
+        ``table.meta["flags"]``); vsini and its error only if it was given or fitted.
+
+    Raises:
+        DataError: For spectra or a vsini that cannot be used.
     """
     from synth2obs.analysis.labels import label_table, labels_of
     from synth2obs.analysis.observed import as_spectra
 
     given = as_spectra(bridge, spectra, survey, medium)
-    return label_table(labels_of(bridge, given, survey, population=population))
+    return label_table(labels_of(bridge, given, survey, population=population, vsini=vsini))
 
 
 def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":

@@ -5,12 +5,14 @@ from numpy.typing import NDArray
 
 from synth2obs.models.fit.result import Fit
 
-OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED = 1, 2, 4, 8
+OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT, UNUSUAL = 1, 2, 4, 8, 16, 32
 FLAGS = {
     OUTSIDE: "label outside the grid",
     POOR_FIT: "poor fit",
     FEW_PIXELS: "few good pixels",
     UNSETTLED: "no convergence",
+    LIMIT: "vsini is a limit",
+    UNUSUAL: "latent beyond 99 % of the grid",
 }
 """Bits of ``flags``."""
 

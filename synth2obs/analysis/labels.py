@@ -1,24 +1,42 @@
 """Labels and latents of observed spectra, as tables."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from synth2obs.analysis.flags import FLAGS, OUTSIDE, UNSETTLED, quality
+from synth2obs.analysis.flags import FLAGS, LIMIT, OUTSIDE, UNSETTLED, quality
+from synth2obs.analysis.morph import speeds
+from synth2obs.core.errors import DataError
 from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
+from synth2obs.models.fit.rotating import find_rotation, fit_rotating
 from synth2obs.models.fit.task import encode, fit_labels
 
 MOVED = 0.1
 """Change of a scaled label by further steps that sets a bit."""
+
+
+FIT = "fit"
+"""In place of a vsini that is to be found."""
+
+
+class _Fitted(NamedTuple):
+    """A fit, and what further steps made of it; and the rotation where it is known or was looked for."""
+
+    first: LabelFit
+    last: LabelFit
+    vsini: Tensor | None = None  # (N,) km/s
+    vsini_error: Tensor | None = None
+    limit: Tensor | None = None  # (N,) bool
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,10 @@ class Latents:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of N stars by name, with errors, in the grid's units; ``flags`` as in `FLAGS`."""
+    """Labels of N stars by name, with errors, in the grid's units; ``flags`` as in `FLAGS`.
+
+    ``vsini`` and its error (0 where it was given) in km/s are None where fits knew of no rotation.
+    """
 
     id: NDArray[np.str_]
     values: dict[str, NDArray[np.float64]]
@@ -54,6 +75,8 @@ class Labels:
     chi2: NDArray[np.float64]
     pixels: NDArray[np.int64]
     flags: NDArray[np.int64]
+    vsini: NDArray[np.float64] | None = None
+    vsini_error: NDArray[np.float64] | None = None
 
 
 @torch.no_grad()
@@ -72,7 +95,14 @@ def latents_of(bridge: Bridge, spectra: Spectra, survey: str) -> Latents:
 
 
 @torch.no_grad()
-def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool = True) -> Labels:
+def labels_of(
+    bridge: Bridge,
+    spectra: Spectra,
+    survey: str,
+    *,
+    population: bool = True,
+    vsini: ArrayLike | None = None,
+) -> Labels:
     """Fit all labels of the grid through the survey's morph and gap.
 
     Levenberg–Marquardt over labels, velocity and continuum; errors from the Laplace covariance with the
@@ -83,10 +113,15 @@ def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool
         spectra: Observed.
         survey: By which survey.
         population: Use the stellar-evolution prior on (Teff, log g) at given [Fe/H].
+        vsini: Rotation in km/s that is held, one value or one per star, or ``"fit"``; None: no star rotates.
+
+    Raises:
+        DataError: For a vsini that cannot be.
     """
+    speed = _given(vsini, len(spectra))
     seen = prepare(bridge, survey, spectra)
-    first = fit_labels(bridge, seen, Options(population=population, steps=10))
-    fit = fit_labels(bridge, seen, Options(population=population, steps=4, refresh=1), first.x, first.rv)
+    found = _fits(bridge, seen, population, speed)
+    fit = found.last
     table = bridge.scale.inverse(fit.x).numpy()
     sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()).numpy()
     names = bridge.labels.names
@@ -98,24 +133,56 @@ def labels_of(bridge: Bridge, spectra: Spectra, survey: str, *, population: bool
         fit.rv_error.numpy(),
         fit.chi2.numpy(),
         fit.pixels.numpy(),
-        quality(fit) | _label_flags(bridge, first, fit, table),
+        quality(fit) | _label_flags(bridge, found, table),
+        *(None if part is None else part.numpy() for part in (found.vsini, found.vsini_error)),
     )
+
+
+def _given(vsini: ArrayLike | None, count: int) -> Tensor | str | None:
+    """What is known of rotation: km/s of every star, ``"fit"``, or nothing."""
+    if vsini is None or isinstance(vsini, str):
+        if vsini not in (None, FIT):
+            raise DataError(
+                f"must be km/s or {FIT!r}, got {vsini!r}",
+                field="vsini",
+                remedy="give a number, or leave it out",
+            )
+        return vsini
+    return speeds("vsini", vsini, count)
+
+
+def _fits(bridge: Bridge, seen: Observation, population: bool, speed: Tensor | str | None) -> "_Fitted":
+    """Fits to convergence, and their vsini."""
+    long = Options(population=population, steps=10)
+    short = Options(population=population, steps=4, refresh=1)
+    if speed is None:
+        first = fit_labels(bridge, seen, long)
+        return _Fitted(first, fit_labels(bridge, seen, short, first.x, first.rv))
+    if isinstance(speed, Tensor):
+        first = fit_rotating(bridge, seen, speed, long)
+        fit = fit_rotating(bridge, seen, speed, short, first.x, first.rv)
+        return _Fitted(first, fit, speed, torch.zeros_like(speed))
+    still = fit_labels(bridge, seen, long)
+    found = find_rotation(bridge, seen, long, still)
+    first = fit_rotating(bridge, seen, found.vsini, long, found.x, still.rv)
+    fit = found.widened(fit_rotating(bridge, seen, found.vsini, short, first.x, first.rv))
+    return _Fitted(first, fit, found.vsini, found.error, found.limit)
 
 
 def label_table(found: Labels) -> Any:
     """Labels as an `astropy.table.Table` with a unit on every column; its meta says what the flags mean."""
     columns: dict[str, NDArray[Any]] = {"id": found.id}
-    units = {"rv": "km/s", "rv_error": "km/s"}
+    units = dict.fromkeys(("rv", "rv_error", "vsini", "vsini_error"), "km/s")
     for name, values in found.values.items():
         columns |= {name: values, f"{name}_error": found.errors[name]}
         units |= dict.fromkeys((name, f"{name}_error"), unit_of(name).split("(")[0])
-    columns |= {name: getattr(found, name) for name in ("rv", "rv_error", "chi2", "pixels", "flags")}
+    names = ["rv", "rv_error", "vsini", "vsini_error", "chi2", "pixels", "flags"]
+    columns |= {name: getattr(found, name) for name in names if getattr(found, name) is not None}
     return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
 
 
-def _label_flags(
-    bridge: Bridge, first: LabelFit, fit: LabelFit, table: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    moved = (fit.x - first.x).abs().amax(1).numpy()
+def _label_flags(bridge: Bridge, found: _Fitted, table: NDArray[np.float64]) -> NDArray[np.int64]:
+    moved = (found.last.x - found.first.x).abs().amax(1).numpy()
     outside = bridge.labels.outside(table).any(1)
-    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED)
+    limit = 0 if found.limit is None else found.limit.numpy() * np.int64(LIMIT)
+    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit

@@ -12,8 +12,13 @@ from torch import Tensor
 
 from synth2obs.analysis.flags import OUTSIDE
 from synth2obs.core.errors import DataError
+from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
+from synth2obs.physics.broadening import Broadening
+
+FASTEST = 1000.0
+"""km/s that no star's rotation or macroturbulence reaches: the fastest O stars break up at some 700."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Morphed:
         gap_error: Standard deviation of its posterior: an upper limit where pixels average over several cells,
             however these are correlated.
         latent: Theory's latents, shape (N, D).
-        flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra.
+        flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra, 32 for draws.
         outside: Names of the labels that lie outside, for every star.
     """
 
@@ -51,7 +56,12 @@ class Morphed:
 
 @torch.no_grad()
 def morph_labels(
-    bridge: Bridge, labels: Mapping[str, ArrayLike], survey: str, rv: ArrayLike = 0.0
+    bridge: Bridge,
+    labels: Mapping[str, ArrayLike],
+    survey: str,
+    rv: ArrayLike = 0.0,
+    vsini: ArrayLike = 0.0,
+    vmac: ArrayLike = 0.0,
 ) -> Morphed:
     """Theory of some labels as a survey sees it; a label outside the grid is answered and flagged.
 
@@ -60,9 +70,11 @@ def morph_labels(
         labels: Name → value or values, in the grid's units; what is left out is solar or the grid's middle.
         survey: One of the bridge's surveys.
         rv: km/s, positive receding.
+        vsini, vmac: Rotation and radial–tangential macroturbulence in km/s, one value or one per star.
 
     Raises:
-        DataError: For an unknown label, one that is not finite, or numbers of values that differ.
+        DataError: For an unknown label, one that is not finite, numbers of values that differ, or a velocity that
+            cannot be.
         ModelError: For an unknown survey.
     """
     _same_length(labels)
@@ -72,10 +84,12 @@ def morph_labels(
         raise DataError(str(error).strip('"'), field="labels", remedy="give finite values by name") from error
     bridge.survey(survey)
     velocity = velocities(rv, len(table))
+    broadening = Broadening(*(speeds(*pair, len(table)) for pair in (("vsini", vsini), ("vmac", vmac))))
     latent = bridge.emulator(bridge.scale(torch.as_tensor(table)))
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
-    return seen_by(bridge, survey, latent, velocity, np.where(outside.any(1), OUTSIDE, 0), names)
+    flags = np.where(outside.any(1), OUTSIDE, 0)
+    return seen_by(bridge, survey, latent, velocity, flags, names, broadening)
 
 
 def seen_by(
@@ -85,6 +99,7 @@ def seen_by(
     rv: Tensor,
     flags: NDArray[np.int64],
     names: tuple[tuple[str, ...], ...],
+    broadening: Broadening | None = None,
 ) -> Morphed:
     """Theory's latents through a survey's morph and gap.
 
@@ -93,15 +108,17 @@ def seen_by(
         latent: Theory's, shape (N, D).
         rv: km/s, shape (N,).
         flags, names: The result's ``flags`` and ``outside``.
+        broadening: Rotation and macroturbulence of every star, of theory and gap alike; None: of no star.
     """
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
-    flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv)
+    flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv, broadening=broadening)
     plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
-    theory = bridge.native_flux(plain, survey, rv)
+    theory = bridge.native_flux(plain, survey, rv, broadening=broadening)
     features, instrument = model.gap.features(moved).float(), bridge.instrument(survey)
-    gap = instrument(model.gap(features), rv, 0.0).numpy()
-    error = instrument(model.gap.variance(features), rv, 0.0).clamp(min=0).sqrt().numpy()
+    gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
+    variance = _turned(bridge, model.gap.variance(features), broadening)
+    error = instrument(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(
         survey=survey,
         wavelength=model.wavelength.numpy(),
@@ -113,6 +130,15 @@ def seen_by(
         flags=flags,
         outside=names,
     )
+
+
+def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> Tensor:
+    """The gap's variance (N, L) where stars rotate: averaged like the gap, which is again an upper limit."""
+    if broadening is None or not bool(broadening.present.any()):
+        return variance
+    grid, rotates = bridge.decoder.rest_wavelength.numpy(), broadening.present
+    averaged = broadening.take(rotates).apply(variance[rotates], log_step(grid), bands(grid))
+    return variance.index_put((rotates,), averaged)
 
 
 def spectrum_table(morphed: Morphed) -> Any:
@@ -131,19 +157,46 @@ def velocities(rv: ArrayLike, count: int) -> Tensor:
     Raises:
         DataError: For other numbers of velocities, or one that is not finite.
     """
-    values = np.asarray(rv, float)
-    if values.shape not in ((), (1,), (count,)):
-        raise DataError(
-            f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
-            field="rv",
-            remedy="give one velocity in km/s, or one per star",
-        )
-    values = np.broadcast_to(values, count)
+    values = _per_star("rv", rv, count)
     if not np.isfinite(values).all():
         raise DataError(
             f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame"
         )
-    return torch.as_tensor(values.copy())
+    return torch.as_tensor(values)
+
+
+def speeds(name: str, given: ArrayLike, count: int) -> Tensor:
+    """One speed inside a star for each of ``count`` stars, km/s, shape (count,).
+
+    Args:
+        name: ``vsini`` or ``vmac``, for the message.
+        given: One value, or one per star.
+        count: Number of stars.
+
+    Raises:
+        DataError: For other numbers of values, or one that is negative, not finite, or beyond any star's.
+    """
+    values = _per_star(name, given, count)
+    bad = values[~((values >= 0) & (values < FASTEST))]
+    if len(bad):
+        raise DataError(
+            f"{name} in km/s must be at least 0 and below {FASTEST:g}, got {bad[0]}",
+            field=name,
+            remedy="use 0 for a star without",
+        )
+    return torch.as_tensor(values)
+
+
+def _per_star(name: str, given: ArrayLike, count: int) -> NDArray[np.float64]:
+    """One value for each of ``count`` stars."""
+    values = np.asarray(given, float)
+    if values.shape not in ((), (1,), (count,)):
+        raise DataError(
+            f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
+            field=name,
+            remedy="give one velocity in km/s, or one per star",
+        )
+    return np.broadcast_to(values, count).copy()
 
 
 def _same_length(labels: Mapping[str, ArrayLike]) -> None:

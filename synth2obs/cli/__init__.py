@@ -18,6 +18,7 @@ for command in (
     files.check,
     files.plot,
     model.morph,
+    model.generate,
     model.fit,
     model.gap,
     runs.report,

@@ -22,6 +22,8 @@ def morph(
     spectrum: Annotated[Path | None, typer.Option(help="Shard of observed spectra instead of labels")] = None,
     source: Annotated[str | None, typer.Option(help="Survey of that shard")] = None,
     rv: Annotated[float | None, typer.Option(help="km/s, positive receding")] = None,
+    vsini: Annotated[float, typer.Option(help="Projected rotation in km/s, with labels")] = 0.0,
+    vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence in km/s, with labels")] = 0.0,
     store: Store = None,
 ) -> None:
     """What a survey sees of a star given by labels, or by another telescope's spectrum.
@@ -31,6 +33,8 @@ def morph(
     Example: synth2obs morph OUT -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
 
     Example: synth2obs morph OUT -s miles -l teff=4500,5500,6500 -o three.ecsv
+
+    Example: synth2obs morph OUT -s miles -l teff=6400 --vsini 80 -o rotating.ecsv
 
     Example: synth2obs morph OUT -s miles --spectrum stelib.h5 --source stelib -o as_miles.ecsv
     """
@@ -42,7 +46,10 @@ def morph(
         from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
-        found = synth2obs.morph(bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv)
+        turning = {"vsini": vsini, "vmac": vmac}
+        found = synth2obs.morph(
+            bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv, **turning
+        )
         write_table(spectrum_table(found), out)
         for row, names in enumerate(found.outside):
             if names:
@@ -50,6 +57,34 @@ def morph(
                     f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True
                 )
         typer.echo(f"{out}: {found.flux.shape[0]} spectra of {found.flux.shape[1]} pixels")
+
+
+def generate(
+    model: Model,
+    survey: SurveyName,
+    out: TableOut,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many spectra", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed and count give the same spectra", min=0)] = 0,
+    rv: Annotated[float, typer.Option(help="km/s, positive receding")] = 0.0,
+    store: Store = None,
+) -> None:
+    """Typical spectra of a survey's stars, drawn from what the model learned of them: no noise, no labels.
+
+    Example: synth2obs generate OUT -s miles -n 100 --seed 1 -o spectra.fits
+    """
+    with errors_for_people():
+        table_ready(out)
+        import synth2obs
+        from synth2obs.analysis.flags import UNUSUAL
+        from synth2obs.analysis.morph import spectrum_table
+        from synth2obs.io.tables import write_table
+
+        found = synth2obs.generate(load(model, store), survey, count, seed, rv)
+        write_table(spectrum_table(found), out)
+        unusual = int((found.flags & UNUSUAL > 0).sum())
+        typer.echo(
+            f"{out}: {count} spectra of {found.flux.shape[1]} pixels, {unusual} beyond 99 % of the grid"
+        )
 
 
 def _labels(pairs: list[str]) -> dict[str, list[float]]:
@@ -77,11 +112,14 @@ def fit(
     survey: SurveyName,
     out: TableOut,
     population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
+    vsini: Annotated[str | None, typer.Option(help="Projected rotation of all stars in km/s, or fit")] = None,
     store: Store = None,
 ) -> None:
     """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
 
     Example: synth2obs fit OUT mine.h5 -s miles -o labels.ecsv
+
+    Example: synth2obs fit OUT hot.h5 -s miles --vsini fit -o labels.ecsv
 
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
     """
@@ -91,9 +129,17 @@ def fit(
         from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
-        table = synth2obs.fit_labels(bridge, shard, survey, population=population)
+        table = synth2obs.fit_labels(bridge, shard, survey, population=population, vsini=_speed(vsini))
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
+
+
+def _speed(vsini: str | None) -> float | str | None:
+    """A number where the text is one."""
+    try:
+        return vsini if vsini is None else float(vsini)
+    except ValueError:
+        return vsini
 
 
 def gap(

@@ -11,6 +11,9 @@ from synth2obs.core.files import atomic_path
 
 FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
 
+MOST_COLUMNS = 999
+"""Of a FITS table (FITS standard 4.0, section 7.3.1)."""
+
 
 def as_table(columns: Mapping[str, ArrayLike], units: Mapping[str, str], **meta: Any) -> Any:
     """An `astropy.table.Table`.
@@ -32,9 +35,13 @@ def write_table(table: Any, path: Path) -> Path:
     """Write a table, whole or not at all; the format follows the file's ending.
 
     Raises:
-        OutputError: For an unknown ending, or a file that cannot be written.
+        OutputError: For an unknown ending, more columns than a FITS table can have, or a file that cannot be written.
     """
     check_ending(path)
+    if path.suffix == ".fits" and len(table.columns) > MOST_COLUMNS:
+        raise OutputError(
+            f"{path}: a FITS table has at most {MOST_COLUMNS} columns, got {len(table.columns)}; write .ecsv or .csv"
+        )
     if path.suffix == ".fits":
         table = _without_dex(table)
     with atomic_path(path) as temporary:

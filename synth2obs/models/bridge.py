@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.wavelengths import log_step
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.contracts import Coefficients, Emulator
 from synth2obs.models.decoder.decoder import Decoder
@@ -19,8 +20,10 @@ from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.priors.labels import LabelPrior
 from synth2obs.models.priors.population import Population
 from synth2obs.models.projection.memo import Memo
+from synth2obs.models.projection.rotating import native_of_rotating
 from synth2obs.models.projection.shared import Through
 from synth2obs.models.survey import SurveyModel
+from synth2obs.physics.broadening import Broadening
 from synth2obs.physics.instrument import Instrument
 
 WEIGHTS = "bridge.safetensors"
@@ -28,7 +31,7 @@ FINGERPRINT_TOLERANCE = 1e-4
 BATCH = 64
 
 KEPT = 8
-"""Instruments, maps to native pixels and templates that a bridge keeps."""
+"""Instruments, maps to native pixels and templates that a bridge keeps; as many maps of rotating stars."""
 
 
 class Bridge(nn.Module):
@@ -64,7 +67,7 @@ class Bridge(nn.Module):
         for name in self.surveys:
             self.survey(name).morph.attach(self.density, self.survey(name).density)
         self.card = dict(card or {})
-        self.memo = Memo(KEPT)
+        self.memo, self.rotating = Memo(KEPT), Memo(KEPT)
 
     @property
     def surveys(self) -> tuple[str, ...]:
@@ -111,7 +114,11 @@ class Bridge(nn.Module):
         return self.memo.get(("instrument", own), self.decoder.buffers(), make)
 
     def through(
-        self, survey: str, instrument: Instrument | None = None, segment: Tensor | None = None
+        self,
+        survey: str,
+        instrument: Instrument | None = None,
+        segment: Tensor | None = None,
+        broadening: Broadening | None = None,
     ) -> Through:
         """A survey's map from coefficients to native pixels that all stars share; kept while nothing changes.
 
@@ -119,6 +126,7 @@ class Bridge(nn.Module):
             survey: Which one.
             instrument: Its operator on other pixels than the usual ones; these must be shared by all stars.
             segment: The detector of each of these pixels, shape (P,).
+            broadening: Rotation and macroturbulence that all stars share.
         """
         model = self.survey(survey)
         weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
@@ -127,7 +135,18 @@ class Bridge(nn.Module):
             own = instrument or self.instrument(survey)
             return model.through(self.decoder, own, model.segment if segment is None else segment)
 
-        return self.memo.get(("through", survey, instrument), (*weights, *model.native()), make)
+        parts = *weights, *model.native()
+        still = self.memo.get(("through", survey, instrument), parts, make)
+        if broadening is None:
+            return still
+        key = "through", survey, instrument, float(broadening.vsini), float(broadening.vmac)
+        return self.rotating.get(key, parts, lambda: self._of_rotating(still, model, broadening))
+
+    def _of_rotating(self, still: Through, model: SurveyModel, broadening: Broadening) -> Through:
+        """A map for stars that all rotate alike; it is the rest grid that the broadening acts on."""
+        step = log_step(self.decoder.rest_wavelength.numpy())
+        functions = model.functions(self.decoder, broadening, step)
+        return still.of_functions(functions, float(broadening.margin(step)))
 
     def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
         """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.
@@ -204,13 +223,28 @@ class Bridge(nn.Module):
 
     @torch.no_grad()
     def native_flux(
-        self, coefficients: Tensor, survey: str, rv: Tensor, instrument: Instrument | None = None
+        self,
+        coefficients: Tensor,
+        survey: str,
+        rv: Tensor,
+        instrument: Instrument | None = None,
+        broadening: Broadening | None = None,
     ) -> NDArray[np.float32]:
         """Native pixels of coefficients (N, M) of `from_labels` or `SurveyModel.coefficients`.
 
+        Args:
+            coefficients: Shape (N, M).
+            survey: Whose functions.
+            rv: km/s, shape (N,).
+            instrument: On other pixels than the usual ones.
+            broadening: Rotation and macroturbulence of every star, shape (N,) each, on the usual pixels. A star
+                without any has the very numbers that it has alone.
+
         Returns:
-            Shape (N, P), NaN where the grid does not reach.
+            Shape (N, P), NaN where the grid, or what the broadening needs of it, does not reach.
         """
+        if broadening is not None and bool(broadening.present.any()):
+            return self._native_flux_rotating(coefficients, survey, rv, broadening)
         if instrument is None or instrument.shared:
             return self._native_flux_shared(self.through(survey, instrument), coefficients, rv)
         model = self.survey(survey)
@@ -221,6 +255,20 @@ class Bridge(nn.Module):
             covered = instrument.valid(rv[rows], float(model.width_scale), rows)
             parts.append(flux.masked_fill(~covered, torch.nan))
         return torch.cat(parts).numpy()
+
+    def _native_flux_rotating(
+        self, coefficients: Tensor, survey: str, rv: Tensor, broadening: Broadening
+    ) -> NDArray[np.float32]:
+        model, rotates = self.survey(survey), broadening.present
+        flux = np.empty((len(rv), len(model.wavelength)), np.float32)
+        if not bool(rotates.all()):
+            flux[(~rotates).numpy()] = self.native_flux(coefficients[~rotates], survey, rv[~rotates])
+        instrument, functions = self.instrument(survey), model.functions(self.decoder)
+        for rows in rotates.nonzero()[:, 0].split(BATCH):
+            width, own = float(model.width_scale), broadening.take(rows)
+            part = native_of_rotating(instrument, functions, width, coefficients[rows], rv[rows], own)
+            flux[rows.numpy()] = part.numpy()
+        return flux
 
     def _native_flux_shared(self, through: Through, coefficients: Tensor, rv: Tensor) -> NDArray[np.float32]:
         parts = []

@@ -18,6 +18,7 @@ from synth2obs.models.gap import GAPS, AnyGapConfig
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.gap.reading import LabelReading
 from synth2obs.models.projection.shared import Functions, Through
+from synth2obs.physics.broadening import Broadening
 from synth2obs.physics.continuum import ContinuumConfig
 from synth2obs.physics.instrument import Instrument
 
@@ -111,20 +112,40 @@ class SurveyModel(nn.Module):
             instrument: With shared pixels.
             segment: Their detectors, shape (P,).
         """
+        return Through(instrument, self.functions(decoder), float(self.width_scale), segment)
+
+    def functions(
+        self, decoder: RestFrameDecoder, broadening: Broadening | None = None, step: float = 0.0
+    ) -> Functions:
+        """Rest-frame functions of theory and gap; those of rotating stars with a broadening that all share.
+
+        Args:
+            decoder: Of the rest frame.
+            broadening: What all stars share.
+            step: Spacing of the rest grid in ln λ; for a broadening.
+        """
         parts = bands(decoder.rest_wavelength.numpy())
-        functions = Functions(decoder.functions(), self.gap.mean.T, parts)
-        return Through(instrument, functions, float(self.width_scale), segment)
+        still = Functions(decoder.functions(), self.gap.mean.T, parts)
+        return still if broadening is None else still.broadened(broadening, step)
 
     def project(
-        self, decoder: RestFrameDecoder, instrument: Instrument, rv: Tensor, stars: Tensor | None = None
+        self,
+        decoder: RestFrameDecoder,
+        instrument: Instrument,
+        rv: Tensor,
+        stars: Tensor | None = None,
+        broadening: Broadening | None = None,
     ) -> Tensor:
         """All functions in native pixels in the order of `layout`, shape (B, P, 1 + K + F + 1).
 
         Theory passes the whole instrument. Gap and scatter were measured in the survey's own spectra, so only
-        the shift and the pixels act on them: they are at the survey's resolution, not at the grid's.
+        the shift and the pixels act on them: they are at the survey's resolution, not at the grid's. A broadening
+        that all stars share acts on theory and gap; the scatter, a width of residuals, stays as it was measured.
         """
-        theory = instrument.project(decoder.functions(), rv, float(self.width_scale), stars)
-        return torch.cat([theory, instrument.project(self.seen(), rv, 0.0, stars)], dim=-1)
+        rest = self.functions(decoder, broadening, instrument.step)
+        seen = torch.cat([rest.seen, self.gap.scatter.sqrt()[:, None]], dim=1)
+        theory = instrument.project(rest.sharp, rv, float(self.width_scale), stars)
+        return torch.cat([theory, instrument.project(seen, rv, 0.0, stars)], dim=-1)
 
     def coefficients(self, decoder: RestFrameDecoder, u: Tensor) -> Coefficients:
         """Coefficients of what `project` gives, but the scatter, at survey latents u (float64), and ∂/∂u."""

@@ -34,28 +34,36 @@ def random_labels(count: int, seed: int = 0, share: float = 1.0) -> np.ndarray:
     return middle + half * np.random.default_rng(seed).uniform(-1, 1, (count, len(NAMES)))
 
 
-def theory(labels: np.ndarray) -> np.ndarray:
+def theory(labels: np.ndarray, samples: int = SAMPLES, lines: int = LINES) -> np.ndarray:
     """Normalised spectra of labels, (N, 5) → (N, L): depths are logistic in the labels."""
     random = np.random.default_rng(1)
-    centre = random.uniform(0, SAMPLES, LINES)
-    response = random.normal(size=(LINES, len(NAMES)))
+    centre = random.uniform(0, samples, lines)
+    response = random.normal(size=(lines, len(NAMES)))
     x = 2 * (labels - LOWER) / (UPPER - LOWER) - 1
     depth = 0.6 / (1 + np.exp(1.0 - x @ response.T))
-    profile = np.exp(-0.5 * ((np.arange(SAMPLES) - centre[:, None]) / 1.5) ** 2)
+    profile = np.exp(-0.5 * ((np.arange(samples) - centre[:, None]) / 1.5) ** 2)
     return np.exp(-depth @ profile)
 
 
-def survey_model(wavelength: np.ndarray, latents: torch.Tensor, x: torch.Tensor) -> SurveyModel:
-    """A survey as it is before training: identity, no gap, no scatter."""
+def survey_model(
+    wavelength: np.ndarray, latents: torch.Tensor, x: torch.Tensor, samples: int = SAMPLES
+) -> SurveyModel:
+    """A survey as it is before training: identity, no gap, no scatter; σ is two samples of the rest grid."""
     config = SurveyConfig(
-        latent=LATENT, samples=SAMPLES, gap=LinearConfig(window=20), continuum=ContinuumConfig(order=2)
+        latent=LATENT, samples=samples, gap=LinearConfig(window=20), continuum=ContinuumConfig(order=2)
     )
     columns = wavelength, np.zeros(len(wavelength), np.int64)
-    spread = LineSpread.gaussian(2 * STEP * wavelength)
+    spread = LineSpread.gaussian(2 * STEP * (SAMPLES / samples) * wavelength)
     model = SurveyModel(config, *map(torch.from_numpy, columns), spread)
     model.gap.scatter.fill_(0.0)
     model.gap.reading.readout.copy_(torch.linalg.lstsq(latents, x[:, :3]).solution.T)
     return model
+
+
+def finer_pixels(survey: str, finer: int) -> np.ndarray:
+    """The survey's wavelengths, or as many more in the same range."""
+    pixels = PIXELS[survey]
+    return pixels if finer == 1 else np.linspace(pixels[0], pixels[-1], finer * len(pixels))
 
 
 @torch.no_grad()
@@ -67,13 +75,17 @@ def trained(model: SurveyModel) -> SurveyModel:
     return model
 
 
-def make_bridge() -> Bridge:
-    """Decoder from the SVD of the grid, fitted emulator; ``near`` is untouched, ``far`` has morph and gap."""
+def make_bridge(finer: int = 1) -> Bridge:
+    """Decoder from the SVD of the grid, fitted emulator; ``near`` is untouched, ``far`` has morph and gap.
+
+    Args:
+        finer: Samples, lines and pixels of ``PIXELS`` for each one.
+    """
     torch.manual_seed(0)
-    labels = random_labels(GRID)
-    flux = torch.from_numpy(theory(labels)).float()
-    grid = torch.from_numpy(REST)
-    decoder = Decoder(grid, STEP * grid, latent=LATENT, rank=RANK, hidden=12)
+    labels, samples = random_labels(GRID), finer * SAMPLES
+    flux = torch.from_numpy(theory(labels, samples, finer * LINES)).float()
+    grid = torch.from_numpy(log_grid(5000.0, 5400.0, np.log(5400 / 5000) / (samples - 1))[:samples])
+    decoder = Decoder(grid, STEP / finer * grid, latent=LATENT, rank=RANK, hidden=12)
     decoder.start_from(flux)
     basis = decoder.trunk.table()[:, :LATENT].detach()
     latents = torch.linalg.lstsq(basis.double(), (flux - decoder.mean).double().T).solution.T
@@ -82,7 +94,7 @@ def make_bridge() -> Bridge:
     x = scale(torch.from_numpy(labels))
     emulator = KernelEmulator(len(NAMES), LATENT, GRID)
     emulator.fit(x, latents, basis.square().mean(0).sqrt())
-    surveys = {name: survey_model(pixels, latents, x) for name, pixels in PIXELS.items()}
+    surveys = {name: survey_model(finer_pixels(name, finer), latents, x, samples) for name in PIXELS}
     trained(surveys["far"])
     bridge = Bridge(space, decoder, emulator, scale, surveys, None, {"grid": "lines"})
     return bridge.requires_grad_(False).eval()
@@ -92,6 +104,12 @@ def make_bridge() -> Bridge:
 def bridge() -> Bridge:
     """Theory and two surveys; not to be changed."""
     return make_bridge()
+
+
+@pytest.fixture(scope="session")
+def fine() -> Bridge:
+    """The same with four times the samples: R = 4400, so that rotation of some tens of km/s shows."""
+    return make_bridge(4)
 
 
 @pytest.fixture(scope="session")
@@ -106,34 +124,35 @@ def labels_of() -> Callable[..., np.ndarray]:
     return random_labels
 
 
+def observed(survey: str, flux: np.ndarray, snr: float = 1e4, seed: int = 0, finer: int = 1) -> Spectra:
+    """Normalised flux of a survey, (N, P) → the table that its telescope would deliver."""
+    random = np.random.default_rng(seed)
+    count, wavelength = len(flux), finer_pixels(survey, finer)
+    good = np.isfinite(flux)
+    sigma = np.where(good, flux, 1.0) / snr
+    noisy = np.where(good, flux + sigma * random.normal(size=flux.shape), 0.0)
+    # Counts that rise to the red: flux is relative until the continuum is found.
+    level = 50.0 * (wavelength / 5200.0)
+    return Spectra(
+        domain=survey,
+        kind="survey",
+        frame="barycentric",
+        wavelength=wavelength,
+        segment=np.zeros(len(wavelength), np.int16),
+        flux=(noisy * level).astype(np.float32),
+        ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
+        id=np.array([f"star-{row}" for row in range(count)]),
+        line_spread=LineSpread.gaussian(2 * STEP / finer * wavelength, stars=count),
+        rv=np.zeros(count),
+        rv_error=np.full(count, np.nan),
+        snr=np.full(count, snr),
+    )
+
+
 @pytest.fixture(scope="session")
 def stars_of() -> Callable[..., Spectra]:
-    """Normalised flux of a survey, (N, P) → the table that its telescope would deliver."""
-
-    def build(survey: str, flux: np.ndarray, snr: float = 1e4, seed: int = 0) -> Spectra:
-        random = np.random.default_rng(seed)
-        count, wavelength = len(flux), PIXELS[survey]
-        good = np.isfinite(flux)
-        sigma = np.where(good, flux, 1.0) / snr
-        noisy = np.where(good, flux + sigma * random.normal(size=flux.shape), 0.0)
-        # Counts that rise to the red: flux is relative until the continuum is found.
-        level = 50.0 * (wavelength / 5200.0)
-        return Spectra(
-            domain=survey,
-            kind="survey",
-            frame="barycentric",
-            wavelength=wavelength,
-            segment=np.zeros(len(wavelength), np.int16),
-            flux=(noisy * level).astype(np.float32),
-            ivar=np.where(good, 1.0 / (sigma * level) ** 2, 0.0).astype(np.float32),
-            id=np.array([f"star-{row}" for row in range(count)]),
-            line_spread=LineSpread.gaussian(2 * STEP * wavelength, stars=count),
-            rv=np.zeros(count),
-            rv_error=np.full(count, np.nan),
-            snr=np.full(count, snr),
-        )
-
-    return build
+    """`observed`."""
+    return observed
 
 
 @pytest.fixture(scope="session")

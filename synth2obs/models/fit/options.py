@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from synth2obs.physics.broadening import Broadening
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -17,6 +19,8 @@ class Options:
         fixed: Indices of scaled labels that are held at their start.
         rv_search: Where a star's velocity is unknown, it is looked for by cross-correlation up to this many km/s;
             0 starts at 0.
+        vsini: Rotation in km/s that is held, the same for all stars of the fit.
+        vmac: Macroturbulence in km/s, likewise.
     """
 
     steps: int = 8
@@ -27,7 +31,14 @@ class Options:
     population: bool = True
     fixed: tuple[int, ...] = ()
     rv_search: float = 500.0
+    vsini: float = 0.0
+    vmac: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.refresh < 1:
             raise ValueError(f"need steps >= 0 and refresh >= 1, got {self.steps} and {self.refresh}")
+
+    @property
+    def broadening(self) -> Broadening | None:
+        """Rotation and macroturbulence; None without either."""
+        return Broadening.shared(self.vsini, self.vmac)

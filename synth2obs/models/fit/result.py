@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -56,6 +57,16 @@ class LabelFit(Fit):
     def x(self) -> Tensor:
         """Scaled labels, shape (N, K)."""
         return self.theta
+
+    def better(self, other: "LabelFit") -> "LabelFit":
+        """Star by star, the one with the lower objective."""
+        first = self.objective <= other.objective
+        return LabelFit(
+            **{
+                name: torch.where(first.reshape(-1, *[1] * (mine.dim() - 1)), mine, getattr(other, name))
+                for name, mine in vars(self).items()
+            }
+        )
 
 
 FIELDS = tuple(Fit.__annotations__)

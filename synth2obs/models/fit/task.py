@@ -21,7 +21,7 @@ from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
 from synth2obs.models.projection.linear import Linear
-from synth2obs.models.projection.shared import Through
+from synth2obs.models.projection.shared import Through, covered
 from synth2obs.models.projection.star import Projected
 from synth2obs.models.survey import SurveyModel
 
@@ -174,7 +174,7 @@ class _Task:
         """A fit of latents, or with ``free`` (1 for labels that are fitted, 0 for those held) of labels."""
         model, through = bridge.survey(seen.survey), None
         if seen.instrument.shared:
-            through = bridge.through(seen.survey, seen.instrument, seen.segment)
+            through = bridge.through(seen.survey, seen.instrument, seen.segment, options.broadening)
         bounds = None if free is None else _bounds(bridge, free)
         return cls(seen, model, bridge.decoder, parameters, options, through, free, bounds)
 
@@ -248,8 +248,10 @@ class _Task:
     def _projected(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
         """The same for stars with pixels of their own."""
         instrument, stars = self.seen.instrument, self.seen.instrument_rows(rows)
-        functions = self.model.project(self.decoder, instrument, rv, stars)
-        valid = instrument.valid(rv, float(self.model.width_scale), stars)
+        broadening = self.options.broadening
+        functions = self.model.project(self.decoder, instrument, rv, stars, broadening)
+        margin = 0.0 if broadening is None else float(broadening.margin(instrument.step))
+        valid = covered(instrument, rv, float(self.model.width_scale), stars, margin)
         inner = _between(valid[:, 1:] & valid[:, :-1]) & _between(self.seen.segment.diff() == 0)
         model = Projected(functions[..., :-1], self.seen.rows("log_wave", rows), inner)
         return model, functions[..., -1], valid

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from synth2obs.models.projection.at_rest import AtRest, interpolated, stretch_products
 from synth2obs.models.projection.linear import Expansion, Products, few_stars, functions_at, gram_of, rows_of
+from synth2obs.physics.broadening import Broadening, moved
 from synth2obs.physics.coarser import coarser
 from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.instrument import Instrument
@@ -28,6 +29,14 @@ class Functions(NamedTuple):
     seen: Tensor
     bands: list[slice]
 
+    def broadened(self, broadening: Broadening, step: float) -> "Functions":
+        """Those of stars that all rotate alike, the gap with them; ``step`` is the grid's spacing in ln λ."""
+        sharp, seen = (
+            broadening.apply(part.T, step, self.bands).T if part.shape[1] else part
+            for part in (self.sharp, self.seen)
+        )
+        return Functions(sharp, seen, self.bands)
+
 
 class Through:
     """Rest-frame functions that all stars share, seen through an instrument with shared pixels.
@@ -40,14 +49,26 @@ class Through:
     """
 
     def __init__(self, instrument: Instrument, functions: Functions, width: float, segment: Tensor) -> None:
-        coarse = coarser(instrument, width)
-        self.instrument, self.width = coarse.instrument, width
-        self.sharp = coarse.sharp(functions.sharp.float(), functions.bands).contiguous()
-        self.seen = coarse.seen(functions.seen.float(), functions.bands).contiguous()
-        self.has_seen = bool(self.seen.any())
+        self.coarse = coarser(instrument, width)
+        self.instrument, self.width, self.segment = self.coarse.instrument, width, segment
         self.stars: Tensor | None = None
         self.origin = torch.zeros(1, dtype=torch.float64)
-        self.still = AtRest(self.instrument, [(self.sharp, width), (self.seen, 0.0)], segment)
+        self.margin = 0.0
+        self._take_functions(functions)
+
+    def _take_functions(self, functions: Functions) -> None:
+        self.sharp = self.coarse.sharp(functions.sharp.float(), functions.bands).contiguous()
+        self.seen = self.coarse.seen(functions.seen.float(), functions.bands).contiguous()
+        self.has_seen = bool(self.seen.any())
+        kinds = [(self.sharp, self.width), (self.seen, 0.0)]
+        self.still = AtRest(self.instrument, kinds, self.segment)
+
+    def of_functions(self, functions: Functions, margin: float) -> "Through":
+        """The same instrument for other functions, which are not known within ``margin`` in ln λ of a band's end."""
+        own = copy(self)
+        own.margin = margin
+        own._take_functions(functions)
+        return own
 
     def of(self, stars: Tensor | None, rv: Tensor) -> "Through":
         """The same map for stars (rows of the instrument) whose velocities the solver counts from ``rv`` in km/s."""
@@ -80,7 +101,7 @@ class Through:
 
     def valid(self, rv: Tensor) -> Tensor:
         """Pixels that the rest grid covers at these velocities, shape (B, P)."""
-        return self.instrument.valid(self.origin + rv, self.width, self.stars)
+        return covered(self.instrument, self.origin + rv, self.width, self.stars, self.margin)
 
     def pull(self, values: Tensor, rv: Tensor) -> Tensor:
         """See `Linear`."""
@@ -117,3 +138,14 @@ class Through:
         """`Stretches.between` of all detectors."""
         lower, share = zip(*(part.between(shift) for part in self.still.stretches), strict=True)
         return torch.cat(lower, dim=1), torch.cat(share, dim=1)
+
+
+def covered(
+    instrument: Instrument, rv: Tensor, width: float, stars: Tensor | None, margin: Tensor | float
+) -> Tensor:
+    """`Instrument.valid` for spectra that are not known within a margin in ln λ of a band's ends, shape (B, P)."""
+    if isinstance(margin, float) and margin == 0:
+        return instrument.valid(rv, width, stars)
+    aside = torch.as_tensor(margin, dtype=rv.dtype)
+    low, high = (instrument.valid(moved(rv, shift), width, stars) for shift in (-aside, aside))
+    return low & high
