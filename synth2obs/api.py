@@ -126,6 +126,7 @@ def fit_labels(
     medium: str = "",
     population: bool = True,
     vsini: ArrayLike | None = None,
+    vmac: float = 0.0,
 ) -> Any:
     """Labels with errors of observed spectra, fitted through the survey's morph and gap.
 
@@ -137,19 +138,20 @@ def fit_labels(
         population: Use the stellar-evolution prior.
         vsini: Projected rotation in km/s, known and held, one value or one per star; ``"fit"`` looks for it between
             0 and 400 km/s. Left out, no star rotates.
+        vmac: Radial–tangential macroturbulence ζ in km/s of all stars, held.
 
     Returns:
         An `astropy.table.Table`: id, every label with its error and unit, rv, chi2, pixels, flags (bits explained in
         ``table.meta["flags"]``); vsini and its error only if it was given or fitted.
 
     Raises:
-        DataError: For spectra or a vsini that cannot be used.
+        DataError: For spectra, a vsini or a vmac that cannot be used.
     """
     from synth2obs.analysis.labels import label_table, labels_of
     from synth2obs.analysis.observed import as_spectra
 
     given = as_spectra(bridge, spectra, survey, medium)
-    return label_table(labels_of(bridge, given, survey, population=population, vsini=vsini))
+    return label_table(labels_of(bridge, given, survey, population=population, vsini=vsini, vmac=vmac))
 
 
 def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":

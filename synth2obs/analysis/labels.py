@@ -1,6 +1,6 @@
 """Labels and latents of observed spectra, as tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,6 +102,7 @@ def labels_of(
     *,
     population: bool = True,
     vsini: ArrayLike | None = None,
+    vmac: float = 0.0,
 ) -> Labels:
     """Fit all labels of the grid through the survey's morph and gap.
 
@@ -114,13 +115,14 @@ def labels_of(
         survey: By which survey.
         population: Use the stellar-evolution prior on (Teff, log g) at given [Fe/H].
         vsini: Rotation in km/s that is held, one value or one per star, or ``"fit"``; None: no star rotates.
+        vmac: Macroturbulence in km/s that is held, the same for all stars.
 
     Raises:
-        DataError: For a vsini that cannot be.
+        DataError: For a vsini or vmac that cannot be.
     """
-    speed = _given(vsini, len(spectra))
+    speed, cells = _given(vsini, len(spectra)), float(speeds("vmac", vmac, 1))
     seen = prepare(bridge, survey, spectra)
-    found = _fits(bridge, seen, population, speed)
+    found = _fits(bridge, seen, Options(population=population, vmac=cells), speed)
     fit = found.last
     table = bridge.scale.inverse(fit.x).numpy()
     sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()).numpy()
@@ -151,10 +153,9 @@ def _given(vsini: ArrayLike | None, count: int) -> Tensor | str | None:
     return speeds("vsini", vsini, count)
 
 
-def _fits(bridge: Bridge, seen: Observation, population: bool, speed: Tensor | str | None) -> "_Fitted":
+def _fits(bridge: Bridge, seen: Observation, options: Options, speed: Tensor | str | None) -> "_Fitted":
     """Fits to convergence, and their vsini."""
-    long = Options(population=population, steps=10)
-    short = Options(population=population, steps=4, refresh=1)
+    long, short = replace(options, steps=10), replace(options, steps=4, refresh=1)
     if speed is None:
         first = fit_labels(bridge, seen, long)
         return _Fitted(first, fit_labels(bridge, seen, short, first.x, first.rv))

@@ -113,6 +113,7 @@ def fit(
     out: TableOut,
     population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
     vsini: Annotated[str | None, typer.Option(help="Projected rotation of all stars in km/s, or fit")] = None,
+    vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence of all stars in km/s")] = 0.0,
     store: Store = None,
 ) -> None:
     """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
@@ -129,7 +130,8 @@ def fit(
         from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
-        table = synth2obs.fit_labels(bridge, shard, survey, population=population, vsini=_speed(vsini))
+        turning = {"vsini": _speed(vsini), "vmac": vmac}
+        table = synth2obs.fit_labels(bridge, shard, survey, population=population, **turning)
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
 

@@ -1,5 +1,6 @@
 """Floor 1: what an instrument does to a rest-frame spectrum. Pure torch, batched, no files."""
 
+from synth2obs.physics.broadening import Broadening
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
 from synth2obs.physics.doppler import doppler_shift, log_doppler, velocity_of_shift
 from synth2obs.physics.instrument import Instrument
@@ -12,6 +13,7 @@ from synth2obs.physics.macroturbulence import (
 from synth2obs.physics.rotation import Rotation, broaden_by_rotation, rotation_reach
 
 __all__ = [
+    "Broadening",
     "Instrument",
     "Macroturbulence",
     "Rotation",

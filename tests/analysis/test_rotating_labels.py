@@ -126,6 +126,16 @@ def test_stars_with_pixels_of_their_own_have_the_same_rotation(fine, turning):
         assert np.abs((one.values[name] - other.values[name]) / one.errors[name]).max() < 0.15, name
 
 
+@pytest.mark.parametrize("vsini", [None, 80.0])
+def test_macroturbulence_is_held_with_and_without_rotation(fine, by_name, truth, stars_of, vsini):
+    flux = morph_labels(fine, by_name(truth), "far", vsini=vsini or 0.0, vmac=60.0).flux
+    spectra = stars_of("far", flux, snr=100, finer=FINER)
+    known, ignored = (
+        labels_of(fine, spectra, "far", population=False, vsini=vsini, vmac=vmac) for vmac in (60.0, 0.0)
+    )
+    assert 0.75 < rms(deviations(known, truth)) < 1.3 and rms(deviations(ignored, truth)) > 1.6
+
+
 def test_no_pixel_leaves_rotation_open(fine, turning):
     spectra = turning(60.0).take(np.arange(2))
     spectra.ivar[1] = 0.0
@@ -134,6 +144,12 @@ def test_no_pixel_leaves_rotation_open(fine, turning):
     assert np.isfinite(found.vsini).all() and all(
         np.isfinite(column).all() for column in found.errors.values()
     )
+
+
+@pytest.mark.parametrize("vmac", [-1.0, np.nan, 1000.0])
+def test_a_vmac_that_cannot_be_is_named(fine, turning, vmac):
+    with pytest.raises(DataError, match="vmac in km/s must be at least 0 and below 1000"):
+        synth2obs.fit_labels(fine, turning(0.0), "far", vmac=vmac)
 
 
 def test_columns_are_there_only_if_asked_for(fine, turning):

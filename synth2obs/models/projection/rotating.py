@@ -35,6 +35,8 @@ def native_of_rotating(
         rest = broadening.apply(weights @ basis.float().T, instrument.step, functions.bands)
         return instrument(rest, rv, scale)
 
-    flux = through(sharp, functions.sharp, width) + through(seen, functions.seen, 0.0)
+    flux = through(sharp, functions.sharp, width)
+    if bool(seen.any()):
+        flux = flux + through(seen, functions.seen, 0.0)
     known = covered(instrument, rv, width, None, broadening.margin(instrument.step))
     return flux.masked_fill(~known, torch.nan)
