@@ -27,6 +27,7 @@ ROOMS = {
         {"contracts", "checkpoint", "decoder", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey"},
+        {"native"},
         {"bridge"},
         {"bundle", "fit"},
     ),

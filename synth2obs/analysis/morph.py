@@ -112,9 +112,9 @@ def seen_by(
     """
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
-    flux = bridge.native_flux(model.value(bridge.decoder, moved), survey, rv, broadening=broadening)
+    flux = bridge.native.flux(model.value(bridge.decoder, moved), survey, rv, broadening=broadening)
     plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
-    theory = bridge.native_flux(plain, survey, rv, broadening=broadening)
+    theory = bridge.native.flux(plain, survey, rv, broadening=broadening)
     features, instrument = model.gap.features(moved).float(), bridge.instrument(survey)
     gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
     variance = _turned(bridge, model.gap.variance(features), broadening)

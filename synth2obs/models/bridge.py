@@ -1,6 +1,5 @@
 """The bridge: one decoder, one emulator, and a model of every survey. It composes them and predicts."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,26 +11,15 @@ from torch import Tensor, nn
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
-from synth2obs.core.wavelengths import log_step
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.contracts import Coefficients, Emulator
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.native import NativeViews
 from synth2obs.models.priors.labels import LabelPrior
 from synth2obs.models.priors.population import Population
-from synth2obs.models.projection.memo import Memo
-from synth2obs.models.projection.rotating import native_of_rotating
-from synth2obs.models.projection.shared import Through
 from synth2obs.models.survey import SurveyModel
-from synth2obs.physics.broadening import Broadening
 from synth2obs.physics.instrument import Instrument
-
-WEIGHTS = "bridge.safetensors"
-FINGERPRINT_TOLERANCE = 1e-4
-BATCH = 64
-
-KEPT = 8
-"""Instruments, maps to native pixels and templates that a bridge keeps; as many maps of rotating stars."""
 
 
 class Bridge(nn.Module):
@@ -67,7 +55,7 @@ class Bridge(nn.Module):
         for name in self.surveys:
             self.survey(name).morph.attach(self.density, self.survey(name).density)
         self.card = dict(card or {})
-        self.memo, self.rotating = Memo(KEPT), Memo(KEPT)
+        self.native = NativeViews(self.decoder, self.models)
 
     @property
     def surveys(self) -> tuple[str, ...]:
@@ -98,55 +86,8 @@ class Bridge(nn.Module):
         line_spread: LineSpread | None = None,
     ) -> Instrument:
         """Doppler, line spread and pixels of a survey; its usual ones unless others are given."""
-        model = self.survey(survey)
-        pixels = model.wavelength if wavelength is None else wavelength
-        detectors = model.segment if segment is None else segment
-        spread = model.line_spread if line_spread is None else line_spread
-
-        def make() -> Instrument:
-            return Instrument(
-                self.decoder.rest_wavelength, pixels, detectors, spread, self.decoder.rest_sigma
-            )
-
-        if np.ndim(pixels) > 1 or len(spread.sigma) > 1:
-            return make()
-        own = _digest(pixels, detectors, spread.sigma, spread.hermite, spread.kernel, spread.offset)
-        return self.memo.get(("instrument", own), self.decoder.buffers(), make)
-
-    def through(
-        self,
-        survey: str,
-        instrument: Instrument | None = None,
-        segment: Tensor | None = None,
-        broadening: Broadening | None = None,
-    ) -> Through:
-        """A survey's map from coefficients to native pixels that all stars share; kept while nothing changes.
-
-        Args:
-            survey: Which one.
-            instrument: Its operator on other pixels than the usual ones; these must be shared by all stars.
-            segment: The detector of each of these pixels, shape (P,).
-            broadening: Rotation and macroturbulence that all stars share.
-        """
-        model = self.survey(survey)
-        weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
-
-        def make() -> Through:
-            own = instrument or self.instrument(survey)
-            return model.through(self.decoder, own, model.segment if segment is None else segment)
-
-        parts = *weights, *model.native()
-        still = self.memo.get(("through", survey, instrument), parts, make)
-        if broadening is None:
-            return still
-        key = "through", survey, instrument, float(broadening.vsini), float(broadening.vmac)
-        return self.rotating.get(key, parts, lambda: self._of_rotating(still, model, broadening))
-
-    def _of_rotating(self, still: Through, model: SurveyModel, broadening: Broadening) -> Through:
-        """A map for stars that all rotate alike; it is the rest grid that the broadening acts on."""
-        step = log_step(self.decoder.rest_wavelength.numpy())
-        functions = model.functions(self.decoder, broadening, step)
-        return still.of_functions(functions, float(broadening.margin(step)))
+        self.survey(survey)
+        return self.native.instrument(survey, wavelength, segment, line_spread)
 
     def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
         """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.
@@ -207,7 +148,7 @@ class Bridge(nn.Module):
         if not bool(torch.isfinite(velocity).all()):
             raise ModelError("rv in km/s must be finite; use 0 for the rest frame")
         coefficients = self.values_from_labels(survey, self.scale(torch.as_tensor(table)), morphed=morphed)
-        return self.native_flux(coefficients, survey, velocity)
+        return self.native.flux(coefficients, survey, velocity)
 
     def _checked(self, labels: ArrayLike) -> NDArray[np.float64]:
         table = np.atleast_2d(np.asarray(labels, dtype=float))
@@ -220,69 +161,3 @@ class Bridge(nn.Module):
             name = self.labels.names[int(np.argwhere(~np.isfinite(table))[0, 1])]
             raise ModelError(f"label {name!r} must be finite; drop the star or give a value")
         return table
-
-    @torch.no_grad()
-    def native_flux(
-        self,
-        coefficients: Tensor,
-        survey: str,
-        rv: Tensor,
-        instrument: Instrument | None = None,
-        broadening: Broadening | None = None,
-    ) -> NDArray[np.float32]:
-        """Native pixels of coefficients (N, M) of `from_labels` or `SurveyModel.coefficients`.
-
-        Args:
-            coefficients: Shape (N, M).
-            survey: Whose functions.
-            rv: km/s, shape (N,).
-            instrument: On other pixels than the usual ones.
-            broadening: Rotation and macroturbulence of every star, shape (N,) each, on the usual pixels. A star
-                without any has the very numbers that it has alone.
-
-        Returns:
-            Shape (N, P), NaN where the grid, or what the broadening needs of it, does not reach.
-        """
-        if broadening is not None and bool(broadening.present.any()):
-            return self._native_flux_rotating(coefficients, survey, rv, broadening)
-        if instrument is None or instrument.shared:
-            return self._native_flux_shared(self.through(survey, instrument), coefficients, rv)
-        model = self.survey(survey)
-        parts = []
-        for rows in torch.arange(len(rv)).split(BATCH):
-            projected = model.project(self.decoder, instrument, rv[rows], rows)[..., :-1]
-            flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
-            covered = instrument.valid(rv[rows], float(model.width_scale), rows)
-            parts.append(flux.masked_fill(~covered, torch.nan))
-        return torch.cat(parts).numpy()
-
-    def _native_flux_rotating(
-        self, coefficients: Tensor, survey: str, rv: Tensor, broadening: Broadening
-    ) -> NDArray[np.float32]:
-        model, rotates = self.survey(survey), broadening.present
-        flux = np.empty((len(rv), len(model.wavelength)), np.float32)
-        if not bool(rotates.all()):
-            flux[(~rotates).numpy()] = self.native_flux(coefficients[~rotates], survey, rv[~rotates])
-        instrument, functions = self.instrument(survey), model.functions(self.decoder)
-        for rows in rotates.nonzero()[:, 0].split(BATCH):
-            width, own = float(model.width_scale), broadening.take(rows)
-            part = native_of_rotating(instrument, functions, width, coefficients[rows], rv[rows], own)
-            flux[rows.numpy()] = part.numpy()
-        return flux
-
-    def _native_flux_shared(self, through: Through, coefficients: Tensor, rv: Tensor) -> NDArray[np.float32]:
-        parts = []
-        for rows in torch.arange(len(rv)).split(BATCH):
-            own = through.of(rows, rv[rows])
-            still = torch.zeros_like(rv[rows])
-            parts.append(own.native(coefficients[rows], still).masked_fill(~own.valid(still), torch.nan))
-        return torch.cat(parts).numpy()
-
-
-def _digest(*arrays: ArrayLike | None) -> str:
-    """Of the contents."""
-    found = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        values = np.ascontiguousarray([] if array is None else array)
-        found.update(f"{values.dtype}{values.shape}".encode() + values.tobytes())
-    return found.hexdigest()

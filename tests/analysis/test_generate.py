@@ -49,7 +49,7 @@ def test_flux_is_that_of_the_drawn_latents(narrow):
     found, model = generated(narrow, "far", 6, 2, rv=np.linspace(-40, 40, 6)), narrow.survey("far")
     drawn = model.density.sample(6, torch.Generator().manual_seed(2))
     rv = torch.linspace(-40, 40, 6, dtype=torch.float64)
-    expected = narrow.native_flux(model.value(narrow.decoder, drawn), "far", rv)
+    expected = narrow.native.flux(model.value(narrow.decoder, drawn), "far", rv)
     np.testing.assert_allclose(found.flux, expected, atol=2e-5)
     assert found.survey == "far" and found.flux.shape == found.gap_error.shape and "far" in repr(found)
     assert not any(found.outside)

@@ -63,7 +63,7 @@ class TestPredict:
         table = np.stack([model.lsf_sigma.numpy(), 1.5 * model.lsf_sigma.numpy()])
         instrument = bridge.instrument("toy", line_spread=LineSpread.gaussian(table, group=group))
         coefficients = bridge.from_labels("toy", bridge.scale(torch.from_numpy(labels_of(1)))).value
-        flux = bridge.native_flux(
+        flux = bridge.native.flux(
             coefficients.expand(70, -1), "toy", torch.zeros(70, dtype=torch.float64), instrument
         )
         np.testing.assert_allclose(flux[0], flux[68], rtol=0, atol=1e-6)

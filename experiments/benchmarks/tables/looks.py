@@ -38,7 +38,7 @@ def _parts(world: World, stars: Observed) -> dict[str, Callable[[], object]]:
     seen = ours.observation(bridge, SURVEY, stars.spectra)
     model = bridge.survey(SURVEY)
     rv = torch.as_tensor(stars.rv)
-    through = bridge.through(SURVEY, seen.instrument, seen.segment).of(None, torch.zeros_like(rv))
+    through = bridge.native.through(SURVEY, seen.instrument, seen.segment).of(None, torch.zeros_like(rv))
     x = bridge.scale(torch.as_tensor(stars.labels))
     coefficients = bridge.values_from_labels(SURVEY, x)
     continuum = OrthonormalContinuum.over(seen.continuum_basis, seen.ivar)

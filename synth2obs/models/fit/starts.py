@@ -55,7 +55,7 @@ def _templates(bridge: Bridge, width: float, search: float) -> Templates:
         return Templates(bridge.rest_flux(_table(bridge, np.array(TEMPLATES))), rest, width, (low, high))
 
     parts = (*bridge.decoder.state_dict().values(), *bridge.emulator.state_dict().values())
-    return bridge.memo.get(("templates", width, search), parts, make)
+    return bridge.native.memo.get(("templates", width, search), parts, make)
 
 
 def middle(bridge: Bridge, count: int) -> Tensor:

@@ -174,7 +174,7 @@ class _Task:
         """A fit of latents, or with ``free`` (1 for labels that are fitted, 0 for those held) of labels."""
         model, through = bridge.survey(seen.survey), None
         if seen.instrument.shared:
-            through = bridge.through(seen.survey, seen.instrument, seen.segment, options.broadening)
+            through = bridge.native.through(seen.survey, seen.instrument, seen.segment, options.broadening)
         bounds = None if free is None else _bounds(bridge, free)
         return cls(seen, model, bridge.decoder, parameters, options, through, free, bounds)
 

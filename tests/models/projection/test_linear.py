@@ -30,7 +30,7 @@ def scene(build):
     rv = torch.linspace(-60.0, 75.0, COUNT, dtype=torch.float64)
     u = torch.randn(COUNT, decoder.latent, generator=random, dtype=torch.float64)
     found = model.coefficients(decoder, u)
-    through = bridge.through("toy", instrument, segment).of(None, rv)
+    through = bridge.native.through("toy", instrument, segment).of(None, rv)
     functions = model.project(decoder, instrument, rv)[..., :-1]
     projected = Projected(functions, wavelength.log(), _inner(segment))
     still = torch.zeros(COUNT, dtype=torch.float64)
@@ -119,10 +119,10 @@ def test_products_steer(scene):
 
 def test_the_map_is_kept_until_the_model_changes(build):
     bridge = build()
-    first = bridge.through("toy")
-    assert bridge.through("toy") is first
+    first = bridge.native.through("toy")
+    assert bridge.native.through("toy") is first
     bridge.survey("toy").width_scale.fill_(1.2)
-    changed = bridge.through("toy")
+    changed = bridge.native.through("toy")
     assert changed is not first and changed.width == 1.2
     bridge.decoder.mean.mul_(0.5)
-    assert bridge.through("toy") is not changed
+    assert bridge.native.through("toy") is not changed

@@ -1,0 +1,168 @@
+"""What surveys see: instruments, maps to native pixels, spectra in them; costly preparations are kept.
+
+Nothing is kept that could grow old: `projection.memo.Memo` notices when a tensor that a result was made of changes.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.wavelengths import log_step
+from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.projection.memo import Memo
+from synth2obs.models.projection.rotating import native_of_rotating
+from synth2obs.models.projection.shared import Through
+from synth2obs.models.survey import SurveyModel
+from synth2obs.physics.broadening import Broadening
+from synth2obs.physics.instrument import Instrument
+
+BATCH = 64
+
+KEPT = 8
+"""Instruments, maps to native pixels and templates that are kept; as many maps of rotating stars."""
+
+
+class NativeViews:
+    """From coefficients to the native pixels of every survey of a bridge.
+
+    Args:
+        decoder: Of the rest frame.
+        models: The surveys' models by name.
+    """
+
+    def __init__(self, decoder: Decoder, models: nn.ModuleDict) -> None:
+        self.decoder, self.models = decoder, models
+        self.memo, self.rotating = Memo(KEPT), Memo(KEPT)
+
+    def _model(self, survey: str) -> SurveyModel:
+        model = self.models[survey]
+        assert isinstance(model, SurveyModel)
+        return model
+
+    def instrument(
+        self,
+        survey: str,
+        wavelength: ArrayLike | None = None,
+        segment: ArrayLike | None = None,
+        line_spread: LineSpread | None = None,
+    ) -> Instrument:
+        """Doppler, line spread and pixels of a survey; its usual ones unless others are given."""
+        model = self._model(survey)
+        pixels = model.wavelength if wavelength is None else wavelength
+        detectors = model.segment if segment is None else segment
+        spread = model.line_spread if line_spread is None else line_spread
+
+        def make() -> Instrument:
+            return Instrument(
+                self.decoder.rest_wavelength, pixels, detectors, spread, self.decoder.rest_sigma
+            )
+
+        if np.ndim(pixels) > 1 or len(spread.sigma) > 1:
+            return make()
+        own = _digest(pixels, detectors, spread.sigma, spread.hermite, spread.kernel, spread.offset)
+        return self.memo.get(("instrument", own), self.decoder.buffers(), make)
+
+    def through(
+        self,
+        survey: str,
+        instrument: Instrument | None = None,
+        segment: Tensor | None = None,
+        broadening: Broadening | None = None,
+    ) -> Through:
+        """A survey's map from coefficients to native pixels that all stars share; kept while nothing changes.
+
+        Args:
+            survey: Which one.
+            instrument: Its operator on other pixels than the usual ones; these must be shared by all stars.
+            segment: The detector of each of these pixels, shape (P,).
+            broadening: Rotation and macroturbulence that all stars share.
+        """
+        model = self._model(survey)
+        weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
+
+        def make() -> Through:
+            own = instrument or self.instrument(survey)
+            return model.through(self.decoder, own, model.segment if segment is None else segment)
+
+        parts = *weights, *model.native()
+        still = self.memo.get(("through", survey, instrument), parts, make)
+        if broadening is None:
+            return still
+        key = "through", survey, instrument, float(broadening.vsini), float(broadening.vmac)
+        return self.rotating.get(key, parts, lambda: self._of_rotating(still, model, broadening))
+
+    def _of_rotating(self, still: Through, model: SurveyModel, broadening: Broadening) -> Through:
+        """A map for stars that all rotate alike; it is the rest grid that the broadening acts on."""
+        step = log_step(self.decoder.rest_wavelength.numpy())
+        functions = model.functions(self.decoder, broadening, step)
+        return still.of_functions(functions, float(broadening.margin(step)))
+
+    @torch.no_grad()
+    def flux(
+        self,
+        coefficients: Tensor,
+        survey: str,
+        rv: Tensor,
+        instrument: Instrument | None = None,
+        broadening: Broadening | None = None,
+    ) -> NDArray[np.float32]:
+        """Native pixels of coefficients (N, M) of `from_labels` or `SurveyModel.coefficients`.
+
+        Args:
+            coefficients: Shape (N, M).
+            survey: Whose functions.
+            rv: km/s, shape (N,).
+            instrument: On other pixels than the usual ones.
+            broadening: Rotation and macroturbulence of every star, shape (N,) each, on the usual pixels. A star
+                without any has the very numbers that it has alone.
+
+        Returns:
+            Shape (N, P), NaN where the grid, or what the broadening needs of it, does not reach.
+        """
+        if broadening is not None and bool(broadening.present.any()):
+            return self._flux_rotating(coefficients, survey, rv, broadening)
+        if instrument is None or instrument.shared:
+            return self._flux_shared(self.through(survey, instrument), coefficients, rv)
+        model = self._model(survey)
+        parts = []
+        for rows in torch.arange(len(rv)).split(BATCH):
+            projected = model.project(self.decoder, instrument, rv[rows], rows)[..., :-1]
+            flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
+            covered = instrument.valid(rv[rows], float(model.width_scale), rows)
+            parts.append(flux.masked_fill(~covered, torch.nan))
+        return torch.cat(parts).numpy()
+
+    def _flux_rotating(
+        self, coefficients: Tensor, survey: str, rv: Tensor, broadening: Broadening
+    ) -> NDArray[np.float32]:
+        model, rotates = self._model(survey), broadening.present
+        flux = np.empty((len(rv), len(model.wavelength)), np.float32)
+        if not bool(rotates.all()):
+            flux[(~rotates).numpy()] = self.flux(coefficients[~rotates], survey, rv[~rotates])
+        instrument, functions = self.instrument(survey), model.functions(self.decoder)
+        for rows in rotates.nonzero()[:, 0].split(BATCH):
+            width, own = float(model.width_scale), broadening.take(rows)
+            part = native_of_rotating(instrument, functions, width, coefficients[rows], rv[rows], own)
+            flux[rows.numpy()] = part.numpy()
+        return flux
+
+    def _flux_shared(self, through: Through, coefficients: Tensor, rv: Tensor) -> NDArray[np.float32]:
+        parts = []
+        for rows in torch.arange(len(rv)).split(BATCH):
+            own = through.of(rows, rv[rows])
+            still = torch.zeros_like(rv[rows])
+            parts.append(own.native(coefficients[rows], still).masked_fill(~own.valid(still), torch.nan))
+        return torch.cat(parts).numpy()
+
+
+def _digest(*arrays: ArrayLike | None) -> str:
+    """Of the contents."""
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        values = np.ascontiguousarray([] if array is None else array)
+        found.update(f"{values.dtype}{values.shape}".encode() + values.tobytes())
+    return found.hexdigest()
