@@ -28,6 +28,8 @@ AXES = {
     "chosen": "some of the rows",
     "outputs": "coefficients of spectra in a basis of their own",
     "probes": "random directions for norms of Jacobians",
+    "directions": "one-dimensional projections of spectra",
+    "read": "labels that are read from latents",
     "frequencies": "frequencies of a Fourier transform",
     "steps": "T: samples of a pixel's window",
     "entries": "J: entries of a tabulated response",
