@@ -32,6 +32,10 @@ AXES = {
     "read": "labels that are read from latents",
     "frequencies": "frequencies of a Fourier transform",
     "steps": "T: samples of a pixel's window",
+    "averaged": "samples of a grid that is coarser than the rest grid",
+    "blocks": "blocks of a banded matrix",
+    "window": "columns that one block reads",
+    "rows": "rows of a table: one for all stars, or one for each",
     "entries": "J: entries of a tabulated response",
     "orders": "M: Hermite amplitudes of a line spread",
 }
