@@ -44,7 +44,7 @@ def layout(first: Int[Tensor, " pixels"], length: int) -> Layout:
 
 
 @shaped
-def blocks(weights: Float[Tensor, "pixels steps"], where: Layout) -> Float[Tensor, "blocks window rows"]:
+def blocks(weights: Float[Tensor, "pixels steps"], where: Layout) -> Float[Tensor, "blocks window lanes"]:
     """Dense blocks of weights (R, T), shape (K, window, ROWS); differentiable."""
     flat = weights.new_zeros(len(where.starts) * where.window * ROWS)
     return flat.scatter(0, where.place.flatten(), weights.flatten()).view(-1, where.window, ROWS)
@@ -52,7 +52,7 @@ def blocks(weights: Float[Tensor, "pixels steps"], where: Layout) -> Float[Tenso
 
 @shaped
 def apply(
-    matrix: Float[Tensor, "blocks window rows"],
+    matrix: Float[Tensor, "blocks window lanes"],
     where: Layout,
     values: Float[Tensor, "stars averaged"],
     offset: Int[Tensor, " stars"],
@@ -75,7 +75,7 @@ def apply(
 
 @shaped
 def apply_transpose(
-    matrix: Float[Tensor, "blocks window rows"], where: Layout, values: Float[Tensor, "stars pixels"]
+    matrix: Float[Tensor, "blocks window lanes"], where: Layout, values: Float[Tensor, "stars pixels"]
 ) -> Float[Tensor, "stars averaged"]:
     """The transposed matrix times every row of ``values`` (B, R), shape (B, where.columns)."""
     rows = pad(values, (0, len(where.starts) * ROWS - values.shape[1]))
