@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from synth2obs.core.shapes import shaped
 
 
-@shaped
+# Not shaped, nor is `radial`: `Branch` checks the same latents, and fits ask it very often.
 class Radial(nn.Module):
     r"""Units around centres c_m, in coordinates v that are an affine map of the latent.
 
@@ -58,7 +58,6 @@ class Radial(nn.Module):
         return first - (inward @ outer.T)[:, :, None] * (v @ self.weight)[:, None, :]
 
 
-@shaped
 def radial(
     v: Float[Tensor, "stars latents"],
     centres: Float[Tensor, "units latents"],
