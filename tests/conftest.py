@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from beartype import BeartypeConf, beartype
+
+from synth2obs.core import shapes
+
+# Before anything that has shapes is imported. An int will do for a float, as for static checkers.
+shapes.check_with(beartype(conf=BeartypeConf(is_pep484_tower=True)))
 
 SMALL = (
     "threads=1",

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.contracts import Coefficients, Emulator
 from synth2obs.models.decoder.decoder import Decoder
@@ -22,6 +24,7 @@ from synth2obs.models.survey import SurveyModel
 from synth2obs.physics.instrument import Instrument
 
 
+@shaped
 class Bridge(nn.Module):
     """Theory and surveys in one latent space.
 
@@ -89,7 +92,9 @@ class Bridge(nn.Module):
         self.survey(survey)
         return self.native.instrument(survey, wavelength, segment, line_spread)
 
-    def from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Coefficients:
+    def from_labels(
+        self, survey: str, x: Float64[Tensor, "stars labels"], *, morphed: bool = True
+    ) -> Coefficients:
         """Coefficients of what `SurveyModel.project` gives at scaled labels x, and ∂/∂x.
 
         Args:
@@ -105,20 +110,24 @@ class Bridge(nn.Module):
         value, jacobian = model.coefficients(self.decoder, model.morph(latent)[0])
         return Coefficients(value, jacobian @ (model.morph.jacobian(latent) @ by_x))
 
-    def values_from_labels(self, survey: str, x: Tensor, *, morphed: bool = True) -> Tensor:
+    def values_from_labels(
+        self, survey: str, x: Float64[Tensor, "stars labels"], *, morphed: bool = True
+    ) -> Float[Tensor, "stars coefficients"]:
         """The value of `from_labels` alone, shape (B, M)."""
         model, latent = self.survey(survey), self.emulator(x)
         if not morphed:
             return model.layout(self.decoder).without_gap(model.value(self.decoder, latent))
         return model.value(self.decoder, model.morph(latent)[0])
 
-    def gap_features(self, survey: str, x: Tensor) -> Tensor:
+    def gap_features(
+        self, survey: str, x: Float64[Tensor, "stars labels"]
+    ) -> Float[Tensor, "stars features"]:
         """Features of a survey's gap at scaled labels, (B, K) → (B, F)."""
         model = self.survey(survey)
         return model.gap.features(model.morph(self.emulator(x))[0])
 
     @torch.no_grad()
-    def rest_flux(self, labels: ArrayLike) -> Tensor:
+    def rest_flux(self, labels: ArrayLike) -> Float[Tensor, "stars cells"]:
         """Theory in the rest frame at the grid's resolution: labels in their units (N, K) → (N, L)."""
         return self.decoder(self.emulator(self.scale(torch.as_tensor(self._checked(labels)))).float())
 

@@ -11,24 +11,30 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 
+
+@shaped
 class Coefficients(NamedTuple):
     """Coefficients of the functions that make a spectrum, in the order of `Layout`, and their Jacobian."""
 
-    value: Tensor  # (B, M)
-    jacobian: Tensor  # (B, M, Q)
+    value: Float[Tensor, "stars coefficients"]
+    jacobian: Float[Tensor, "stars coefficients parameters"]
 
 
+@shaped
 class PriorTerms(NamedTuple):
     """Half χ² of a prior at some parameters, its gradient and a positive semidefinite curvature."""
 
-    value: Tensor  # (B,)
-    gradient: Tensor  # (B, Q)
-    curvature: Tensor  # (B, Q, Q)
+    value: Float[Tensor, " stars"]
+    gradient: Float[Tensor, "stars parameters"]
+    curvature: Float[Tensor, "stars parameters parameters"]
 
 
+@shaped
 @dataclass(frozen=True)
 class Layout:
     """Columns of a spectrum's functions and of their coefficients: mean | trunk | gap | scatter.
@@ -71,11 +77,15 @@ class Layout:
         """Number of coefficients M."""
         return 1 + self.functions + self.features
 
-    def join(self, trunk: Tensor, gap: Tensor) -> Tensor:
+    def join(
+        self, trunk: Float[Tensor, "stars functions"], gap: Float[Tensor, "stars features"]
+    ) -> Float[Tensor, "stars coefficients"]:
         """Coefficients (B, M) of values of trunk (B, K) and gap (B, F); that of the mean is 1."""
         return torch.cat([torch.ones_like(trunk[:, :1]), trunk, gap], dim=1)
 
-    def without_gap(self, coefficients: Tensor) -> Tensor:
+    def without_gap(
+        self, coefficients: Float[Tensor, "stars coefficients *any"]
+    ) -> Float[Tensor, "stars coefficients *any"]:
         """The same coefficients (B, M), or their Jacobian (B, M, Q), with those of the gap at zero."""
         theory = coefficients[:, self.theory]
         return torch.cat([theory, torch.zeros_like(coefficients[:, self.gap])], dim=1)
@@ -100,24 +110,24 @@ class Module(Protocol):
 class RestFrameDecoder(Module, Protocol):
     """Latents → rest-frame flux, linear in functions of wavelength that all stars share."""
 
-    rest_wavelength: Tensor  # (L,) vacuum Å
-    rest_sigma: Tensor  # (L,) σ of the grid's own resolution in Å
+    rest_wavelength: Float64[Tensor, " cells"]  # vacuum Å
+    rest_sigma: Float64[Tensor, " cells"]  # σ of the grid's own resolution in Å
     latent: int
     rank: int
 
-    def __call__(self, u: Tensor) -> Tensor:
+    def __call__(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars cells"]:
         """Normalised flux on the rest grid, (B, D) → (B, L)."""
         ...
 
-    def functions(self) -> Tensor:
+    def functions(self) -> Float[Tensor, "cells columns"]:
         """Mean and trunk on the rest grid, shape (L, 1 + K)."""
         ...
 
-    def weights(self, u: Tensor) -> Tensor:
+    def weights(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars functions"]:
         """Coefficients of the trunk, (B, D) → (B, K), in the precision of u."""
         ...
 
-    def weights_jacobian(self, u: Tensor) -> Tensor:
+    def weights_jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars functions latents"]:
         """∂weights/∂u, shape (B, K, D)."""
         ...
 
@@ -138,19 +148,24 @@ class Emulator(Module, Protocol):
         ...
 
     @property
-    def known(self) -> Tensor:
+    def known(self) -> Float64[Tensor, "stars labels"]:
         """Scaled labels of the spectra that it was fitted to, shape (N, K)."""
         ...
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents"]:
         """Latents of scaled labels, float64, (B, K) → (B, D)."""
         ...
 
-    def jacobian(self, x: Tensor) -> Tensor:
+    def jacobian(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents labels"]:
         """∂u/∂x, shape (B, D, K)."""
         ...
 
-    def fit(self, x: Tensor, latent: Tensor, weight: Tensor) -> None:
+    def fit(
+        self,
+        x: Float64[Tensor, "stars labels"],
+        latent: Float[Tensor, "stars latents"],
+        weight: Float[Tensor, " latents"],
+    ) -> None:
         """Fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) is the flux that each latent moves."""
         ...
 
@@ -158,15 +173,19 @@ class Emulator(Module, Protocol):
 class Morph(Module, Protocol):
     """A map of the latent space that carries the grid's latents to the survey's: T."""
 
-    def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, u: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """T(u), shape (B, D), and ln|det ∂T/∂u|, shape (B,)."""
         ...
 
-    def inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(
+        self, v: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """T⁻¹(v), and minus the log-determinant there."""
         ...
 
-    def jacobian(self, u: Tensor) -> Tensor:
+    def jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars latents latents"]:
         """∂T/∂u, shape (B, D, D)."""
         ...
 
@@ -174,25 +193,30 @@ class Morph(Module, Protocol):
 class Density(Module, Protocol):
     """A density of latents."""
 
-    def log_prob(self, u: Tensor) -> Tensor:
+    def log_prob(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, " stars"]:
         """Ln p(u), shape (B,)."""
         ...
 
-    def to_noise(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def to_noise(
+        self, u: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Noise of latents, (B, D), and the log-determinant, (B,)."""
         ...
 
-    def from_noise(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def from_noise(
+        self, noise: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Latents of noise, and the log-determinant."""
         ...
 
 
+@shaped
 class EncodedStars(NamedTuple):
     """What a morph is taught from: stars of a survey as their spectra and as their labels place them."""
 
-    source: Tensor  # (N, D) theory's latents h(x) of the stars' labels
-    latent: Tensor  # (N, D) latents encoded from their spectra
-    precision: Tensor  # (N, D, D) inverse covariance of these
+    source: Float[Tensor, "stars latents"]  # theory's latents h(x) of the stars' labels
+    latent: Float[Tensor, "stars latents"]  # latents encoded from their spectra
+    precision: Float[Tensor, "stars latents latents"]  # inverse covariance of these
 
 
 class Alignment(Morph, Protocol):
@@ -209,7 +233,9 @@ class Alignment(Morph, Protocol):
         """Be told the densities of the grid's and of the survey's latents, which are learned beside."""
         ...
 
-    def loss(self, stars: EncodedStars, probes: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, stars: EncodedStars, probes: Float[Tensor, "probes stars latents"]
+    ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
         """What a step lowers, a scalar, and its unweighted terms by name.
 
         Args:
@@ -219,6 +245,7 @@ class Alignment(Morph, Protocol):
         ...
 
 
+@shaped
 class GapPosterior(NamedTuple):
     r"""Posterior of the gap in L cells for F features, float64.
 
@@ -231,12 +258,12 @@ class GapPosterior(NamedTuple):
         log_evidence_null: The same likelihood and scatter with D = 0, shape (L,).
     """
 
-    mean: Tensor
-    covariance: Tensor
-    log_evidence: Tensor
-    scatter: Tensor
-    prior_variance: Tensor
-    log_evidence_null: Tensor
+    mean: Float64[Tensor, "features cells"]
+    covariance: Float64[Tensor, "cells features features"]
+    log_evidence: Float64[Tensor, " cells"]
+    scatter: Float64[Tensor, " cells"]
+    prior_variance: Float64[Tensor, "features cells"]
+    log_evidence_null: Float64[Tensor, " cells"]
 
 
 class GapModel(Module, Protocol):
@@ -246,34 +273,39 @@ class GapModel(Module, Protocol):
     config: Any
     reading: Any
     size: int  # F
-    mean: Tensor  # (F, L)
-    scatter: Tensor  # (L,) intrinsic variance
+    mean: Float[Tensor, "features cells"]
+    scatter: Float[Tensor, " cells"]  # intrinsic variance
 
     def __init__(self, reading: Any, cells: int, config: Any = None) -> None:
         """No gap in L cells; ``reading`` is a `gap.reading.LabelReading`."""
         ...
 
-    def features(self, u: Tensor) -> Tensor:
+    def features(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars features"]:
         """Features at survey latents, (B, D) → (B, F)."""
         ...
 
-    def features_jacobian(self, u: Tensor) -> Tensor:
+    def features_jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars features latents"]:
         """∂features/∂u, shape (B, F, D)."""
         ...
 
-    def __call__(self, features: Tensor) -> Tensor:
+    def __call__(self, features: Float[Tensor, "stars features"]) -> Float[Tensor, "stars cells"]:
         """Mean gap, (B, F) → (B, L), in units of the continuum."""
         ...
 
-    def variance(self, features: Tensor) -> Tensor:
+    def variance(self, features: Float[Tensor, "stars features"]) -> Float[Tensor, "stars cells"]:
         """Its posterior variance, shape (B, L)."""
         ...
 
-    def slopes(self) -> Mapping[str, Tensor]:
+    def slopes(self) -> Mapping[str, Float[Tensor, " cells"]]:
         """Change of the mean gap with a standard deviation of a label, by the label's name, shape (L,) each."""
         ...
 
-    def posterior(self, residual: Tensor, ivar: Tensor, features: Tensor) -> GapPosterior:
+    def posterior(
+        self,
+        residual: Float[Tensor, "stars cells"],
+        ivar: Float[Tensor, "stars cells"],
+        features: Float[Tensor, "stars features"],
+    ) -> GapPosterior:
         """Posterior given residuals (N, L) from the prediction without gap, their ivar, and features (N, F)."""
         ...
 
@@ -285,6 +317,6 @@ class GapModel(Module, Protocol):
 class LabelPrior(Protocol):
     """What is known of scaled labels before a spectrum is seen."""
 
-    def __call__(self, x: Tensor) -> PriorTerms:
+    def __call__(self, x: Float[Tensor, "stars labels"]) -> PriorTerms:
         """Half χ², gradient and curvature at scaled labels (B, K)."""
         ...

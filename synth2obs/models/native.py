@@ -7,10 +7,12 @@ import hashlib
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.shapes import shaped
 from synth2obs.core.wavelengths import log_step
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.projection.memo import Memo
@@ -26,6 +28,7 @@ KEPT = 8
 """Instruments, maps to native pixels and templates that are kept; as many maps of rotating stars."""
 
 
+@shaped
 class NativeViews:
     """From coefficients to the native pixels of every survey of a bridge.
 
@@ -104,9 +107,9 @@ class NativeViews:
     @torch.no_grad()
     def flux(
         self,
-        coefficients: Tensor,
+        coefficients: Float[Tensor, "stars coefficients"],
         survey: str,
-        rv: Tensor,
+        rv: Float[Tensor, " stars"],
         instrument: Instrument | None = None,
         broadening: Broadening | None = None,
     ) -> NDArray[np.float32]:

@@ -3,11 +3,13 @@
 from typing import cast
 
 import torch
+from jaxtyping import Float, Float64, Int, Shaped
 from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.config import Section
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.shapes import shaped
 from synth2obs.core.wavelengths import bands
 from synth2obs.models import alignment, gap
 from synth2obs.models.alignment import ALIGNMENTS, AnyAlignmentConfig
@@ -42,6 +44,7 @@ LSF_SHAPE = ("lsf_hermite", "lsf_kernel", "lsf_offset")
 """What describes a line spread that is no Gaussian."""
 
 
+@shaped
 class SurveyModel(nn.Module):
     """One survey's parts; the identity, without gap, until it is trained.
 
@@ -52,9 +55,9 @@ class SurveyModel(nn.Module):
         line_spread: The survey's usual one at these pixels, a single group.
     """
 
-    wavelength: Tensor
-    segment: Tensor
-    lsf_sigma: Tensor
+    wavelength: Float64[Tensor, " pixels"]
+    segment: Int[Tensor, " pixels"]
+    lsf_sigma: Float64[Tensor, " pixels"]
     lsf_hermite: Tensor | None
     lsf_kernel: Tensor | None
     lsf_offset: Tensor | None
@@ -67,8 +70,8 @@ class SurveyModel(nn.Module):
     def __init__(
         self,
         config: SurveyConfig,
-        wavelength: Tensor,
-        segment: Tensor,
+        wavelength: Float[Tensor, " pixels"],
+        segment: Shaped[Tensor, " pixels"],
         line_spread: LineSpread,
     ) -> None:
         super().__init__()
@@ -100,11 +103,13 @@ class SurveyModel(nn.Module):
         """Columns of this survey's functions and of their coefficients."""
         return Layout(decoder.rank, self.gap.size)
 
-    def seen(self) -> Tensor:
+    def seen(self) -> Float[Tensor, "cells columns"]:
         """Functions that are already as the survey sees them: gap and scatter, shape (L, F + 1)."""
         return torch.cat([self.gap.mean.T, self.gap.scatter.sqrt()[:, None]], dim=1)
 
-    def through(self, decoder: RestFrameDecoder, instrument: Instrument, segment: Tensor) -> Through:
+    def through(
+        self, decoder: RestFrameDecoder, instrument: Instrument, segment: Int[Tensor, " pixels"]
+    ) -> Through:
         """Coefficients → native pixels that all stars share; see `project` for the functions.
 
         Args:
@@ -132,10 +137,10 @@ class SurveyModel(nn.Module):
         self,
         decoder: RestFrameDecoder,
         instrument: Instrument,
-        rv: Tensor,
-        stars: Tensor | None = None,
+        rv: Float[Tensor, " stars"],
+        stars: Int[Tensor, " stars"] | None = None,
         broadening: Broadening | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "stars pixels columns"]:
         """All functions in native pixels in the order of `layout`, shape (B, P, 1 + K + F + 1).
 
         Theory passes the whole instrument. Gap and scatter were measured in the survey's own spectra, so only
@@ -147,12 +152,14 @@ class SurveyModel(nn.Module):
         theory = instrument.project(rest.sharp, rv, float(self.width_scale), stars)
         return torch.cat([theory, instrument.project(seen, rv, 0.0, stars)], dim=-1)
 
-    def coefficients(self, decoder: RestFrameDecoder, u: Tensor) -> Coefficients:
+    def coefficients(self, decoder: RestFrameDecoder, u: Float[Tensor, "stars latents"]) -> Coefficients:
         """Coefficients of what `project` gives, but the scatter, at survey latents u (float64), and ∂/∂u."""
         slopes = decoder.weights_jacobian(u), self.gap.features_jacobian(u)
         return Coefficients(self.value(decoder, u), torch.cat([torch.zeros_like(u)[:, None], *slopes], dim=1))
 
-    def value(self, decoder: RestFrameDecoder, u: Tensor) -> Tensor:
+    def value(
+        self, decoder: RestFrameDecoder, u: Float[Tensor, "stars latents"]
+    ) -> Float[Tensor, "stars coefficients"]:
         """The value of `coefficients` alone, shape (B, M)."""
         return self.layout(decoder).join(decoder.weights(u), self.gap.features(u))
 

@@ -3,8 +3,11 @@
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
+
+from synth2obs.core.shapes import shaped
 
 ROWS = 32
 """Rows per block: fewer repeat more of each window, more hold more zeros."""
@@ -26,7 +29,8 @@ class Layout(NamedTuple):
     columns: int
 
 
-def layout(first: Tensor, length: int) -> Layout:
+@shaped
+def layout(first: Int[Tensor, " pixels"], length: int) -> Layout:
     """Blocks for rows that start at columns ``first`` (R,) ≥ 0 and are ``length`` columns long."""
     count = -(-len(first) // ROWS)
     padded = pad(first[None].double(), (0, count * ROWS - len(first)), mode="replicate")[0].long()
@@ -39,13 +43,20 @@ def layout(first: Tensor, length: int) -> Layout:
     return Layout(starts, window, place, int(starts.max()) + window)
 
 
-def blocks(weights: Tensor, where: Layout) -> Tensor:
+@shaped
+def blocks(weights: Float[Tensor, "pixels steps"], where: Layout) -> Float[Tensor, "blocks window lanes"]:
     """Dense blocks of weights (R, T), shape (K, window, ROWS); differentiable."""
     flat = weights.new_zeros(len(where.starts) * where.window * ROWS)
     return flat.scatter(0, where.place.flatten(), weights.flatten()).view(-1, where.window, ROWS)
 
 
-def apply(matrix: Tensor, where: Layout, values: Tensor, offset: Tensor) -> Tensor:
+@shaped
+def apply(
+    matrix: Float[Tensor, "blocks window lanes"],
+    where: Layout,
+    values: Float[Tensor, "stars averaged"],
+    offset: Int[Tensor, " stars"],
+) -> Float[Tensor, "stars pixels"]:
     """The banded matrix times every row of ``values``.
 
     Args:
@@ -62,7 +73,10 @@ def apply(matrix: Tensor, where: Layout, values: Tensor, offset: Tensor) -> Tens
     return product.flatten(1)[:, : len(where.place)]
 
 
-def apply_transpose(matrix: Tensor, where: Layout, values: Tensor) -> Tensor:
+@shaped
+def apply_transpose(
+    matrix: Float[Tensor, "blocks window lanes"], where: Layout, values: Float[Tensor, "stars pixels"]
+) -> Float[Tensor, "stars averaged"]:
     """The transposed matrix times every row of ``values`` (B, R), shape (B, where.columns)."""
     rows = pad(values, (0, len(where.starts) * ROWS - values.shape[1]))
     blocked = torch.bmm(matrix, rows.view(len(rows), len(where.starts), ROWS).permute(1, 2, 0))

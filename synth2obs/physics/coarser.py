@@ -4,9 +4,11 @@ import math
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
 
+from synth2obs.core.shapes import shaped
 from synth2obs.physics.instrument import Instrument
 from synth2obs.physics.lsf import REACH, applied_variance
 
@@ -14,6 +16,7 @@ SMOOTH, LEFT = 1.6, 0.7
 """Coarse samples per σ of smoothed theory, and of the line spread left to apply, that `coarser` keeps."""
 
 
+@shaped
 class Coarser(NamedTuple):
     """An instrument on a coarser rest grid, and how theory gets there.
 
@@ -27,7 +30,9 @@ class Coarser(NamedTuple):
     factor: int
     sigma: float
 
-    def sharp(self, basis: Tensor, bands: list[slice]) -> Tensor:
+    def sharp(
+        self, basis: Float[Tensor, "cells functions"], bands: list[slice]
+    ) -> Float[Tensor, "averaged functions"]:
         """Functions (L, K) that the line spread acts on, on the coarser grid."""
         if not self.sigma:
             return self.seen(basis, bands)
@@ -38,7 +43,9 @@ class Coarser(NamedTuple):
         parts = [pad(basis[band].T[:, None], (half, half), mode="replicate") for band in bands]
         return torch.cat([conv1d(part, kernel, stride=self.factor)[:, 0].T for part in parts])
 
-    def seen(self, basis: Tensor, bands: list[slice]) -> Tensor:
+    def seen(
+        self, basis: Float[Tensor, "cells functions"], bands: list[slice]
+    ) -> Float[Tensor, "averaged functions"]:
         """Functions (L, K) that are at the survey's resolution already, on the coarser grid."""
         return torch.cat([basis[band][:: self.factor] for band in bands])
 

@@ -1,10 +1,12 @@
 """Multiplicative continuum: Chebyshev polynomials per detector, solved for in closed form."""
 
 import torch
+from jaxtyping import Float, Float64, Shaped
 from pydantic import Field
 from torch import Tensor
 
 from synth2obs.core.config import Section
+from synth2obs.core.shapes import shaped
 
 
 class ContinuumConfig(Section):
@@ -28,7 +30,10 @@ def _polynomials(x: Tensor, order: int) -> Tensor:
     return torch.stack(terms[: order + 1], dim=-1)
 
 
-def chebyshev_basis(wavelength: Tensor, segment: Tensor, order: int) -> Tensor:
+@shaped
+def chebyshev_basis(
+    wavelength: Float[Tensor, "*any pixels"], segment: Shaped[Tensor, " pixels"], order: int
+) -> Float[Tensor, "*any pixels terms"]:
     """Polynomials that are zero outside their own segment; a continuum is ``basis @ coefficients``.
 
     Args:
@@ -55,9 +60,14 @@ def chebyshev_basis(wavelength: Tensor, segment: Tensor, order: int) -> Tensor:
     return basis.flatten(-2)
 
 
+@shaped
 def profile_continuum(
-    model: Tensor, flux: Tensor, ivar: Tensor, basis: Tensor, ridge: float = 1e-10
-) -> tuple[Tensor, Tensor]:
+    model: Float[Tensor, "stars pixels"],
+    flux: Float[Tensor, "stars pixels"],
+    ivar: Float[Tensor, "stars pixels"],
+    basis: Float[Tensor, "... pixels terms"],
+    ridge: float = 1e-10,
+) -> tuple[Float64[Tensor, "stars terms"], Float[Tensor, "stars pixels"]]:
     """The continuum that fits best, given the spectrum under it.
 
     Minimises Σ ivar (flux − model · basis @ a)² + ridge · Σ D a², with D the diagonal of the normal

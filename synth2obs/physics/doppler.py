@@ -1,12 +1,15 @@
 """Radial velocity as a shift in ln λ."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.core.shapes import shaped
 
 
-def log_doppler(rv: Tensor) -> Tensor:
+@shaped
+def log_doppler(rv: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """Shift ln λ_observed − ln λ_rest of a purely radial velocity.
 
     The relativistic factor sqrt((1 + β) / (1 − β)) is exp(atanh β), with β = rv / c
@@ -21,12 +24,16 @@ def log_doppler(rv: Tensor) -> Tensor:
     return torch.atanh(rv / C_KMS)
 
 
-def velocity_of_shift(shift: Tensor) -> Tensor:
+@shaped
+def velocity_of_shift(shift: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """Radial velocity in km/s of a shift in ln λ: the inverse of `log_doppler`."""
     return C_KMS * torch.tanh(shift)
 
 
-def doppler_shift(log_wave: Tensor, rv: Tensor) -> Tensor:
+@shaped
+def doppler_shift(
+    log_wave: Float[Tensor, "... cells"], rv: Float[Tensor, " stars"]
+) -> Float[Tensor, "stars cells"]:
     """Observed ln λ of rest-frame ln λ.
 
     Args:

@@ -3,13 +3,17 @@
 import math
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from synth2obs.core.shapes import shaped
 
 GUARD = 16
 """Samples by which band-limited interpolation carries the influence of an end beyond the kernel itself."""
 
 
-def frequencies(flux: Tensor, log_step: float) -> Tensor:
+@shaped
+def frequencies(flux: Float[Tensor, "..."], log_step: float) -> Float[Tensor, " frequencies"]:
     """Angular frequencies at which `convolve` needs the transform of a kernel.
 
     Args:
@@ -32,7 +36,10 @@ def frequencies(flux: Tensor, log_step: float) -> Tensor:
     return torch.arange(samples + 1, dtype=flux.dtype, device=flux.device) * (math.pi / samples / log_step)
 
 
-def convolve(flux: Tensor, transform: Tensor) -> Tensor:
+@shaped
+def convolve(
+    flux: Float[Tensor, "stars cells"], transform: Float[Tensor, "... frequencies"]
+) -> Float[Tensor, "stars cells"]:
     """Convolution with an even kernel, exact for a spectrum without power beyond the Nyquist frequency.
 
     The spectrum is continued beyond each end as its own mirror image (its discrete cosine transform is
@@ -55,7 +62,14 @@ def convolve(flux: Tensor, transform: Tensor) -> Tensor:
     return torch.fft.irfft(product, n=2 * samples)[:, :samples]
 
 
-def column(name: str, values: Tensor | float, flux: Tensor, remedy: str, upper: float = math.inf) -> Tensor:
+@shaped
+def column(
+    name: str,
+    values: Float[Tensor, "..."] | float,
+    flux: Float[Tensor, "stars cells"],
+    remedy: str,
+    upper: float = math.inf,
+) -> Float[Tensor, "rows 1"]:
     """One number per star, as a column in the type of the flux.
 
     Args:
@@ -86,7 +100,8 @@ def column(name: str, values: Tensor | float, flux: Tensor, remedy: str, upper: 
     return numbers.reshape(-1, 1)
 
 
-def samples_reached(distance: Tensor, log_step: float) -> Tensor:
+@shaped
+def samples_reached(distance: Float[Tensor, " stars"], log_step: float) -> Int[Tensor, " stars"]:
     """Samples at each end of a grid that know of flux beyond it.
 
     Args:

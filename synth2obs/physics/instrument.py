@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from copy import copy
 
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.shapes import shaped
 from synth2obs.physics.placement import Placement
 from synth2obs.physics.shared import SharedPixels, shared_pixels
 
@@ -19,6 +21,7 @@ KEPT = 8
 """Operators of one instrument that are kept, for different widths and precisions."""
 
 
+@shaped
 class Instrument(Placement):
     """Doppler, line spread and pixels of one survey: rest-frame flux to native pixels.
 
@@ -51,7 +54,12 @@ class Instrument(Placement):
         self._kept: dict[tuple[int, float, torch.dtype], SharedPixels] = {}
 
     @torch.no_grad()
-    def valid(self, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None) -> Tensor:
+    def valid(
+        self,
+        rv: Float[Tensor, " stars"],
+        width_scale: Float[Tensor, ""] | float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
+    ) -> Bool[Tensor, "stars pixels"]:
         """Whether the rest grid covers a pixel and all of its line spread, shape (B, P), bool."""
         if not self.shared:
             return self._covered(self.place(rv, width_scale, stars))
@@ -64,8 +72,12 @@ class Instrument(Placement):
         return self._joined(parts, stars, len(rv))
 
     def forward(
-        self, flux: Tensor, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None
-    ) -> Tensor:
+        self,
+        flux: Float[Tensor, "stars cells"],
+        rv: Float[Tensor, " stars"],
+        width_scale: Float[Tensor, ""] | float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
+    ) -> Float[Tensor, "stars pixels"]:
         """Native pixels of rest-frame spectra.
 
         Args:
@@ -110,8 +122,12 @@ class Instrument(Placement):
         return new
 
     def linearised(
-        self, flux: Tensor, rv: Tensor, width_scale: float = 1.0, stars: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        flux: Float[Tensor, "stars cells"],
+        rv: Float[Tensor, " stars"],
+        width_scale: float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
+    ) -> tuple[Float[Tensor, "stars pixels"], Float[Tensor, "stars pixels"]]:
         """`forward` and its derivative by ``rv`` per km/s, both (B, P), on pixels that all stars share."""
         shift, by_shift = self.shift(rv), self._shift_slope(rv).to(flux.dtype)[:, None]
         pairs = [
@@ -122,8 +138,12 @@ class Instrument(Placement):
         return native, slope * by_shift
 
     def adjoint(
-        self, values: Tensor, rv: Tensor, width_scale: float = 1.0, stars: Tensor | None = None
-    ) -> Tensor:
+        self,
+        values: Float[Tensor, "stars pixels"],
+        rv: Float[Tensor, " stars"],
+        width_scale: float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
+    ) -> Float[Tensor, "stars cells"]:
         """The transpose of `forward` on pixels that all stars share: (B, P) → (B, L)."""
         shift = self.shift(rv)
         parts = [
@@ -166,8 +186,12 @@ class Instrument(Placement):
         return shared_pixels(position, self.band[:, 0], self.half_width[0].double(), own, self.step, dtype)
 
     def project(
-        self, basis: Tensor, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None
-    ) -> Tensor:
+        self,
+        basis: Float[Tensor, "cells functions"],
+        rv: Float[Tensor, " stars"],
+        width_scale: Float[Tensor, ""] | float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
+    ) -> Float[Tensor, "stars pixels functions"]:
         """The operator of each star applied to rest-frame functions that all stars share.
 
         Args:

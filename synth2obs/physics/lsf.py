@@ -6,7 +6,10 @@ from itertools import product
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+
+from synth2obs.core.shapes import shaped
 
 REACH = 5.5
 """Half length of a kernel's window in σ; the tail outside holds 4e-8."""
@@ -27,7 +30,10 @@ DEGREE = 14
 """Highest power of ∂ that is kept where several corrections multiply."""
 
 
-def applied_variance(survey: Tensor, rest: Tensor, width_scale: Tensor | float = 1.0) -> Tensor:
+@shaped
+def applied_variance(
+    survey: Float[Tensor, "..."], rest: Float[Tensor, "..."], width_scale: Float[Tensor, ""] | float = 1.0
+) -> Float[Tensor, "..."]:
     """Variance that takes the grid's own line spread to the survey's: Gaussians add in quadrature.
 
     Args:
@@ -41,6 +47,7 @@ def applied_variance(survey: Tensor, rest: Tensor, width_scale: Tensor | float =
     return (width_scale**2 * survey - rest).clamp(min=0.0)
 
 
+@shaped
 class Kernel(NamedTuple):
     """Line spread that is still to be applied at every pixel; lengths in samples.
 
@@ -55,12 +62,12 @@ class Kernel(NamedTuple):
         averaged: Fourth and sixth order (a_4, a_6) of the operator 1 + a_4 ∂⁴ + a_6 ∂⁶ that undoes an average.
     """
 
-    variance: Tensor
-    width: Tensor | None = None
-    hermite: Tensor | None = None
+    variance: Float[Tensor, "... pixels"]
+    width: Float[Tensor, "... pixels"] | None = None
+    hermite: Float[Tensor, "... pixels orders"] | None = None
     averaged: tuple[float, float] | None = None
 
-    def reach(self) -> Tensor:
+    def reach(self) -> Float[Tensor, "... pixels"]:
         """Half length of the kernel's window, in samples."""
         widths = REACH if self.hermite is None else HERMITE_REACH
         return (widths * self.variance.sqrt()).clamp(min=SHARPEST_REACH)
@@ -90,6 +97,7 @@ class Kernel(NamedTuple):
         return base, _product(factors) if factors else None
 
 
+@shaped
 class Response(NamedTuple):
     """Tabulated responses of pixels to monochromatic light, the pixels' extent included; lengths in samples.
 
@@ -99,11 +107,11 @@ class Response(NamedTuple):
         step: Spacing, shape (..., P).
     """
 
-    table: Tensor
-    start: Tensor
-    step: Tensor
+    table: Float[Tensor, "... pixels entries"]
+    start: Float[Tensor, "... pixels"]
+    step: Float[Tensor, "... pixels"]
 
-    def reach(self) -> Tensor:
+    def reach(self) -> Float[Tensor, "... pixels"]:
         """Half length of the window that holds the table, in samples."""
         end = self.start + (self.table.shape[-1] - 1) * self.step
         return torch.maximum(self.start.abs(), end.abs())
@@ -137,7 +145,10 @@ def _hermite_sum(t: Tensor, amplitudes: list[Tensor]) -> Tensor:
     return total
 
 
-def cumulative(t: Tensor, amplitudes: list[Tensor] | None = None) -> Tensor:
+@shaped
+def cumulative(
+    t: Float[Tensor, "*any steps"], amplitudes: list[Tensor] | None = None
+) -> Float[Tensor, "*any steps"]:
     """Integral of φ(t) (1 + Σ_m c_m He_m(t)) from −∞ to ``t``, minus 1/2.
 
     He_m φ is the derivative of −He_{m−1} φ, so that the integral over a pixel is exact at every order.
@@ -153,7 +164,10 @@ def cumulative(t: Tensor, amplitudes: list[Tensor] | None = None) -> Tensor:
     return gaussian - density * _hermite_sum(t, amplitudes)
 
 
-def broaden(flux: Tensor, log_step: float, sigma: Tensor) -> Tensor:
+@shaped
+def broaden(
+    flux: Float[Tensor, "stars cells"], log_step: float, sigma: Float[Tensor, " cells"]
+) -> Float[Tensor, "stars cells"]:
     """Line spread alone, on the rest grid itself.
 
     Args:

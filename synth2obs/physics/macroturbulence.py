@@ -1,8 +1,10 @@
 """Macroturbulent broadening of a rest-frame spectrum."""
 
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.core.shapes import shaped
 from synth2obs.physics.fourier import column, convolve, frequencies, samples_reached
 from synth2obs.physics.special import exponential_moment
 
@@ -10,7 +12,10 @@ REACH = 3.25
 """Half length of the kernel in ζ; the tail outside holds 4e-7."""
 
 
-def macroturbulence_transform(frequency: Tensor, vmac: Tensor) -> Tensor:
+@shaped
+def macroturbulence_transform(
+    frequency: Float[Tensor, " frequencies"], vmac: Float[Tensor, "..."]
+) -> Float[Tensor, "... frequencies"]:
     r"""Fourier transform of the radial–tangential profile with equal areas and equal velocities.
 
     With t = Δx / (ζ / c) and a = (k ζ / 2c)² the profile of the disk (Gray 2005, ch. 17) and its transform are
@@ -31,7 +36,10 @@ def macroturbulence_transform(frequency: Tensor, vmac: Tensor) -> Tensor:
     return exponential_moment((frequency * (vmac / (2.0 * C_KMS))) ** 2)
 
 
-def broaden_by_macroturbulence(flux: Tensor, log_step: float, vmac: Tensor | float) -> Tensor:
+@shaped
+def broaden_by_macroturbulence(
+    flux: Float[Tensor, "stars cells"], log_step: float, vmac: Float[Tensor, "..."] | float
+) -> Float[Tensor, "stars cells"]:
     """Rest-frame spectra of stars whose surface moves in large cells, half radially, half tangentially.
 
     The disk is averaged without limb darkening. Kernel and ends: `macroturbulence_transform`, `fourier.convolve`.
@@ -53,7 +61,8 @@ def broaden_by_macroturbulence(flux: Tensor, log_step: float, vmac: Tensor | flo
     return convolve(flux, macroturbulence_transform(frequency, velocity))
 
 
-def macroturbulence_reach(log_step: float, vmac: Tensor) -> Tensor:
+@shaped
+def macroturbulence_reach(log_step: float, vmac: Float[Tensor, " stars"]) -> Int[Tensor, " stars"]:
     """Samples at each end that depend on flux beyond the grid: flag them.
 
     Args:
@@ -66,6 +75,7 @@ def macroturbulence_reach(log_step: float, vmac: Tensor) -> Tensor:
     return samples_reached(REACH * vmac / C_KMS, log_step)
 
 
+@shaped
 class Macroturbulence(nn.Module):
     """Macroturbulent broadening on one rest grid; a grid of several bands is broadened band by band.
 
@@ -77,10 +87,12 @@ class Macroturbulence(nn.Module):
         super().__init__()
         self.log_step = log_step
 
-    def forward(self, flux: Tensor, vmac: Tensor | float) -> Tensor:
+    def forward(
+        self, flux: Float[Tensor, "stars cells"], vmac: Float[Tensor, "..."] | float
+    ) -> Float[Tensor, "stars cells"]:
         """Stars with macroturbulence, shape (B, L); see `broaden_by_macroturbulence`."""
         return broaden_by_macroturbulence(flux, self.log_step, vmac)
 
-    def reach(self, vmac: Tensor) -> Tensor:
+    def reach(self, vmac: Float[Tensor, " stars"]) -> Int[Tensor, " stars"]:
         """Samples at each end to be flagged, shape (B,); see `macroturbulence_reach`."""
         return macroturbulence_reach(self.log_step, vmac)

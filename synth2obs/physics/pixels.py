@@ -3,8 +3,10 @@
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.physics.lsf import Kernel, Response, cumulative
 
 
@@ -27,7 +29,13 @@ def check_window(length: int, samples: int) -> None:
         )
 
 
-def row_weights(distance: Tensor, half_width: Tensor, kernel: Kernel | Response, length: int) -> Tensor:
+@shaped
+def row_weights(
+    distance: Float[Tensor, "*any pixels"],
+    half_width: Float[Tensor, "... pixels"],
+    kernel: Kernel | Response,
+    length: int,
+) -> Float[Tensor, "*any pixels steps"]:
     """Weights of the samples of each pixel's window, summing to 1.
 
     Args:

@@ -3,11 +3,13 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Float64, Int
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.shapes import shaped
 from synth2obs.physics.doppler import log_doppler
 from synth2obs.physics.geometry import Geometry, geometry
 from synth2obs.physics.lsf import Kernel, Response, applied_variance
@@ -32,6 +34,7 @@ class Placed(NamedTuple):
     kernel: Kernel | Response
 
 
+@shaped
 class Placement(nn.Module):
     """Pixels and line spread of one survey on a rest grid, for stars of any velocity; `Instrument` applies it.
 
@@ -66,7 +69,7 @@ class Placement(nn.Module):
         self.samples, self.step, self.pixels = g.samples, g.step, g.position.shape[1]
 
     @property
-    def log_wave(self) -> Tensor:
+    def log_wave(self) -> Float64[Tensor, "... pixels"]:
         """Ln λ of the pixels' centres counted from the start of the rest grid, holes left out, shape (P,) or (N, P)."""
         place = (self.nearest + self.remainder.double()) * self.step
         return place[0] if self.shared else place
@@ -89,7 +92,7 @@ class Placement(nn.Module):
             )
         return buffer
 
-    def shift(self, rv: Tensor) -> Tensor:
+    def shift(self, rv: Float[Tensor, " stars"]) -> Float64[Tensor, " stars"]:
         """Shift of the spectra in rest samples, shape (B,), float64.
 
         Raises:
@@ -103,7 +106,12 @@ class Placement(nn.Module):
             )
         return shift
 
-    def place(self, rv: Tensor, width_scale: Tensor | float = 1.0, stars: Tensor | None = None) -> Placed:
+    def place(
+        self,
+        rv: Float[Tensor, " stars"],
+        width_scale: Float[Tensor, ""] | float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
+    ) -> Placed:
         """Where the pixels of a batch fall on the rest grid; arguments as for `forward`.
 
         Raises:
@@ -133,7 +141,7 @@ class Placement(nn.Module):
             return Kernel(variance)
         return Kernel(variance, width_scale * survey.sqrt(), self._row(self.hermite, rows, batch))
 
-    def window(self, width_scale: Tensor | float = 1.0) -> int:
+    def window(self, width_scale: Float[Tensor, ""] | float = 1.0) -> int:
         """Samples T of a pixel's window, the same for every star and pixel."""
         with torch.no_grad():
             reach = self._widest(width_scale).reach().max()
@@ -154,11 +162,11 @@ class Placement(nn.Module):
 
     def weights(
         self,
-        rv: Tensor,
-        width_scale: Tensor | float = 1.0,
-        stars: Tensor | None = None,
+        rv: Float[Tensor, " stars"],
+        width_scale: Float[Tensor, ""] | float = 1.0,
+        stars: Int[Tensor, " stars"] | None = None,
         dtype: torch.dtype | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Int[Tensor, "stars pixels"], Float[Tensor, "stars pixels steps"]]:
         """The operator's rows: pixel p of star b is Σ_t weights[b, p, t] · flux[b, index[b, p] + t].
 
         Args:

@@ -1,8 +1,10 @@
 """Rotational broadening of a rest-frame spectrum."""
 
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.core.shapes import shaped
 from synth2obs.physics.fourier import column, convolve, frequencies, samples_reached
 from synth2obs.physics.special import reduced_bessel
 
@@ -10,7 +12,12 @@ LIMB_DARKENING = 0.6
 """Coefficient ε that is usual for solar-type stars in visible light; in the H band about half of it."""
 
 
-def rotation_transform(frequency: Tensor, vsini: Tensor, epsilon: Tensor | float = LIMB_DARKENING) -> Tensor:
+@shaped
+def rotation_transform(
+    frequency: Float[Tensor, " frequencies"],
+    vsini: Float[Tensor, "..."],
+    epsilon: Float[Tensor, "..."] | float = LIMB_DARKENING,
+) -> Float[Tensor, "... frequencies"]:
     r"""Fourier transform of Gray's rotation profile.
 
     With t = Δx / (vsini / c) and s = k vsini / c the profile (Gray 2005, eq. 18.14) and its transform are
@@ -38,9 +45,13 @@ def rotation_transform(frequency: Tensor, vsini: Tensor, epsilon: Tensor | float
     return uniform + darkened * (parabola - uniform)
 
 
+@shaped
 def broaden_by_rotation(
-    flux: Tensor, log_step: float, vsini: Tensor | float, epsilon: Tensor | float = LIMB_DARKENING
-) -> Tensor:
+    flux: Float[Tensor, "stars cells"],
+    log_step: float,
+    vsini: Float[Tensor, "..."] | float,
+    epsilon: Float[Tensor, "..."] | float = LIMB_DARKENING,
+) -> Float[Tensor, "stars cells"]:
     """Rest-frame spectra of stars that rotate as rigid bodies, seen as unresolved disks.
 
     Every line has the same profile all over the disk, apart from limb darkening; the shift in ln λ is v / c,
@@ -65,7 +76,8 @@ def broaden_by_rotation(
     return convolve(flux, rotation_transform(frequency, velocity, darkening))
 
 
-def rotation_reach(log_step: float, vsini: Tensor) -> Tensor:
+@shaped
+def rotation_reach(log_step: float, vsini: Float[Tensor, " stars"]) -> Int[Tensor, " stars"]:
     """Samples at each end that depend on flux beyond the grid: flag them.
 
     Args:
@@ -78,6 +90,7 @@ def rotation_reach(log_step: float, vsini: Tensor) -> Tensor:
     return samples_reached(vsini / C_KMS, log_step)
 
 
+@shaped
 class Rotation(nn.Module):
     """Rotational broadening on one rest grid; a grid of several bands is broadened band by band.
 
@@ -90,11 +103,14 @@ class Rotation(nn.Module):
         self.log_step = log_step
 
     def forward(
-        self, flux: Tensor, vsini: Tensor | float, epsilon: Tensor | float = LIMB_DARKENING
-    ) -> Tensor:
+        self,
+        flux: Float[Tensor, "stars cells"],
+        vsini: Float[Tensor, "..."] | float,
+        epsilon: Float[Tensor, "..."] | float = LIMB_DARKENING,
+    ) -> Float[Tensor, "stars cells"]:
         """Rotating stars, shape (B, L); arguments and errors as for `broaden_by_rotation`."""
         return broaden_by_rotation(flux, self.log_step, vsini, epsilon)
 
-    def reach(self, vsini: Tensor) -> Tensor:
+    def reach(self, vsini: Float[Tensor, " stars"]) -> Int[Tensor, " stars"]:
         """Samples at each end to be flagged, shape (B,); see `rotation_reach`."""
         return rotation_reach(self.log_step, vsini)

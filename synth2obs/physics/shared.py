@@ -16,9 +16,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from synth2obs.core.constants import C_KMS
+from synth2obs.core.shapes import shaped
 from synth2obs.physics import banded
 from synth2obs.physics.lsf import Kernel, Response
 from synth2obs.physics.pixels import check_window, row_weights, window_length
@@ -72,6 +74,7 @@ def pooling_for(sigma: float, step_kms: float) -> Pooling:
     return Pooling(fine, 2, 8 if fine < 4 else 6 if fine < 8 else 4)
 
 
+@shaped
 @dataclass(frozen=True)
 class SharedPixels:
     """The operator of one line spread.
@@ -83,20 +86,26 @@ class SharedPixels:
     """
 
     parts: list[tuple[Stretch, Tensor]]
-    lowest: Tensor
-    highest: Tensor
+    lowest: Float64[Tensor, " pixels"]
+    highest: Float64[Tensor, " pixels"]
     always: tuple[float, float]
 
-    def __call__(self, flux: Tensor, shift: Tensor) -> Tensor:
+    def __call__(
+        self, flux: Float[Tensor, "stars cells"], shift: Float64[Tensor, " stars"]
+    ) -> Float[Tensor, "stars pixels"]:
         """Native pixels, shape (B, P), of rest-frame flux (B, L) shifted by samples (B,), float64."""
         return self._masked(self._in_chunks(self._some, flux, shift), shift)
 
-    def linearised(self, flux: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def linearised(
+        self, flux: Float[Tensor, "stars cells"], shift: Float64[Tensor, " stars"]
+    ) -> tuple[Float[Tensor, "stars pixels"], Float[Tensor, "stars pixels"]]:
         """Native pixels and their derivative by the shift per sample, both (B, P)."""
         both = self._in_chunks(self._some_and_slope, flux, shift)
         return self._masked(both[:, 0], shift), self._masked(both[:, 1], shift)
 
-    def adjoint(self, values: Tensor, shift: Tensor, samples: int) -> Tensor:
+    def adjoint(
+        self, values: Float[Tensor, "stars pixels"], shift: Float64[Tensor, " stars"], samples: int
+    ) -> Float[Tensor, "stars cells"]:
         """The transpose: native pixels (B, P) → (B, samples) on the rest grid."""
         rest = values.new_zeros(len(values), samples)
         if not len(values):
@@ -141,7 +150,7 @@ class SharedPixels:
         return [torch.cat(row, dim=1) if len(row) > 1 else row[0] for row in pixels]
 
     @torch.no_grad()
-    def covers(self, shift: Tensor) -> Tensor | None:
+    def covers(self, shift: Float64[Tensor, " stars"]) -> Bool[Tensor, "stars pixels"] | None:
         """Whether the rest grid covers each pixel's window, shape (B, P); None where all are covered."""
         if not len(shift):
             return None
@@ -150,10 +159,11 @@ class SharedPixels:
         return (shift[:, None] >= self.lowest) & (shift[:, None] <= self.highest)
 
 
+@shaped
 def shared_pixels(
-    position: Tensor,
-    band: Tensor,
-    half_width: Tensor,
+    position: Float64[Tensor, " pixels"],
+    band: Int[Tensor, "2 pixels"],
+    half_width: Float64[Tensor, " pixels"],
     kernel: Kernel | Response,
     step: float,
     dtype: torch.dtype,

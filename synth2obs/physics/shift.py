@@ -18,8 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.nn.functional import pad
+
+from synth2obs.core.shapes import shaped
 
 BLOCK = 16
 """Samples of the input that one row of the matrix product takes in, at least."""
@@ -51,7 +54,8 @@ class Pooling(NamedTuple):
         return (self.boxes * (self.size - 1) + self.order) // 2 + 1
 
 
-def lagrange(fraction: Tensor, order: int) -> Tensor:
+@shaped
+def lagrange(fraction: Float[Tensor, " stars"], order: int) -> Float[Tensor, "stars steps"]:
     """Weights of the ``order`` samples around a place that lies ``fraction`` ∈ [0, 1) beyond one of them.
 
     Args:
@@ -85,7 +89,10 @@ class Filter(NamedTuple):
     pooling: Pooling
 
 
-def shift_filter(shift: Tensor, pooling: Pooling, dtype: torch.dtype, *, slope: bool = False) -> Filter:
+@shaped
+def shift_filter(
+    shift: Float64[Tensor, " stars"], pooling: Pooling, dtype: torch.dtype, *, slope: bool = False
+) -> Filter:
     """Filters that shift spectra to larger index and average them.
 
     Args:
@@ -106,7 +113,10 @@ def shift_filter(shift: Tensor, pooling: Pooling, dtype: torch.dtype, *, slope: 
     return Filter(matrix, moved, whole.long(), pooling)
 
 
-def shift_and_pool(flux: Tensor, own: Filter, first: int, count: int) -> tuple[Tensor, Tensor]:
+@shaped
+def shift_and_pool(
+    flux: Float[Tensor, "stars cells"], own: Filter, first: int, count: int
+) -> tuple[Float[Tensor, "stars averaged"], Int[Tensor, " stars"]]:
     """Spectra shifted and averaged.
 
     Args:
@@ -122,7 +132,10 @@ def shift_and_pool(flux: Tensor, own: Filter, first: int, count: int) -> tuple[T
     return _filter(flux, own.matrix, own.pooling, first + low, count + high - low), own.ahead - low
 
 
-def unpool_and_shift(averaged: Tensor, own: Filter, first: int, samples: int) -> Tensor:
+@shaped
+def unpool_and_shift(
+    averaged: Float[Tensor, "stars averaged"], own: Filter, first: int, samples: int
+) -> Float[Tensor, "stars cells"]:
     """The transpose of `shift_and_pool`: shape (B, count) from sample ``first`` on → (B, samples)."""
     _, low, high, outputs = _layout(own.pooling)
     width = own.matrix.shape[2]

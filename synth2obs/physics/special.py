@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.polynomial import chebyshev
 from scipy.special import jv, yv
 from torch import Tensor
+
+from synth2obs.core.shapes import shaped
 
 BESSEL_JOIN = 6.0
 """Argument s from which the modulus and phase of J are fitted; the power series below loses 1e-15 there."""
@@ -114,7 +117,8 @@ def _bessel(square: Tensor, order: float) -> Tensor:
     return _joined(square, BESSEL_JOIN**2, lambda x: _nested(x, ratios), lambda x: _far_bessel(x, order))
 
 
-def reduced_bessel(square: Tensor, order: float) -> Tensor:
+@shaped
+def reduced_bessel(square: Float[Tensor, "*any"], order: float) -> Float[Tensor, "*any"]:
     r"""Bessel function of the first kind, without the power of its argument: an entire function of s².
 
     .. math:: f_\nu(s^2) = \Gamma(\nu + 1) (2 / s)^\nu J_\nu(s) = {}_0F_1(; \nu + 1; -s^2 / 4)
@@ -149,7 +153,8 @@ def _moment(a: Tensor, order: float) -> Tensor:
     )
 
 
-def exponential_moment(a: Tensor, order: int = 0) -> Tensor:
+@shaped
+def exponential_moment(a: Float[Tensor, "*any"], order: int = 0) -> Float[Tensor, "*any"]:
     r"""Moment of a cut exponential, :math:`E_m(a) = \int_0^1 u^m e^{-a u} du`.
 
     E_0 = (1 − exp(−a)) / a, and dE_m/da = −E_{m+1} (DLMF 8.2.7 and 8.7.1 for γ(m + 1, a) = a^{m+1} E_m).

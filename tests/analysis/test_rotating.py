@@ -127,7 +127,9 @@ def test_stars_with_pixels_of_their_own_see_the_same_rotation(fine, labels_of):
     own = model.project(fine.decoder, fine.instrument("far"), rv, broadening=broadening)[..., :-1]
     one = torch.einsum("bpm,bm->bp", own, coefficients.float()).numpy()
     shared = (
-        fine.native.through("far", broadening=broadening).of(None, rv).native(coefficients, torch.zeros_like(rv))
+        fine.native.through("far", broadening=broadening)
+        .of(None, rv)
+        .native(coefficients, torch.zeros_like(rv))
     )
     pairs = dict(zip(fine.labels.names, table.T, strict=True))
     morphed = morph_labels(fine, pairs, "far", rv.numpy(), 90.0, 20.0).flux

@@ -1,14 +1,19 @@
 """How far a map of the latent space is from doing nothing, and its slope."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import Morph
 
 JACOBIAN_STEP = 1e-5
 
 
-def difference_jacobian(morph: Morph, u: Tensor) -> Tensor:
+@shaped
+def difference_jacobian(
+    morph: Morph, u: Float[Tensor, "stars latents"]
+) -> Float[Tensor, "stars latents latents"]:
     """∂T/∂u by forward differences in float64, shape (B, D, D)."""
     batch, dim = u.shape
     shifted = u[:, None, :] + JACOBIAN_STEP * torch.eye(dim, dtype=u.dtype)
@@ -16,7 +21,12 @@ def difference_jacobian(morph: Morph, u: Tensor) -> Tensor:
     return ((moved - morph(u)[0][:, None]) / JACOBIAN_STEP).mT
 
 
-def minimal_change(morph: Morph, u: Tensor, probes: Tensor | None = None) -> dict[str, Tensor]:
+@shaped
+def minimal_change(
+    morph: Morph,
+    u: Float[Tensor, "stars latents"],
+    probes: Float[Tensor, "probes stars latents"] | None = None,
+) -> dict[str, Float[Tensor, ""]]:
     r"""How far a morph is from doing nothing; both terms are differentiable.
 
     :math:`E|T(u)-u|^2` and :math:`E\|\partial T/\partial u - I\|_F^2`, the latter by Hutchinson's

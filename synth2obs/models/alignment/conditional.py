@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.change import difference_jacobian, minimal_change
 from synth2obs.models.alignment.flow import coupling_chain
 from synth2obs.models.alignment.settings import AlignmentConfig
@@ -19,6 +21,7 @@ class ConditionalConfig(AlignmentConfig):
     name: Literal["conditional"] = Field(default="conditional", description="entry of the registry")
 
 
+@shaped
 class ConditionalMorph(nn.Module):
     r"""A flow :math:`T: R^D \to R^D`, learned given labels: see `loss`.
 
@@ -41,21 +44,27 @@ class ConditionalMorph(nn.Module):
     def attach(self, source: Density, target: Density) -> None:
         """Densities are not needed."""
 
-    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, u: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Grid to survey: ``T(u)``, shape (B, D), and ``ln|det ∂T/∂u|``, shape (B,)."""
         v, logabsdet = self.chain(u)
         return v, logabsdet
 
-    def inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(
+        self, v: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Survey to grid: ``T⁻¹(v)``, shape (B, D), and ``ln|det ∂T⁻¹/∂v|``, shape (B,)."""
         u, logabsdet = self.chain.inverse(v)
         return u, logabsdet
 
-    def jacobian(self, u: Tensor) -> Tensor:
+    def jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars latents latents"]:
         """∂T/∂u, shape (B, D, D)."""
         return difference_jacobian(self, u)
 
-    def loss(self, stars: EncodedStars, probes: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, stars: EncodedStars, probes: Float[Tensor, "probes stars latents"]
+    ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
         r"""How far T(h(x)) is from encoded stars, and T from the identity.
 
         The misfit is :math:`\langle\ln(1 + |T(h(x_n)) - u_n|^2_{\Sigma_n} / D)\rangle`: a Student-like likelihood, so

@@ -1,11 +1,15 @@
 """A small critic of whitened residuals, its losses, and a gentler distance between two samples."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from synth2obs.core.shapes import shaped
 
+
+@shaped
 class Critic(nn.Module):
     """Scores whether whitened residuals look like those of real spectra.
 
@@ -34,7 +38,7 @@ class Critic(nn.Module):
         )
         self.score = spectral_norm(nn.Linear(2 * channels[-1], 1))
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Float[Tensor, "stars 2 pixels"]) -> Float[Tensor, " stars"]:
         """Scores, shape (B,), higher for real.
 
         Args:
@@ -58,7 +62,10 @@ def _pool(x: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([mean, (square + 1e-6).sqrt()], dim=1)
 
 
-def critic_losses(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+@shaped
+def critic_losses(
+    critic: nn.Module, real: Float[Tensor, "stars 2 pixels"], fake: Float[Tensor, "stars2 2 pixels"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Hinge losses (Lim & Ye 2017, arXiv:1705.02894).
 
     Args:
@@ -75,7 +82,8 @@ def critic_losses(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor
     return critic_loss, -critic(fake).mean()
 
 
-def r1_penalty(critic: nn.Module, real: Tensor) -> Tensor:
+@shaped
+def r1_penalty(critic: nn.Module, real: Float[Tensor, "stars 2 pixels"]) -> Float[Tensor, ""]:
     """Squared slope of the critic at real spectra (Mescheder et al. 2018, arXiv:1801.04406).
 
     Scores are means over pixels, whose slope to one pixel falls as 1/P; the sum of squares is therefore
@@ -96,7 +104,12 @@ def r1_penalty(critic: nn.Module, real: Tensor) -> Tensor:
     return (slope.square().sum((1, 2)) * count).mean()
 
 
-def sliced_energy_distance(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
+@shaped
+def sliced_energy_distance(
+    a: Float[Tensor, "stars pixels"],
+    b: Float[Tensor, "stars2 pixels"],
+    directions: Float[Tensor, "directions pixels"],
+) -> Float[Tensor, ""]:
     r"""Energy distance of two samples, averaged over one-dimensional projections.
 
     .. math:: 2E|x-y| - E|x-x'| - E|y-y'| = 2 \int (F_a - F_b)^2\,dz

@@ -1,10 +1,10 @@
 """Densities of latents."""
 
-from __future__ import annotations
-
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.flow import density_flow
 from synth2obs.models.alignment.settings import DensityConfig
 
@@ -12,6 +12,7 @@ SHRINK = 0.1
 """Share of the identity in the covariance that starts a density: there are few stars per dimension."""
 
 
+@shaped
 class FlowDensity(nn.Module):
     r"""A density of latents; N(0, I) at the start.
 
@@ -28,7 +29,7 @@ class FlowDensity(nn.Module):
         self.latent, self.config = latent, config or DensityConfig()
         self.flow = density_flow(latent, self.config)
 
-    def set_affine(self, matrix: Tensor, shift: Tensor) -> None:
+    def set_affine(self, matrix: Float[Tensor, "latents latents"], shift: Float[Tensor, " latents"]) -> None:
         """Make the part of u → noise that is affine ``matrix·u + shift``; the couplings stay as they are.
 
         Args:
@@ -43,29 +44,33 @@ class FlowDensity(nn.Module):
         self.flow._transform._transforms[0].set(matrix, shift)
 
     @torch.no_grad()
-    def start(self, u: Tensor) -> None:
+    def start(self, u: Float[Tensor, "stars latents"]) -> None:
         """Give the affine part the mean and the shrunk covariance of a sample (N, D)."""
         centre = u.mean(0)
         covariance = (1 - SHRINK) * torch.cov(u.T) + SHRINK * torch.eye(u.shape[1], dtype=u.dtype)
         factor = torch.linalg.cholesky(torch.linalg.inv(covariance)).T
         self.set_affine(factor, -factor @ centre)
 
-    def log_prob(self, u: Tensor) -> Tensor:
+    def log_prob(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, " stars"]:
         """``ln p(u)``, shape (B,), for latents of shape (B, D)."""
         log_prob: Tensor = self.flow.log_prob(u)
         return log_prob
 
-    def to_noise(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def to_noise(
+        self, u: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Noise of latents, shape (B, D), and ln|det|, shape (B,)."""
         noise, logabsdet = self.flow._transform(u)
         return noise, logabsdet
 
-    def from_noise(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def from_noise(
+        self, noise: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Latents of noise, shape (B, D), and ln|det|, shape (B,)."""
         u, logabsdet = self.flow._transform.inverse(noise)
         return u, logabsdet
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "stars latents"]:
         """Draws, shape (count, D), reproducible for a given generator; differentiable in the parameters."""
         mean, log_sigma = self.flow._distribution.mean_, self.flow._distribution.log_std_
         noise = torch.randn(count, self.latent, generator=generator, dtype=mean.dtype, device=mean.device)

@@ -4,17 +4,17 @@ The only module that knows nflows. Its coupling layers are used with scales that
 that are exactly zero, at the start of training.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.config import Section
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.without_plots import without_pyplot
 
 # nflows imports pyplot and never uses it; whoever morphs needs no plots.
@@ -76,6 +76,7 @@ class BoundedAffineCoupling(AffineCouplingTransform):
         return torch.exp(self.max_log_scale * torch.tanh(raw / self.max_log_scale)), shift
 
 
+@shaped
 class AffineMap(Transform):
     """``v = L·U·u + b``, L unit lower, U upper triangular with diagonal ``exp(d)``; starts as the identity.
 
@@ -89,17 +90,21 @@ class AffineMap(Transform):
         self.log_diagonal = nn.Parameter(torch.zeros(dim))
         self.shift = nn.Parameter(torch.zeros(dim))
 
-    def factors(self) -> tuple[Tensor, Tensor]:
+    def factors(self) -> tuple[Float[Tensor, "latents latents"], Float[Tensor, "latents latents"]]:
         """The triangular matrices L and U, shape (D, D) each."""
         one = torch.eye(len(self.shift), dtype=self.shift.dtype, device=self.shift.device)
         return self.lower.tril(-1) + one, self.upper.triu(1) + torch.diag(self.log_diagonal.exp())
 
-    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, inputs: Float[Tensor, "stars latents"], context: Tensor | None = None
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """``v`` and ``ln|det|``, shapes (B, D) and (B,); the context is ignored."""
         lower, upper = self.factors()
         return inputs @ upper.T @ lower.T + self.shift, self.log_diagonal.sum().expand(len(inputs))
 
-    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse(
+        self, inputs: Float[Tensor, "stars latents"], context: Tensor | None = None
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """``u`` and minus ``ln|det|``, by two triangular solves."""
         lower, upper = self.factors()
         half = torch.linalg.solve_triangular(lower, (inputs - self.shift).T, upper=False, unitriangular=True)
@@ -107,7 +112,7 @@ class AffineMap(Transform):
         return u, -self.log_diagonal.sum().expand(len(inputs))
 
     @torch.no_grad()
-    def set(self, matrix: Tensor, shift: Tensor) -> None:
+    def set(self, matrix: Float[Tensor, "latents latents"], shift: Float[Tensor, " latents"]) -> None:
         """Make the map ``v = matrix·u + shift``; L and U follow from it."""
         lower, upper = _lu(matrix)
         self.lower.copy_(lower.tril(-1))

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.settings import AlignmentConfig
 from synth2obs.models.contracts import Density, EncodedStars
 
@@ -17,6 +19,7 @@ class IdentityConfig(AlignmentConfig):
     name: Literal["identity"] = Field(default="identity", description="entry of the registry")
 
 
+@shaped
 class IdentityMorph(nn.Module):
     """T(u) = u.
 
@@ -34,18 +37,24 @@ class IdentityMorph(nn.Module):
     def attach(self, source: Density, target: Density) -> None:
         """Densities are not needed."""
 
-    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, u: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """The latents themselves, and zero log-determinants."""
         return u, u.new_zeros(len(u))
 
-    def inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(
+        self, v: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """The same."""
         return self(v)
 
-    def jacobian(self, u: Tensor) -> Tensor:
+    def jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars latents latents"]:
         """Unit matrices, shape (B, D, D)."""
         return torch.eye(u.shape[1], dtype=u.dtype, device=u.device).expand(len(u), -1, -1)
 
-    def loss(self, stars: EncodedStars, probes: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, stars: EncodedStars, probes: Float[Tensor, "probes stars latents"]
+    ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
         """Nothing to teach."""
         return stars.latent.new_zeros(()), {}

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.settings import AlignmentConfig
 from synth2obs.models.contracts import Alignment, Density, EncodedStars
 
@@ -26,6 +28,7 @@ class Pupil(NamedTuple):
     density: Density | None = None
 
 
+@shaped
 class Learner:
     r"""Adam over the morphs and densities of all surveys, and over the density of the grid.
 
@@ -54,7 +57,7 @@ class Learner:
         index: int,
         stars: Mapping[str, EncodedStars],
         random: torch.Generator,
-        grid: Tensor | None = None,
+        grid: Float[Tensor, "stars latents"] | None = None,
     ) -> dict[str, float]:
         """One step, and its unweighted terms by survey.
 
@@ -110,7 +113,10 @@ def set_cosine_rate(optimizer: torch.optim.Optimizer, rate: float, index: int, s
         group["lr"] = rate * 0.5 * (1.0 + torch.cos(torch.tensor(math.pi * index / steps)).item())
 
 
-def precision_of(covariance: Tensor) -> Tensor:
+@shaped
+def precision_of(
+    covariance: Float[Tensor, "stars latents latents"],
+) -> Float[Tensor, "stars latents latents"]:
     """Inverse of encoded covariances after adding `FLOOR`, shape (N, D, D)."""
     eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
     return torch.cholesky_inverse(torch.linalg.cholesky(covariance + FLOOR**2 * eye))

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.change import difference_jacobian
 from synth2obs.models.alignment.settings import AlignmentConfig
 from synth2obs.models.contracts import Density, EncodedStars
@@ -17,6 +19,7 @@ class MarginalConfig(AlignmentConfig):
     name: Literal["marginal"] = Field(default="marginal", description="entry of the registry")
 
 
+@shaped
 class MarginalMorph(nn.Module):
     r"""The map that carries one density onto another, :math:`f_b^{-1} \circ f_a`, whatever the labels.
 
@@ -40,24 +43,30 @@ class MarginalMorph(nn.Module):
         """Map between the grid's and the survey's density."""
         self._densities = source, target
 
-    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, u: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Grid to survey, shape (B, D), and ln|det|, shape (B,)."""
         if self._densities is None:
             return u, u.new_zeros(len(u))
         return _through(*self._densities, u)
 
-    def inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(
+        self, v: Float[Tensor, "stars latents"]
+    ) -> tuple[Float[Tensor, "stars latents"], Float[Tensor, " stars"]]:
         """Survey to grid."""
         if self._densities is None:
             return v, v.new_zeros(len(v))
         source, target = self._densities
         return _through(target, source, v)
 
-    def jacobian(self, u: Tensor) -> Tensor:
+    def jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars latents latents"]:
         """∂T/∂u, shape (B, D, D)."""
         return difference_jacobian(self, u)
 
-    def loss(self, stars: EncodedStars, probes: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, stars: EncodedStars, probes: Float[Tensor, "probes stars latents"]
+    ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
         """Nothing of its own to teach: the densities have their likelihood."""
         return stars.latent.new_zeros(()), {}
 

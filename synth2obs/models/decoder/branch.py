@@ -3,9 +3,13 @@
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 
+
+# Not shaped, nor is `radial`: `Branch` checks the same latents, and fits ask it very often.
 class Radial(nn.Module):
     r"""Units around centres c_m, in coordinates v that are an affine map of the latent.
 
@@ -34,15 +38,17 @@ class Radial(nn.Module):
         self.register_buffer("length", torch.tensor(math.sqrt(latent), dtype=torch.float64))
         self.register_buffer("tilt", torch.zeros((), dtype=torch.float64))
 
-    def place(self, u: Tensor) -> Tensor:
+    def place(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars latents"]:
         """V of latents u, shape (B, D)."""
         return u @ self.weight.T + self.bias
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars units"]:
         """φ, shape (B, H), of latents of shape (B, D)."""
         return radial(self.place(u), self.centres, self.length, self.tilt)
 
-    def pulled_back(self, u: Tensor, outer: Tensor) -> Tensor:
+    def pulled_back(
+        self, u: Float[Tensor, "stars latents"], outer: Float[Tensor, "functions units"]
+    ) -> Float[Tensor, "stars functions latents"]:
         """Jacobian of ``outer`` φ(u), shape (B, K, D), for a matrix of shape (K, H)."""
         v = self.place(u)
         near = 1.0 / (1.0 + _squared(v, self.centres) / (2.0 * self.length.square()))
@@ -52,7 +58,12 @@ class Radial(nn.Module):
         return first - (inward @ outer.T)[:, :, None] * (v @ self.weight)[:, None, :]
 
 
-def radial(v: Tensor, centres: Tensor, length: Tensor, tilt: Tensor) -> Tensor:
+def radial(
+    v: Float[Tensor, "stars latents"],
+    centres: Float[Tensor, "units latents"],
+    length: Float[Tensor, ""],
+    tilt: Float[Tensor, ""],
+) -> Float[Tensor, "stars units"]:
     """φ of `Radial` between points, shapes (B, D) and (H, D) → (B, H)."""
     return (1.0 + tilt * v @ centres.T) / (1.0 + _squared(v, centres) / (2.0 * length.square()))
 
@@ -62,6 +73,7 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
     return (a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2.0 * a @ b.T).clamp(min=0.0)
 
 
+@shaped
 class Branch(nn.Module):
     r"""Coefficients of the trunk: :math:`g(u) = W u + w_0 + V \phi(u)`, with w₀ = V = 0 at the start.
 
@@ -82,12 +94,12 @@ class Branch(nn.Module):
         self.outer = nn.Linear(hidden, rank, bias=False, dtype=torch.float64)
         nn.init.zeros_(self.outer.weight)
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars functions"]:
         """Coefficients, shape (B, K), of latents of shape (B, D)."""
         wide = u.to(self.skip.dtype)
         return (wide @ self.skip.T + self.offset + self.outer(self.inner(wide))).to(u.dtype)
 
-    def jacobian(self, u: Tensor) -> Tensor:
+    def jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars functions latents"]:
         """∂g/∂u, shape (B, K, D)."""
         wide = u.to(self.skip.dtype)
         return (self.skip + self.inner.pulled_back(wide, self.outer.weight)).to(u.dtype)

@@ -3,10 +3,12 @@
 import math
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.config import Section
+from synth2obs.core.shapes import shaped
 from synth2obs.core.wavelengths import band_positions, bands
 from synth2obs.models.decoder.branch import Branch
 from synth2obs.models.decoder.trunk import Trunk
@@ -20,6 +22,7 @@ class DecoderConfig(Section):
     hidden: int = Field(default=512, ge=4, description="radial units of the branch")
 
 
+@shaped
 class Decoder(nn.Module):
     r"""Rest-frame flux :math:`S(\lambda; u) = \bar S(\lambda) + \sum_k B_k(\lambda)\, g_k(u)`.
 
@@ -42,7 +45,13 @@ class Decoder(nn.Module):
     mean: Tensor
 
     def __init__(
-        self, rest_wavelength: Tensor, rest_sigma: Tensor, *, latent: int, rank: int, hidden: int
+        self,
+        rest_wavelength: Float[Tensor, " cells"],
+        rest_sigma: Float[Tensor, " cells"],
+        *,
+        latent: int,
+        rank: int,
+        hidden: int,
     ) -> None:
         super().__init__()
         if rank < latent:
@@ -57,11 +66,11 @@ class Decoder(nn.Module):
         self.branch = Branch(latent, rank, hidden)
         self.latent, self.rank = latent, rank
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars cells"]:
         """Normalised rest-frame flux on the rest grid, shape (B, L)."""
         return self.mean + self.branch(u) @ self.trunk.table().T
 
-    def functions(self) -> Tensor:
+    def functions(self) -> Float[Tensor, "cells columns"]:
         """Mean and trunk on the rest grid, shape (L, 1 + K)."""
         return torch.cat([self.mean[:, None], self.trunk.table()], dim=1)
 
@@ -70,15 +79,17 @@ class Decoder(nn.Module):
         """What the constructor was told, by name."""
         return {"latent": self.latent, "rank": self.rank, "hidden": self.branch.inner.out_features}
 
-    def weights(self, u: Tensor) -> Tensor:
+    def weights(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars functions"]:
         """Coefficients of the trunk, (B, D) → (B, K), in the precision of u."""
         return self.branch(u)
 
-    def weights_jacobian(self, u: Tensor) -> Tensor:
+    def weights_jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars functions latents"]:
         """∂weights/∂u, shape (B, K, D)."""
         return self.branch.jacobian(u)
 
-    def at(self, u: Tensor, wavelength: Tensor) -> Tensor:
+    def at(
+        self, u: Float[Tensor, "stars latents"], wavelength: Float[Tensor, " places"]
+    ) -> Float[Tensor, "stars places"]:
         """Flux at any rest wavelengths in vacuum Å, shape (N,) → (B, N).
 
         Raises:
@@ -91,7 +102,7 @@ class Decoder(nn.Module):
         return mean + self.branch(u) @ self.trunk(position).T
 
     @torch.no_grad()
-    def start_from(self, flux: Tensor, *, whiten: bool = True) -> None:
+    def start_from(self, flux: Float[Tensor, "stars cells"], *, whiten: bool = True) -> None:
         """Take mean, trunk and skip from the singular value decomposition of a grid, shape (N, L).
 
         One Gauss–Newton step from the origin is then the projection on the first D components; so is the

@@ -5,8 +5,10 @@ it) and knows neither instrument, velocity nor continuum: all that it needs of t
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.branch import Branch
 from synth2obs.models.decoder.decoder import Decoder
 
@@ -26,9 +28,15 @@ DAMPING = 1e-3
 """Of the first step, relative to the diagonal."""
 
 
+@shaped
 def encode_linear(
-    branch: Branch, basis: Tensor, residual: Tensor, ivar: Tensor, gradient: str, steps: int = STEPS
-) -> Tensor:
+    branch: Branch,
+    basis: Float[Tensor, "pixels functions"],
+    residual: Float[Tensor, "stars pixels"],
+    ivar: Float[Tensor, "stars pixels"],
+    gradient: str,
+    steps: int = STEPS,
+) -> Float[Tensor, "stars latents"]:
     """Latents of residuals about the mean spectrum from the origin, differentiable in branch and basis.
 
     Args:
@@ -46,7 +54,13 @@ def encode_linear(
     return encode_reduced(branch, normal, (residual * ivar) @ basis, steps)
 
 
-def encode_reduced(branch: Branch, normal: Tensor, moment: Tensor, steps: int = STEPS) -> Tensor:
+@shaped
+def encode_reduced(
+    branch: Branch,
+    normal: Float[Tensor, "stars functions functions"],
+    moment: Float[Tensor, "stars functions"],
+    steps: int = STEPS,
+) -> Float[Tensor, "stars latents"]:
     """Damped Gauss–Newton encoding from BᵀWB (B, K, K) and BᵀWr (B, K); shape (B, D).
 
     A step that raises −ln p of a spectrum is undone and damped for that spectrum alone, as in `models.fit.solver`.
@@ -75,8 +89,9 @@ def _energy(branch: Branch, normal: Tensor, moment: Tensor, u: Tensor) -> Tensor
     return (torch.einsum("bkl,bl->bk", normal, g) * g - 2.0 * moment * g).sum(1) + u.square().sum(1)
 
 
+@shaped
 @torch.no_grad()
-def encode_flux(decoder: Decoder, flux: Tensor) -> Tensor:
+def encode_flux(decoder: Decoder, flux: Float[Tensor, "stars cells"]) -> Float[Tensor, "stars latents"]:
     """Latents of complete spectra on the rest grid with errors of `QUIET`, shape (N, L) → (N, D)."""
     basis = decoder.trunk.table().double() / QUIET
     normal = basis.T @ basis

@@ -1,20 +1,24 @@
 """A decoder from the spectra of a grid, and what principal components would do."""
 
 import torch
+from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.manifold import Manifold
 
 
-def evenly(rows: Tensor, count: int) -> Tensor:
+@shaped
+def evenly(rows: Shaped[Tensor, "stars ..."], count: int) -> Shaped[Tensor, "chosen ..."]:
     """At most ``count`` of some rows, evenly spaced among them."""
     places = torch.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=torch.float64)
     return rows[places.round().long()]
 
 
-def coefficients(offset: Tensor) -> Tensor:
+@shaped
+def coefficients(offset: Float[Tensor, "stars cells"]) -> Float64[Tensor, "stars outputs"]:
     """Coefficients of spectra (N, L) in an orthonormal basis of their span, shape (N, M ≤ N), float64."""
     wide = offset.double()
     values, vectors = torch.linalg.eigh(wide @ wide.T)
@@ -22,8 +26,11 @@ def coefficients(offset: Tensor) -> Tensor:
     return vectors[:, kept] * values[kept].sqrt()
 
 
+@shaped
 @torch.no_grad()
-def fit_branch(decoder: Decoder, manifold: Manifold, flux: Tensor, own: Tensor) -> None:
+def fit_branch(
+    decoder: Decoder, manifold: Manifold, flux: Float[Tensor, "stars cells"], own: Bool[Tensor, " stars"]
+) -> None:
     """Give a decoder, started from the SVD of the same spectra, the branch of a latent variable model.
 
     Spectra that are not in the model are encoded by that branch, which is then fitted again to all.
@@ -43,8 +50,9 @@ def fit_branch(decoder: Decoder, manifold: Manifold, flux: Tensor, own: Tensor) 
         manifold.into(decoder.branch, targets, latents)
 
 
+@shaped
 @torch.no_grad()
-def latent_weight(decoder: Decoder, latents: Tensor) -> Tensor:
+def latent_weight(decoder: Decoder, latents: Float[Tensor, "stars latents"]) -> Float[Tensor, " latents"]:
     """Root mean square flux per unit of each latent over some latents (N, D), shape (D,)."""
     table = decoder.trunk.table()
     gram = table.T @ table / len(table)
@@ -52,7 +60,10 @@ def latent_weight(decoder: Decoder, latents: Tensor) -> Tensor:
     return (torch.stack(moved).sum(0) / len(latents)).sqrt()
 
 
-def pca_residual(train: Tensor, test: Tensor, count: int) -> Tensor:
+@shaped
+def pca_residual(
+    train: Float[Tensor, "stars cells"], test: Float[Tensor, "stars2 cells"], count: int
+) -> Float[Tensor, "stars2 cells"]:
     """What principal components of ``train`` leave of ``test``."""
     mean = train.mean(0)
     _, _, vectors = torch.linalg.svd(train - mean, full_matrices=False)
@@ -60,6 +71,7 @@ def pca_residual(train: Tensor, test: Tensor, count: int) -> Tensor:
     return offset - offset @ vectors[:count].T @ vectors[:count]
 
 
-def rms_of(values: Tensor) -> float:
+@shaped
+def rms_of(values: Float[Tensor, "..."]) -> float:
     """Root mean square of all values, summed in double precision."""
     return values.double().square().mean().sqrt().item()

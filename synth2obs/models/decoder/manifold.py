@@ -14,8 +14,10 @@ so that pixels cost nothing. The mean of the process is the decoder's branch, in
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.branch import Branch, radial
 
 IMPORTANCE = 0.75
@@ -25,21 +27,24 @@ JITTER = 1e-9
 """Relative to the kernel's amplitude: what keeps a kernel matrix positive in double precision."""
 
 
+@shaped
 class Hyper(NamedTuple):
     """Settings of the kernel, all positive; lengths in units of the first latent's standard deviation at the start."""
 
-    amplitude: Tensor
-    length: Tensor
-    tilt: Tensor
-    linear: Tensor
-    constant: Tensor
-    noise: Tensor
+    amplitude: Float[Tensor, ""]
+    length: Float[Tensor, ""]
+    tilt: Float[Tensor, ""]
+    linear: Float[Tensor, ""]
+    constant: Float[Tensor, ""]
+    noise: Float[Tensor, ""]
 
-    def kernel(self, a: Tensor, b: Tensor) -> Tensor:
+    def kernel(
+        self, a: Float[Tensor, "stars latents"], b: Float[Tensor, "units latents"]
+    ) -> Float[Tensor, "stars units"]:
         """Covariance without noise between latents, (N, D) and (M, D) → (N, M)."""
         return self.amplitude * radial(a, b, self.length, self.tilt) + self.linear * a @ b.T + self.constant
 
-    def gram(self, latents: Tensor) -> Tensor:
+    def gram(self, latents: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars stars"]:
         """Covariance with noise among latents, (N, D) → (N, N)."""
         white = (self.noise + JITTER) * torch.eye(len(latents), dtype=latents.dtype, device=latents.device)
         return self.kernel(latents, latents) + white
@@ -49,6 +54,7 @@ START = (1.0, 4.0, 0.3, 1.0, 1.0, 1e-5)
 """`Hyper` before training; the variance of a coefficient is one."""
 
 
+@shaped
 class Manifold(nn.Module):
     """Latents of the spectra of a grid, and the kernel, as parameters in float64.
 
@@ -63,7 +69,7 @@ class Manifold(nn.Module):
     products: Tensor
     spread: Tensor
 
-    def __init__(self, coefficients: Tensor, latent: int) -> None:
+    def __init__(self, coefficients: Float[Tensor, "stars outputs"], latent: int) -> None:
         super().__init__()
         if len(coefficients) <= latent:
             raise ValueError(
@@ -82,7 +88,7 @@ class Manifold(nn.Module):
         """The kernel."""
         return Hyper(*self.logs.exp())
 
-    def forward(self) -> tuple[Tensor, Tensor]:
+    def forward(self) -> tuple[Float64[Tensor, ""], Float64[Tensor, ""]]:
         """Negative log posterior per coefficient without its constant, and the rms error left out, in units of all's.
 
         The second is of every spectrum predicted from its latent and all others (Rasmussen & Williams 2006, eq. 5.12).
@@ -97,7 +103,12 @@ class Manifold(nn.Module):
         return (fit + prior) / count, (pulled.sum() / count).sqrt()
 
     @torch.no_grad()
-    def into(self, branch: Branch, targets: Tensor, latents: Tensor | None = None) -> None:
+    def into(
+        self,
+        branch: Branch,
+        targets: Float[Tensor, "stars functions"],
+        latents: Float[Tensor, "stars latents"] | None = None,
+    ) -> None:
         """Put the mean of the process given some spectra into a branch whose latents are white.
 
         Of more spectra than the branch has units, evenly spaced ones become centres; all take part in the fit
@@ -143,7 +154,10 @@ def _least_squares(design: Tensor, targets: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(r, q.mT @ targets, upper=True)
 
 
-def start_latents(coefficients: Tensor, latent: int) -> Tensor:
+@shaped
+def start_latents(
+    coefficients: Float64[Tensor, "stars outputs"], latent: int
+) -> Float64[Tensor, "stars latents"]:
     """Nonlinear principal components in closed form, shape (N, D).
 
     The first D/8 latents are principal components. The next ones are those of what a kernel regression on the latents

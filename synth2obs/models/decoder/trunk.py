@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from synth2obs.core.shapes import shaped
 
 POINTS = 6
 """Samples from which a table at the rest grid's spacing is interpolated."""
 
 
+@shaped
 class Trunk(nn.Module):
     r"""Basis functions B(λ) held on grids of several spacings in ln λ.
 
@@ -60,7 +64,7 @@ class Trunk(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, position: Tensor) -> Tensor:
+    def forward(self, position: Float[Tensor, " places"]) -> Float[Tensor, "places functions"]:
         """Basis at any wavelength inside a band.
 
         Args:
@@ -71,11 +75,13 @@ class Trunk(nn.Module):
         """
         return self.between(self.fine, position) + self._smooth(position)
 
-    def table(self) -> Tensor:
+    def table(self) -> Float[Tensor, "cells functions"]:
         """The basis on the rest grid itself, shape (L, K); equal to ``forward`` there."""
         return self.fine + self._smooth(torch.arange(self.samples, device=self.fine.device))
 
-    def between(self, table: Tensor, position: Tensor) -> Tensor:
+    def between(
+        self, table: Float[Tensor, "cells functions"], position: Float[Tensor, " places"]
+    ) -> Float[Tensor, "places functions"]:
         """A table on the rest grid, (L, K), at places between its samples, (N,): Lagrange's polynomials, (N, K)."""
         band = self._band(position)
         first = position.floor().long() - (POINTS // 2 - 1)

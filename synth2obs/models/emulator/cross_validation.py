@@ -3,14 +3,21 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import Emulator
 
 
+@shaped
 def cross_validate(
-    emulator: Emulator, x: Tensor, latent: Tensor, weight: Tensor, folds: Sequence[Tensor]
-) -> Tensor:
+    emulator: Emulator,
+    x: Float64[Tensor, "stars labels"],
+    latent: Float[Tensor, "stars latents"],
+    weight: Float[Tensor, " latents"],
+    folds: Sequence[Int[Tensor, "..."]],
+) -> Float64[Tensor, "stars latents"]:
     """Latents predicted for spectra that were left out of the fit, shape (N, D).
 
     Args:

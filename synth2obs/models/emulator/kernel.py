@@ -3,9 +3,11 @@
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.emulator.response import relevance
 from synth2obs.models.emulator.settings import EmulatorConfig
 
@@ -20,6 +22,7 @@ class KernelConfig(EmulatorConfig):
     ridge: float = Field(default=1e-3, gt=0, description="regularisation relative to the kernel's amplitude")
 
 
+@shaped
 class KernelEmulator(nn.Module):
     r"""Kernel ridge regression of latents on sensitivity-scaled labels.
 
@@ -62,7 +65,7 @@ class KernelEmulator(nn.Module):
         return len(self.centres)
 
     @property
-    def known(self) -> Tensor:
+    def known(self) -> Float64[Tensor, "stars labels"]:
         """Scaled labels of the spectra that it was fitted to, shape (N, K)."""
         return self.centres / self.relevance.clamp(min=1e-12)
 
@@ -70,12 +73,12 @@ class KernelEmulator(nn.Module):
         squared = torch.cdist(place, self.centres).square()
         return 1.0 / (1.0 + squared / (2.0 * self.config.length**2))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents"]:
         """Latents, shape (B, D), of scaled labels (float64), shape (B, K)."""
         place = x * self.relevance
         return self._kernel(place) @ self.alpha + place @ self.beta + self.gamma
 
-    def jacobian(self, x: Tensor) -> Tensor:
+    def jacobian(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents labels"]:
         """∂h/∂x, shape (B, D, K)."""
         place = x * self.relevance
         slope = -self._kernel(place).square() / self.config.length**2
@@ -85,7 +88,12 @@ class KernelEmulator(nn.Module):
         return jacobian * self.relevance
 
     @torch.no_grad()
-    def fit(self, x: Tensor, latent: Tensor, weight: Tensor) -> None:
+    def fit(
+        self,
+        x: Float64[Tensor, "stars labels"],
+        latent: Float[Tensor, "stars latents"],
+        weight: Float[Tensor, " latents"],
+    ) -> None:
         """Closed-form fit.
 
         Args:

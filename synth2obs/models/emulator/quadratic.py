@@ -3,9 +3,11 @@
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.emulator.response import relevance
 from synth2obs.models.emulator.settings import EmulatorConfig
 
@@ -17,6 +19,7 @@ class QuadraticConfig(EmulatorConfig):
     ridge: float = Field(default=1e-2, gt=0, description="variance of the noise over that of a coefficient")
 
 
+@shaped
 class QuadraticEmulator(nn.Module):
     r"""All products of two labels (Ness et al. 2015, ApJ 808, 16, eq. 3), by ridge regression.
 
@@ -34,7 +37,7 @@ class QuadraticEmulator(nn.Module):
 
     Config: ClassVar[Any] = QuadraticConfig
     relevance: Tensor
-    known: Tensor
+    known: Float64[Tensor, "stars labels"]
     theta: Tensor
 
     def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
@@ -50,11 +53,11 @@ class QuadraticEmulator(nn.Module):
         """Number of grid spectra."""
         return len(self.known)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents"]:
         """Latents, shape (B, D), of scaled labels (float64), shape (B, K)."""
         return _terms(x * self.relevance) @ self.theta
 
-    def jacobian(self, x: Tensor) -> Tensor:
+    def jacobian(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents labels"]:
         """∂h/∂x, shape (B, D, K)."""
         z, size = x * self.relevance, x.shape[1]
         rows, columns = torch.triu_indices(size, size).unbind()
@@ -65,7 +68,12 @@ class QuadraticEmulator(nn.Module):
         return slope.mT * self.relevance
 
     @torch.no_grad()
-    def fit(self, x: Tensor, latent: Tensor, weight: Tensor) -> None:
+    def fit(
+        self,
+        x: Float64[Tensor, "stars labels"],
+        latent: Float[Tensor, "stars latents"],
+        weight: Float[Tensor, " latents"],
+    ) -> None:
         """Closed-form fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) as in the contract."""
         self.known.copy_(x)
         self.relevance.copy_(relevance(x, latent.double() * weight.double()))

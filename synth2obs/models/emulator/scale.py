@@ -2,11 +2,14 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.shapes import shaped
 
 
+@shaped
 class LabelScale(nn.Module):
     """Labels in the coordinates that spectra respond to: 5040 K / Teff for Teff, all standardised.
 
@@ -34,15 +37,15 @@ class LabelScale(nn.Module):
         inverse[..., self.teff] = 5040.0 / labels[..., self.teff]
         return inverse
 
-    def forward(self, labels: Tensor) -> Tensor:
+    def forward(self, labels: Float[Tensor, "*any labels"]) -> Float[Tensor, "*any labels"]:
         """Labels in their units → scaled, same shape (..., K)."""
         return (self._inverse_teff(labels) - self.centre) / self.width
 
-    def inverse(self, scaled: Tensor) -> Tensor:
+    def inverse(self, scaled: Float[Tensor, "*any labels"]) -> Float[Tensor, "*any labels"]:
         """Scaled → labels in their units."""
         return self._inverse_teff(scaled * self.width + self.centre)
 
-    def slope(self, scaled: Tensor) -> Tensor:
+    def slope(self, scaled: Float[Tensor, "*any labels"]) -> Float[Tensor, "*any labels"]:
         """∂label/∂scaled of each label, shape (..., K)."""
         slope = self.width.expand_as(scaled).clone()
         inverse = scaled[..., self.teff] * self.width[self.teff] + self.centre[self.teff]

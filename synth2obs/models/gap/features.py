@@ -1,10 +1,16 @@
 """Functions of labels in which a gap is linear."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 
-def polynomial(values: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+
+@shaped
+def polynomial(
+    values: Float[Tensor, "stars labels"], degree: int
+) -> tuple[Float[Tensor, "stars features"], Float[Tensor, "stars features labels"]]:
     """Features 1, y and, for degree 2, all products of two, with their Jacobian.
 
     Args:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import GapPosterior
 from synth2obs.models.gap.posterior import GapConfig, gap_posterior
 from synth2obs.models.gap.reading import LabelReading
 
 
+@shaped
 class LinearModelGap(nn.Module):
     """Mean, posterior and scatter in every cell; a gap model adds its ``size`` F, features and their Jacobian.
 
@@ -24,9 +27,9 @@ class LinearModelGap(nn.Module):
 
     Config: ClassVar[Any] = GapConfig
     size: int
-    mean: Tensor
-    factor: Tensor
-    scatter: Tensor
+    mean: Float[Tensor, "features cells"]
+    factor: Float[Tensor, "cells features features"]
+    scatter: Float[Tensor, " cells"]
 
     def __init__(self, reading: LabelReading, cells: int, config: Any = None) -> None:
         super().__init__()
@@ -36,19 +39,24 @@ class LinearModelGap(nn.Module):
         self.register_buffer("factor", self.config.scale * torch.eye(self.size).repeat(cells, 1, 1))
         self.register_buffer("scatter", torch.zeros(cells))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "stars features"]) -> Float[Tensor, "stars cells"]:
         """Mean gap in normalised flux, shape (B, L), for features of shape (B, F)."""
         return features @ self.mean
 
-    def variance(self, features: Tensor) -> Tensor:
+    def variance(self, features: Float[Tensor, "stars features"]) -> Float[Tensor, "stars cells"]:
         """Posterior variance of the gap, shape (B, L), without the intrinsic scatter."""
         return torch.einsum("bf,lfg->blg", features, self.factor).square().sum(-1)
 
-    def slopes(self) -> Mapping[str, Tensor]:
+    def slopes(self) -> Mapping[str, Float[Tensor, " cells"]]:
         """None, unless a gap model says what its features are."""
         return {}
 
-    def posterior(self, residual: Tensor, ivar: Tensor, features: Tensor) -> GapPosterior:
+    def posterior(
+        self,
+        residual: Float[Tensor, "stars cells"],
+        ivar: Float[Tensor, "stars cells"],
+        features: Float[Tensor, "stars features"],
+    ) -> GapPosterior:
         """See `posterior.gap_posterior`."""
         return gap_posterior(residual, ivar, features, self.config)
 

@@ -3,30 +3,33 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from synth2obs.core.shapes import shaped
 from synth2obs.models.gap.features import polynomial
 from synth2obs.models.gap.linear_model import LinearModelGap
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.gap.reading import LABELS
 
 
+@shaped
 class PolynomialGap(LinearModelGap):
     """All products of the labels up to a degree that subclasses give, with ``size`` terms."""
 
     degree: ClassVar[int]
 
-    def features(self, u: Tensor) -> Tensor:
+    def features(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars features"]:
         """Features at survey latents, (B, D) → (B, F)."""
         return polynomial(self.reading(u), self.degree)[0]
 
-    def features_jacobian(self, u: Tensor) -> Tensor:
+    def features_jacobian(self, u: Float[Tensor, "stars latents"]) -> Float[Tensor, "stars features latents"]:
         """∂features/∂u, shape (B, F, D)."""
         labels = self.reading(u)
         return polynomial(labels, self.degree)[1] @ self.reading.jacobian(labels)
 
-    def slopes(self) -> Mapping[str, Tensor]:
+    def slopes(self) -> Mapping[str, Float[Tensor, " cells"]]:
         """Change of the mean gap with a standard deviation of a label, by the label's name, shape (L,) each."""
         return dict(zip(LABELS, self.mean[1 : 1 + len(LABELS)], strict=False))
 

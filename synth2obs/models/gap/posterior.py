@@ -3,11 +3,13 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from synth2obs.core.config import Section
+from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import GapPosterior
 
 BLOCK = 2**22
@@ -37,8 +39,14 @@ class GapConfig(Section):
     )
 
 
+@shaped
 @torch.no_grad()
-def gap_posterior(residual: Tensor, ivar: Tensor, features: Tensor, prior: GapConfig) -> GapPosterior:
+def gap_posterior(
+    residual: Float[Tensor, "stars cells"],
+    ivar: Float[Tensor, "stars cells"],
+    features: Float[Tensor, "stars features"],
+    prior: GapConfig,
+) -> GapPosterior:
     r"""Closed-form posterior of the gap, with prior and scatter by type-II maximum likelihood.
 
     .. math:: r_{n\lambda} = \varphi_n^T D(\lambda) + \epsilon,\quad

@@ -1,5 +1,7 @@
 """The gap: its limits, its calibration on placebo and on signal, and its module."""
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 import torch
@@ -140,7 +142,7 @@ class TestFit:
         with pytest.raises(ValueError, match="ivar must be finite and >= 0"):
             fit_gap(residual, -ivar, features)
         with pytest.raises(ValueError, match=r"need residual \(N, L\)"):
-            fit_gap(residual, ivar, features[1:])
+            unwrap(gap_posterior)(residual, ivar, features[1:], LinearConfig())
         with pytest.raises(ValueError, match="features must be finite"):
             fit_gap(residual, ivar, features / 0)
         with pytest.raises(ValueError, match="window"):
