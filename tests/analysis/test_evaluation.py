@@ -58,16 +58,24 @@ class TestLiterature:
 
 
 class TestSurveyGap:
-    def test_it_is_what_the_survey_sees_minus_theory(self, bridge):
+    def test_the_difference_is_what_the_survey_sees_minus_theory(self, bridge):
         labels = bridge.labels.default[None]
         arrays = survey_gap(bridge, "far", labels)
         native = bridge.predict(labels, "far")[0] - bridge.predict(labels, "far", morphed=False)[0]
         wavelength, rest = bridge.survey("far").wavelength.numpy(), bridge.decoder.rest_wavelength.numpy()
         covered, known = np.isfinite(native), np.isfinite(arrays["gap_mean"])
-        back = np.interp(wavelength[covered], rest[known], arrays["gap_mean"][known])
+        back = np.interp(wavelength[covered], rest[known], arrays["difference_mean"][known])
         assert np.abs(back - native[covered]).max() < 0.5 * np.abs(native[covered]).max()
         assert (arrays["gap_error"][known] > 0).all()
         assert arrays["gap_slopes"].shape == (3, len(rest)) and len(arrays["gap_slope_names"]) == 3
+
+    def test_it_is_the_gap_of_the_model_alone(self, bridge):
+        labels = bridge.labels.default[None]
+        arrays, model = survey_gap(bridge, "far", labels), bridge.survey("far")
+        features = bridge.gap_features("far", bridge.scale(torch.as_tensor(labels))).float()
+        known = np.isfinite(arrays["gap_mean"])
+        np.testing.assert_array_equal(arrays["gap_mean"][known], model.gap(features)[0].numpy()[known])
+        assert np.nanstd(arrays["gap_mean"] - arrays["difference_mean"]) > 1e-4
 
     def test_an_untouched_survey_has_none(self, bridge):
         found = survey_gap(bridge, "near", bridge.labels.default[None])["gap_mean"]
