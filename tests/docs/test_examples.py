@@ -12,6 +12,7 @@ import tomllib
 import matplotlib
 import pytest
 import typer
+from matplotlib import pyplot
 from pages import PAGES, Block, blocks, name_of, spans
 
 from synth2obs.cli import app
@@ -59,7 +60,7 @@ def desk(trained, few_stars, tmp_path, monkeypatch, keep_torch):
     matplotlib.use("Agg")
     with keep_torch():
         yield tmp_path
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
 
 
 def pages_with(chosen):
