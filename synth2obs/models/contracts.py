@@ -314,7 +314,7 @@ class GapModel(Module, Protocol):
         ...
 
 
-class LabelPrior(Protocol):
+class Prior(Protocol):
     """What is known of scaled labels before a spectrum is seen."""
 
     def __call__(self, x: Float[Tensor, "stars labels"]) -> PriorTerms:

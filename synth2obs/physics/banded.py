@@ -13,7 +13,7 @@ ROWS = 32
 """Rows per block: fewer repeat more of each window, more hold more zeros."""
 
 
-class Layout(NamedTuple):
+class BandLayout(NamedTuple):
     """Where the rows of a banded matrix stand in dense blocks of ROWS rows, each reading one window of columns.
 
     Args:
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
 
 
 @shaped
-def layout(first: Int[Tensor, " pixels"], length: int) -> Layout:
+def layout(first: Int[Tensor, " pixels"], length: int) -> BandLayout:
     """Blocks for rows that start at columns ``first`` (R,) ≥ 0 and are ``length`` columns long."""
     count = -(-len(first) // ROWS)
     padded = pad(first[None].double(), (0, count * ROWS - len(first)), mode="replicate")[0].long()
@@ -40,11 +40,11 @@ def layout(first: Int[Tensor, " pixels"], length: int) -> Layout:
     row = torch.arange(len(first))
     column = (first - starts[row // ROWS])[:, None] + torch.arange(length)
     place = ((row // ROWS)[:, None] * window + column) * ROWS + (row % ROWS)[:, None]
-    return Layout(starts, window, place, int(starts.max()) + window)
+    return BandLayout(starts, window, place, int(starts.max()) + window)
 
 
 @shaped
-def blocks(weights: Float[Tensor, "pixels steps"], where: Layout) -> Float[Tensor, "blocks window lanes"]:
+def blocks(weights: Float[Tensor, "pixels steps"], where: BandLayout) -> Float[Tensor, "blocks window lanes"]:
     """Dense blocks of weights (R, T), shape (K, window, ROWS); differentiable."""
     flat = weights.new_zeros(len(where.starts) * where.window * ROWS)
     return flat.scatter(0, where.place.flatten(), weights.flatten()).view(-1, where.window, ROWS)
@@ -53,7 +53,7 @@ def blocks(weights: Float[Tensor, "pixels steps"], where: Layout) -> Float[Tenso
 @shaped
 def apply(
     matrix: Float[Tensor, "blocks window lanes"],
-    where: Layout,
+    where: BandLayout,
     values: Float[Tensor, "stars averaged"],
     offset: Int[Tensor, " stars"],
 ) -> Float[Tensor, "stars pixels"]:
@@ -75,7 +75,7 @@ def apply(
 
 @shaped
 def apply_transpose(
-    matrix: Float[Tensor, "blocks window lanes"], where: Layout, values: Float[Tensor, "stars pixels"]
+    matrix: Float[Tensor, "blocks window lanes"], where: BandLayout, values: Float[Tensor, "stars pixels"]
 ) -> Float[Tensor, "stars averaged"]:
     """The transposed matrix times every row of ``values`` (B, R), shape (B, where.columns)."""
     rows = pad(values, (0, len(where.starts) * ROWS - values.shape[1]))

@@ -46,14 +46,14 @@ class Stretch(NamedTuple):
         pixels, samples: Their slices of the native pixels and of the rest grid.
         pooling: Average over rest samples.
         first: The first averaged sample that is needed.
-        where: Layout of the banded matrix.
+        where: BandLayout of the banded matrix.
     """
 
     pixels: slice
     samples: slice
     pooling: Pooling
     first: int
-    where: banded.Layout
+    where: banded.BandLayout
 
 
 def pooling_for(sigma: float, step_kms: float) -> Pooling:

@@ -54,7 +54,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table; the first column holds the row's name, the others are numbers set to the right."""
 
     columns: Sequence[str]
@@ -71,11 +71,11 @@ class Slot:
     kind: str = "slot"
 
 
-Block = Paragraph | Note | Picture | Table | Slot
+Block = Paragraph | Note | Picture | PageTable | Slot
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A titled part of the page, with an anchor for the table of contents."""
 
     anchor: str

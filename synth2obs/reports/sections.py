@@ -8,7 +8,7 @@ import numpy as np
 
 from synth2obs.reports import tables
 from synth2obs.reports.checks import Arrays
-from synth2obs.reports.content import Block, Note, Paragraph, Picture, Section, Slot, fixed, percent
+from synth2obs.reports.content import Block, Note, PageSection, Paragraph, Picture, Slot, fixed, percent
 from synth2obs.reports.figures import has_examples
 from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
 from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
@@ -49,9 +49,9 @@ class Material:
         return Note(f"{title}: not measured ({self.reasons.get(key, reason)}).")
 
 
-def sections(material: Material) -> list[Section]:
+def sections(material: Material) -> list[PageSection]:
     """Every section of the page below the headline."""
-    return [Section(anchor, title, build(material)) for anchor, title, build in SECTIONS]
+    return [PageSection(anchor, title, build(material)) for anchor, title, build in SECTIONS]
 
 
 def _baselines(m: Material) -> list[Block]:

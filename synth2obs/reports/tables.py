@@ -6,7 +6,7 @@ from typing import Any
 from synth2obs.reports.content import (
     DASH,
     Cell,
-    Table,
+    PageTable,
     cell,
     count,
     fixed,
@@ -29,7 +29,7 @@ def smallest(values: Mapping[str, float | None]) -> set[str]:
     return {name for name, value in known.items() if value == low} if len(known) > 1 else set()
 
 
-def methods_table(row: Row, reasons: Mapping[str, str]) -> Table:
+def methods_table(row: Row, reasons: Mapping[str, str]) -> PageTable:
     """Every method against every measure of quality; the best of each column is bold."""
     columns = ["method"]
     body: list[list[Cell]] = [[Cell(METHODS[m], colour=COLOURS[m])] for m in METHODS]
@@ -48,7 +48,7 @@ def methods_table(row: Row, reasons: Mapping[str, str]) -> Table:
             _add(
                 columns, body, f"{name} {measure} ({unit})", values, texts, reasons.get("label_recovery", "")
             )
-    return Table(columns, body, METHODS_CAPTION)
+    return PageTable(columns, body, METHODS_CAPTION)
 
 
 METHODS_CAPTION = (
@@ -58,7 +58,7 @@ METHODS_CAPTION = (
 )
 
 
-def lines_table(row: Row) -> Table | None:
+def lines_table(row: Row) -> PageTable | None:
     """The strongest lines of the gap, most significant first."""
     lines = strongest_lines(row)[:LINES_SHOWN]
     if not lines:
@@ -71,7 +71,7 @@ def lines_table(row: Row) -> Table | None:
         "with its probability against the other elements and against a feature that no abundance makes; a low one "
         "means that theory's lines of no element look like this."
     )
-    return Table(columns, [_line(line) for line in lines], caption)
+    return PageTable(columns, [_line(line) for line in lines], caption)
 
 
 def _line(line: Row) -> list[Cell]:
@@ -91,7 +91,7 @@ def _line(line: Row) -> list[Cell]:
     ]
 
 
-def instrument_table(row: Row) -> Table:
+def instrument_table(row: Row) -> PageTable:
     """Line spread and noise as fitted."""
     scale = with_error(measured(row, "lsf", "width_scale"), measured(row, "lsf", "width_scale_error"), 3)
     rows = [
@@ -111,10 +111,10 @@ def instrument_table(row: Row) -> Table:
             Cell("1 if the noise is right"),
         ],
     ]
-    return Table(["quantity", "fitted", "expected"], rows)
+    return PageTable(["quantity", "fitted", "expected"], rows)
 
 
-def same_star_table(row: Row) -> Table:
+def same_star_table(row: Row) -> PageTable:
     """The same stars in two surveys: spectra and labels."""
     same = row["same_star"]
     head = [Cell("stars"), cell(count(measured(same, "n"))), Cell("")]
@@ -130,10 +130,10 @@ def same_star_table(row: Row) -> Table:
         difference = lookup(same, "label_difference", label)
         text = with_error(measured(difference, "bias"), measured(difference, "scatter"), digits, sign=True)
         rows.append([Cell(f"{name} difference ({unit}), median ± scatter"), cell(text), Cell("0")])
-    return Table(["quantity", "measured", "expected"], rows)
+    return PageTable(["quantity", "measured", "expected"], rows)
 
 
-def placebo_table(metrics: Metrics, row: Row) -> Table:
+def placebo_table(metrics: Metrics, row: Row) -> PageTable:
     """The grid treated as if it were a survey: what the method finds where there is nothing."""
     placebo = lookup(metrics, "placebo")
     shift = with_error(measured(placebo, "morph_shift"), measured(placebo, "morph_shift_error"), 3)
@@ -154,10 +154,10 @@ def placebo_table(metrics: Metrics, row: Row) -> Table:
         before = measured(row, "label_recovery", "morph", label, "bias")
         found = with_error(bias, measured(placebo, "label_bias_error", label), digits + 1, sign=True)
         rows.append(_placebo(f"{name} bias ({unit})", found, "0", fixed(before, digits + 1, sign=True)))
-    return Table(["quantity", "placebo", "expected", "this survey"], rows)
+    return PageTable(["quantity", "placebo", "expected", "this survey"], rows)
 
 
-def decoder_table(metrics: Metrics) -> Table:
+def decoder_table(metrics: Metrics) -> PageTable:
     """How well theory itself is represented."""
     decoder = lookup(metrics, "decoder")
     names = {
@@ -167,19 +167,19 @@ def decoder_table(metrics: Metrics) -> Table:
         "emulator_rms": "labels to spectrum, rms (%)",
     }
     rows = [[Cell(text), cell(percent(measured(decoder, key), 3))] for key, text in names.items()]
-    return Table(["held-out grid spectra", "error"], rows)
+    return PageTable(["held-out grid spectra", "error"], rows)
 
 
-def mapping_table(values: Any, left: str, right: str) -> Table | None:
+def mapping_table(values: Any, left: str, right: str) -> PageTable | None:
     """Names and texts, e.g. digests or versions."""
     if not isinstance(values, Mapping) or not values:
         return None
-    return Table(
+    return PageTable(
         [left, right], [[Cell(str(key)), cell(DASH if v is None else str(v))] for key, v in values.items()]
     )
 
 
-def run_table(run: Mapping[str, Any]) -> Table:
+def run_table(run: Mapping[str, Any]) -> PageTable:
     """When the run was, how long it took, and from which code."""
     seconds = measured(run, "seconds")
     changed = run.get("dirty")
@@ -191,7 +191,7 @@ def run_table(run: Mapping[str, Any]) -> Table:
         [Cell("git commit"), cell(str(run.get("git_commit") or DASH), "not run from a git checkout")],
         [Cell("uncommitted changes"), cell(dirty, "not run from a git checkout")],
     ]
-    return Table(["run", ""], rows)
+    return PageTable(["run", ""], rows)
 
 
 def _add(

@@ -12,7 +12,7 @@ from synth2obs.models.emulator.response import relevance
 from synth2obs.models.emulator.settings import EmulatorConfig
 
 
-class QuadraticConfig(EmulatorConfig):
+class QuadraticEmulatorConfig(EmulatorConfig):
     """Settings of the quadratic emulator."""
 
     name: Literal["quadratic"] = Field(default="quadratic", description="entry of the registry")
@@ -35,14 +35,14 @@ class QuadraticEmulator(nn.Module):
         config: Regularisation.
     """
 
-    Config: ClassVar[Any] = QuadraticConfig
+    Config: ClassVar[Any] = QuadraticEmulatorConfig
     relevance: Tensor
     known: Float64[Tensor, "stars labels"]
     theta: Tensor
 
     def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
         super().__init__()
-        self.config: QuadraticConfig = config or QuadraticConfig()
+        self.config: QuadraticEmulatorConfig = config or QuadraticEmulatorConfig()
         self.register_buffer("relevance", torch.zeros(labels, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(spectra, labels, dtype=torch.float64))
         terms = 1 + labels + labels * (labels + 1) // 2
