@@ -3,10 +3,12 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from synth2obs.core.config import Section
 from synth2obs.models.alignment import ALIGNMENTS
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
@@ -77,10 +79,8 @@ def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> Surv
         alignment: Entry of `models.alignment.ALIGNMENTS`; its own if empty.
     """
     other, config = copy.deepcopy(model), model.config
-    morph = ALIGNMENTS[alignment or config.morph.name].Config(
-        **{**config.morph.model_dump(), **_named(alignment)}
-    )
-    kind = GAPS[gap or config.gap.name].Config(**{**config.gap.model_dump(), **_named(gap)})
+    morph = _settings(ALIGNMENTS[alignment or config.morph.name], config.morph)
+    kind = _settings(GAPS[gap or config.gap.name], config.gap)
     other.config = config.model_copy(update={"morph": morph, "gap": kind})
     other.morph = make_morph(config.latent, morph)
     other.gap = make_gap(other.gap.reading, config.samples, kind)
@@ -88,8 +88,10 @@ def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> Surv
     return other
 
 
-def _named(name: str) -> dict[str, str]:
-    return {"name": name} if name else {}
+def _settings(entry: Any, like: Section) -> Any:
+    """Settings of a registry's entry: those that it shares with another's, its own defaults for the rest."""
+    shared = {key: value for key, value in like if key != "name" and key in entry.Config.model_fields}
+    return entry.Config(**shared)
 
 
 def baselines(bridge: Bridge, seen: Observation, stars: StarLabels) -> Mapping[str, Bridge]:

@@ -103,10 +103,6 @@ class SurveyModel(nn.Module):
         """Columns of this survey's functions and of their coefficients."""
         return Layout(decoder.rank, self.gap.size)
 
-    def seen(self) -> Float[Tensor, "cells columns"]:
-        """Functions that are already as the survey sees them: gap and scatter, shape (L, F + 1)."""
-        return torch.cat([self.gap.mean.T, self.gap.scatter.sqrt()[:, None]], dim=1)
-
     def through(
         self, decoder: RestFrameDecoder, instrument: Instrument, segment: Int[Tensor, " pixels"]
     ) -> Through:

@@ -240,7 +240,7 @@ class _Task:
         stars = self.seen.instrument_rows(rows)
         scatter = torch.zeros(())
         if self._has_scatter:
-            spread = self.model.seen()[:, -1].expand(len(rows), -1)
+            spread = self.model.gap.scatter.sqrt().expand(len(rows), -1)
             scatter = self.seen.instrument(spread, rv, 0.0, stars)
         model, reach = self.through.of(stars, rv), torch.full_like(rv, REACH * self.options.rv_sigma)
         return model, scatter, model.valid(-reach) & model.valid(reach)
