@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from synth2obs.core.errors import ConfigError
-from synth2obs.training.config_io import (
+from synth2obs.core.config_io import (
     differences,
     digest,
     flatten,
