@@ -14,6 +14,7 @@ FLOORS = {
     "io": 1,
     "physics": 1,
     "models": 2,
+    "synthesis": 2,
     "training": 3,
     "analysis": 4,
     "reports": 5,
@@ -37,6 +38,15 @@ ROOMS = {
         {"embedded", "ingest", "recipes"},
         {"download"},
     ),
+    "synthesis": (
+        {"atmospheres", "composition", "engine", "hydrogen", "pysme_worker", "sampling", "settings"},
+        {"line_lists", "programs", "recipe", "work"},
+        {"installed", "isotopes"},
+        {"pysme", "turbospectrum"},
+        {"engines", "install"},
+        {"build"},
+        {"assemble"},
+    ),
 }
 """Folders and files inside a package, lowest first; a room imports only from rooms below its own."""
 
@@ -50,7 +60,11 @@ HOMES = {
     "urllib3": ("io/download/",),
     "nflows": ("models/alignment/flow.py",),
     "mlflow": ("training/tracking/",),
+    "pysme": ("synthesis/pysme_worker.py",),
 }
+LIGHT = {"synthesis": {"torch", "matplotlib", "plotly", "jinja2"}}
+"""Packages that do without some libraries: what computes spectra runs where nothing is trained or drawn."""
+
 FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 
@@ -94,6 +108,8 @@ def violations(text: str, path: str) -> set[str]:
         library = module.split(".")[0]
         if library in HOMES and not path.startswith(HOMES[library]):
             found.add(f"{path}: {library} belongs in {' and '.join(HOMES[library])}")
+        if library in LIGHT.get(here, ()):
+            found.add(f"{path}: {here} does without {library}")
     return found
 
 
@@ -161,6 +177,10 @@ def test_every_part_has_a_floor():
         ("models/flows.py", "import nflows.transforms"),
         ("training/loop.py", "def f():\n    import mlflow"),
         ("__init__.py", "from mlflow import MlflowClient"),
+        ("synthesis/build.py", "from synth2obs.models.emulator import EMULATORS"),
+        ("synthesis/recipe.py", "from synth2obs.synthesis.build import Build"),
+        ("synthesis/pysme.py", "from pysme.sme_synth import SME_DLL"),
+        ("synthesis/work.py", "import torch"),
     ],
 )
 def test_the_checker_sees_what_is_forbidden(path, text):
@@ -173,6 +193,7 @@ def test_the_checker_sees_what_is_forbidden(path, text):
         ("core/a.py", "import numpy\nfrom synth2obs.core.errors import DataError\nfrom . import labels"),
         ("io/a.py", "import h5py\nfrom astropy.io import fits\nfrom ..core import errors"),
         ("io/surveys/a.py", "from ..shard import write\nfrom . import apogee"),
+        ("synthesis/assemble.py", "from synth2obs.io.shard.write import write_shard"),
         ("models/alignment/flow.py", "from nflows.flows import Flow"),
         ("training/tracking/store.py", "def f():\n    import mlflow.pyfunc"),
         ("analysis/a.py", "from synth2obs.models import bridge\nimport synth2obs.physics.lsf"),

@@ -1,12 +1,17 @@
 """The engines by name."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from synth2obs.synthesis.engine import Engine
+from synth2obs.synthesis.pysme import PySME
 from synth2obs.synthesis.recipe import Recipe
+from synth2obs.synthesis.settings import EngineConfig, LineListConfig, SpectrumConfig
 from synth2obs.synthesis.turbospectrum import Turbospectrum
 
-ENGINES = {"turbospectrum": Turbospectrum}
+Maker = Callable[[EngineConfig, SpectrumConfig, Sequence[LineListConfig], Path], Engine]
+
+ENGINES: dict[str, Maker] = {"turbospectrum": Turbospectrum, "pysme": PySME}
 """Engines by the name that a recipe gives."""
 
 

@@ -19,6 +19,7 @@ from synth2obs.core.errors import Synth2ObsError
 from synth2obs.core.files import file_sha256, output_error
 from synth2obs.synthesis.atmospheres import convert_marcs
 from synth2obs.synthesis.installed import PACKAGES, EngineMissingError, Package, engines_folder
+from synth2obs.synthesis.pysme import WORKER
 
 PYSME = ("pysme-astro==1.2.0", "astropy<8")
 FLAGS = (
@@ -102,16 +103,15 @@ def _linemake(package: Package, scratch: Path, new: Path) -> None:
 
 
 def _pysme(package: Package, scratch: Path, new: Path) -> None:
-    # A virtual environment knows its own path, so it is made where it will stay.
-    home = engines_folder() / package.name
-    shutil.rmtree(home, ignore_errors=True)
-    venv.create(home, with_pip=True)
-    python = str(home / "bin" / "python")
-    _command([python, "-m", "pip", "install", "--quiet", *PYSME], scratch, "PySME cannot be installed")
-    _command([python, "-c", "import pysme.synthesize"], scratch, "PySME does not start")
-    (home / "ready").write_text(f"{package.package}\n")
-    new.rmdir()
-    home.rename(new)
+    # Links, since a copied interpreter may not find its library; it finds its packages from where it lies, so that
+    # the environment may be renamed. The pip of this environment fills it: the new one needs none.
+    venv.EnvBuilder(symlinks=True).create(new)
+    python = str(new / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *PYSME]
+    _command(pip, scratch, "PySME cannot be installed")
+    # The first start also unpacks its data, before several processes could do so at once.
+    _command([python, "-I", str(WORKER)], scratch, "PySME does not start")
+    (new / "ready").write_text(f"{package.package}\n")
 
 
 SETUPS: dict[str, Callable[[Package, Path, Path], None]] = {

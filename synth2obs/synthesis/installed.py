@@ -9,7 +9,13 @@ from pathlib import Path
 
 from synth2obs.core.errors import DataError, Synth2ObsError
 from synth2obs.core.files import atomic_path
-from synth2obs.synthesis.line_lists import cut_turbospectrum, read_moog, write_turbospectrum
+from synth2obs.synthesis.line_lists import (
+    Lines,
+    cut_turbospectrum,
+    read_moog,
+    read_turbospectrum,
+    write_turbospectrum,
+)
 from synth2obs.synthesis.settings import LineListConfig
 
 FOLDER = "SYNTH2OBS_ENGINES"
@@ -140,23 +146,48 @@ def prepare_lines(configs: Sequence[LineListConfig], cache: Path) -> list[Path]:
 
 def _prepared(config: LineListConfig, cache: Path) -> Path:
     source = locate(config.file)
-    digest = sha256(f"{config.model_dump_json()}{source.stat().st_size}".encode()).hexdigest()[:12]
-    target = cache / f"{source.name.split('.')[0]}-{digest}.lines"
+    target = cache / f"{source.name.split('.')[0]}-{line_digest(config)}.lines"
     if not target.is_file():
         with atomic_path(target) as temporary:
             if config.format == "moog":
-                damping = locate(config.damping) if config.damping else None
-                write_turbospectrum(read_moog(source, config, damping), temporary)
+                write_turbospectrum(read_lines(config), temporary)
             else:
                 cut_turbospectrum(source, temporary, config)
     if target.stat().st_size == 0:
         target.unlink()
-        raise DataError(
-            f"no line is left between {config.range[0]:g} and {config.range[1]:g} Å",
-            path=source,
-            remedy="check range and species of the list",
-        )
+        raise _none_left(config, source)
     return target
+
+
+def line_digest(config: LineListConfig) -> str:
+    """Digest of a line list's settings and size, for the names of files that are made from it."""
+    size = locate(config.file).stat().st_size
+    return sha256(f"{config.model_dump_json()}{size}".encode()).hexdigest()[:12]
+
+
+def read_lines(config: LineListConfig) -> Lines:
+    """Lines of a list that a recipe names.
+
+    Raises:
+        DataError: If it cannot be read or nothing is left of it.
+        EngineMissingError: If it belongs to something that is not installed.
+    """
+    source = locate(config.file)
+    if config.format == "moog":
+        lines = read_moog(source, config, locate(config.damping) if config.damping else None)
+    else:
+        lines = read_turbospectrum(source, config)
+    if not lines:
+        raise _none_left(config, source)
+    return lines
+
+
+def _none_left(config: LineListConfig, source: Path) -> DataError:
+    return DataError(
+        f"no line is left between {config.range[0]:g} and {config.range[1]:g} Å",
+        path=source,
+        remedy="check range and species of the list",
+    )
 
 
 def locate(file: str) -> Path:

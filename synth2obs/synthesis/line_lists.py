@@ -9,7 +9,7 @@ import numpy as np
 
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.synthesis.composition import SYMBOLS
-from synth2obs.synthesis.settings import LineListConfig
+from synth2obs.synthesis.settings import LineListConfig, Medium
 
 MOLECULES = {
     106: "CH", 107: "NH", 108: "OH", 112: "MgH", 114: "SiH", 126: "FeH",
@@ -25,6 +25,9 @@ HYDROGEN = 1
 STRENGTH = 5040.0 / 4500.0
 """Excitation in eV to dex of strength at 4500 K."""
 
+CROSS_SECTION = 20.0
+"""Damping from which on it is a cross-section and an exponent."""
+
 MATCH = 0.02
 """Å between a line and its entry in a table of damping."""
 
@@ -37,7 +40,9 @@ class Line:
         wavelength: Å.
         excitation: Of the lower level, eV.
         loggf: log10 of weight times oscillator strength.
-        damping: log10 of van der Waals damping per perturber at 10⁴ K if negative, a factor on Unsöld's if not.
+        damping: log10 of van der Waals damping per perturber at 10⁴ K if negative; a factor on Unsöld's below
+            `CROSS_SECTION`; from there on cross-section in squared Bohr radii (whole) and velocity exponent
+            (decimals) of Anstee, Barklem & O'Mara.
         radiation: Radiative damping, s⁻¹; 0 for the classical value.
     """
 
@@ -102,12 +107,18 @@ def read_moog(path: Path, config: LineListConfig, damping: Path | None) -> Lines
         if not config.range[0] <= wavelength <= config.range[1]:
             continue
         species = moog_species(code)
-        if config.species and species.element not in config.species:
-            continue
         line = Line(wavelength, excitation, loggf, *_damping(species, wavelength, table.get(code)))
-        if config.faintest is None or line.strength >= config.faintest:
+        if _wanted(config, species, line):
             lines.setdefault(species, []).append(line)
     return lines
+
+
+def _wanted(config: LineListConfig, species: Species, line: Line) -> bool:
+    return (
+        config.range[0] <= line.wavelength <= config.range[1]
+        and (not config.species or species.element in config.species)
+        and (config.faintest is None or line.strength >= config.faintest)
+    )
 
 
 def moog_species(code: str) -> Species:
@@ -142,32 +153,87 @@ def write_turbospectrum(lines: Lines, path: Path) -> None:
 
 
 def cut_turbospectrum(path: Path, target: Path, config: LineListConfig) -> None:
-    """Copy the lines within the list's range, in Turbospectrum's format.
+    """Copy the lines that a recipe wants of a list in Turbospectrum's format, as they are.
 
     Raises:
         DataError: If the file is not in that format.
     """
-    text = path.read_text(encoding="latin-1").split("\n")
-    position, parts = 0, []
-    while position < len(text) and text[position].strip():
-        head, count = _header(path, text, position)
-        rows = text[position + 2 : position + 2 + count]
-        kept = [row for row in rows if config.range[0] <= float(row.split(None, 1)[0]) <= config.range[1]]
+    parts = [
+        "\n".join([f"{head} {len(kept):9d}", name, *kept])
+        for head, name, species, rows in _turbospectrum_blocks(path)
+        if (kept := [row for row, line in rows if _wanted(config, species, line)])
+    ]
+    target.write_text("\n".join([*parts, ""]) if parts else "", encoding="latin-1")
+
+
+def read_turbospectrum(path: Path, config: LineListConfig) -> Lines:
+    """Lines of a list in Turbospectrum's format.
+
+    Raises:
+        DataError: If the file is not in that format.
+    """
+    lines: Lines = {}
+    for _, _, species, rows in _turbospectrum_blocks(path):
+        kept = [line for _, line in rows if _wanted(config, species, line)]
         if kept:
-            parts += [f"{head} {len(kept):9d}", text[position + 1], *kept]
-        position += 2 + count
-    target.write_text("\n".join([*parts, ""]), encoding="latin-1")
+            lines.setdefault(species, []).extend(kept)
+    return lines
 
 
-def _header(path: Path, text: list[str], position: int) -> tuple[str, int]:
-    head, _, count = text[position].rstrip().rpartition(" ")
-    if not text[position].lstrip().startswith("'") or not count.isdigit():
+Block = tuple[str, str, Species, list[tuple[str, Line]]]
+
+
+def _turbospectrum_blocks(path: Path) -> Iterator[Block]:
+    """Of each species: its first row without the count, its second row, what it is, rows and what they say."""
+    try:
+        text = path.read_text(encoding="latin-1").split("\n")
+    except OSError as error:
+        raise DataError(f"cannot be read ({error})", path=path, remedy="check the name") from error
+    position = 0
+    while position < len(text) and text[position].strip():
+        head, species, count = _header(path, text[position], position + 1)
+        first = position + 2
+        rows = [
+            (row, _turbospectrum_line(path, row, number))
+            for number, row in enumerate(text[first : first + count], first + 1)
+        ]
+        if len(rows) < count:
+            raise DataError(f"ends before the {count} lines of {head}", path=path, remedy="get it again")
+        yield head, text[position + 1], species, rows
+        position = first + count
+
+
+def _header(path: Path, row: str, number: int) -> tuple[str, Species, int]:
+    try:
+        code, rest = row.strip().removeprefix("'").split("'")
+        ion, count = map(int, rest.split())
+        whole, _, masses = code.strip().partition(".")
+        isotopes = tuple(int(masses[i : i + 3]) for i in range(0, len(masses), 3))
+        species = Species(int(whole), ion, isotopes)
+    except ValueError:
         raise DataError(
-            f"row {position + 1} begins no species: {text[position]!r}",
+            f"row {number} begins no species: {row!r}",
             path=path,
             remedy="give a list in Turbospectrum's format",
+        ) from None
+    if species.code > len(SYMBOLS) and species.code not in MOLECULES:
+        raise DataError(
+            f"row {number}: unknown molecule {code!r}", path=path, remedy="leave it out of the list"
         )
-    return head.rstrip(), int(count)
+    return row.rstrip().rpartition(" ")[0].rstrip(), species, count
+
+
+def _turbospectrum_line(path: Path, row: str, number: int) -> Line:
+    words = row.split(None, 6)
+    try:
+        wavelength, excitation, loggf, damping, _, radiation = (float(word) for word in words[:6])
+    except ValueError:
+        raise DataError(
+            f"row {number} is no line of Turbospectrum's format: {row.rstrip()!r}",
+            path=path,
+            remedy="check the format",
+        ) from None
+    return Line(wavelength, excitation, loggf, damping, radiation)
 
 
 def _turbospectrum_row(line: Line) -> str:
@@ -206,15 +272,16 @@ def _rows(path: Path) -> Iterator[str]:
         raise DataError(f"cannot be read ({error})", path=path, remedy="check the name") from error
 
 
-def one_medium(configs: Iterable[LineListConfig], needed: str) -> None:
-    """Refuse lists whose wavelengths are not in the medium that the engine computes in.
+def one_medium(configs: Iterable[LineListConfig], bands: Medium, needed: Medium) -> None:
+    """Refuse lists and bands whose wavelengths are not in the medium that the engine computes in.
 
     Raises:
         ConfigError: If one is in another medium.
     """
-    for config in configs:
-        if config.medium != needed:
+    given = {"spectrum.bands": bands, **{f"line list {config.file}": config.medium for config in configs}}
+    for name, medium in given.items():
+        if medium != needed:
             raise ConfigError(
-                f"line list {config.file}: medium is {config.medium}, and this engine computes in {needed}; "
-                "convert the list, or state its medium correctly"
+                f"{name}: medium is {medium}, and this engine computes in {needed} here; "
+                "convert the wavelengths, or state their medium correctly"
             )

@@ -47,7 +47,7 @@ class Turbospectrum:
     def __init__(
         self, config: EngineConfig, spectrum: SpectrumConfig, lists: Sequence[LineListConfig], cache: Path
     ) -> None:
-        one_medium(lists, "air")
+        one_medium(lists, spectrum.medium, "air")
         self.config, self.bands = config, spectrum
         self.installed = find("turbospectrum")
         self.atmospheres = find("marcs").folder / "marcs.npz"
