@@ -12,7 +12,7 @@ from synth2obs.synthesis.composition import SYMBOLS
 from synth2obs.synthesis.settings import LineListConfig
 
 MOLECULES = {
-    106: "CH", 107: "NH", 108: "OH", 112: "MgH", 114: "SiH", 126: "FeH",
+    101: "H2", 106: "CH", 107: "NH", 108: "OH", 109: "HF", 112: "MgH", 114: "SiH", 117: "HCl", 126: "FeH",
     606: "C2", 607: "CN", 608: "CO", 814: "SiO", 822: "TiO",
 }  # fmt: skip
 """Codes of molecules: the atomic numbers of both atoms, the lighter first."""
