@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from synth2obs.core.errors import ConfigError, DataError
-from synth2obs.synthesis.composition import SYMBOLS
+from synth2obs.synthesis.composition import SYMBOLS, solar_scale
 from synth2obs.synthesis.settings import LineListConfig
 
 MOLECULES = {
@@ -21,7 +21,8 @@ UNSOLD = {"Na 1": 2.0, "Si 1": 1.3, "Ca 1": 1.8, "Fe 1": 1.4, "Ca 2": 1.4, "Sr 2
 """Factors on Unsöld's van der Waals damping by species, as is usual with MARCS spectra (Gustafsson et al. 2008)."""
 
 OTHER_UNSOLD = 2.5
-HYDROGEN = 1
+HYDROGEN, IRON = 1, 26
+SOLAR = solar_scale("grevesse2007")
 STRENGTH = 5040.0 / 4500.0
 """Excitation in eV to dex of strength at 4500 K."""
 
@@ -81,6 +82,12 @@ class Species:
 Lines = dict[Species, list[Line]]
 
 
+def strength(species: Species, excitation: float, loggf: float) -> float:
+    """log gf − χ·5040/4500, for atoms with A(X) of the Sun relative to iron: how strong a line gets in cool stars."""
+    abundance = 0.0 if species.code in MOLECULES else SOLAR[species.code - 1] - SOLAR[IRON - 1]
+    return loggf - STRENGTH * excitation + float(abundance)
+
+
 def read_moog(path: Path, config: LineListConfig, damping: Path | None) -> Lines:
     """Lines of a list in MOOG's format (linemake's), possibly compressed.
 
@@ -104,9 +111,10 @@ def read_moog(path: Path, config: LineListConfig, damping: Path | None) -> Lines
         species = moog_species(code)
         if config.species and species.element not in config.species:
             continue
+        if _too_faint(config, species, excitation, loggf):
+            continue
         line = Line(wavelength, excitation, loggf, *_damping(species, wavelength, table.get(code)))
-        if config.faintest is None or line.strength >= config.faintest:
-            lines.setdefault(species, []).append(line)
+        lines.setdefault(species, []).append(line)
     return lines
 
 
@@ -151,8 +159,9 @@ def cut_turbospectrum(path: Path, target: Path, config: LineListConfig) -> None:
     position, parts = 0, []
     while position < len(text) and text[position].strip():
         head, count = _header(path, text, position)
+        species = _turbospectrum_species(head)
         rows = text[position + 2 : position + 2 + count]
-        kept = [row for row in rows if config.range[0] <= float(row.split(None, 1)[0]) <= config.range[1]]
+        kept = [row for row in rows if _wanted(config, species, row)]
         if kept:
             parts += [f"{head} {len(kept):9d}", text[position + 1], *kept]
         position += 2 + count
@@ -168,6 +177,25 @@ def _header(path: Path, text: list[str], position: int) -> tuple[str, int]:
             remedy="give a list in Turbospectrum's format",
         )
     return head.rstrip(), int(count)
+
+
+def _turbospectrum_species(head: str) -> Species:
+    """The species of a header: ``' 607.012014 '  1``."""
+    code, ion = head.split("'")[1], head.split("'")[2]
+    whole, _, masses = code.strip().partition(".")
+    isotopes = tuple(int(masses[i : i + 3]) for i in range(0, len(masses), 3))
+    return Species(int(whole), int(ion), isotopes or (0,))
+
+
+def _wanted(config: LineListConfig, species: Species, row: str) -> bool:
+    wavelength, excitation, loggf = map(float, row.split(None, 3)[:3])
+    inside = config.range[0] <= wavelength <= config.range[1]
+    named = config.species is None or species.element in config.species
+    return inside and named and not _too_faint(config, species, excitation, loggf)
+
+
+def _too_faint(config: LineListConfig, species: Species, excitation: float, loggf: float) -> bool:
+    return config.faintest is not None and strength(species, excitation, loggf) < config.faintest
 
 
 def _turbospectrum_row(line: Line) -> str:
