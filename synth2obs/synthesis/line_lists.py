@@ -83,7 +83,7 @@ Lines = dict[Species, list[Line]]
 
 
 def strength(species: Species, excitation: float, loggf: float) -> float:
-    """log gf − χ·5040/4500, for atoms with A(X) of the Sun relative to iron: how strong a line gets in cool stars."""
+    """Log gf − χ·5040/4500, for atoms with A(X) of the Sun relative to iron: how strong a line gets in cool stars."""
     abundance = 0.0 if species.code in MOLECULES else SOLAR[species.code - 1] - SOLAR[IRON - 1]
     return loggf - STRENGTH * excitation + float(abundance)
 

@@ -1,5 +1,6 @@
 """A grid's file: the same whatever interrupted its making, band by band, with nothing lost."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from synth2obs.core.config_io import parse_config
 from synth2obs.core.errors import DataError
 from synth2obs.io.shard.read import read_shard
 from synth2obs.synthesis import engines
-from synth2obs.synthesis.assemble import Sampling, assemble, collect, summary
+from synth2obs.synthesis.assemble import assemble, collect, summary
 from synth2obs.synthesis.build import Build, build_spectra
 from synth2obs.synthesis.engine import SynthesisError, band_wavelengths
+from synth2obs.synthesis.pixels import Pixels
 from synth2obs.synthesis.recipe import Recipe
 from synth2obs.synthesis.work import missing
 
@@ -59,8 +61,8 @@ def toy(monkeypatch):
     return Toy
 
 
-def make(folder: Path, **changes) -> Build:
-    return Build(parse_config(Recipe, {**TREE, **changes}), folder)
+def make(out: Path, **changes) -> Build:
+    return Build(parse_config(Recipe, {**TREE, **changes}), out)
 
 
 def run(build: Build, tasks=None) -> None:
@@ -69,9 +71,9 @@ def run(build: Build, tasks=None) -> None:
 
 
 def test_every_spectrum_in_order(toy, tmp_path):
-    build = make(tmp_path / "a.parts")
+    build = make(tmp_path / "a.h5")
     run(build)
-    spectra = read_shard(assemble(build, tmp_path / "a.h5"))
+    spectra = read_shard(assemble(build))
     assert list(spectra.id) == [*(f"toy_{n:06d}" for n in range(6)), "toy_point_000"]
     table = np.stack([spectra.labels[name] for name in build.recipe.labels.names], axis=1)
     np.testing.assert_allclose(table[:6], build.recipe.table())
@@ -81,20 +83,21 @@ def test_every_spectrum_in_order(toy, tmp_path):
 
 
 def test_file_is_the_same_whatever_interrupted_it(toy, tmp_path):
-    whole, parts = make(tmp_path / "whole.parts"), make(tmp_path / "parts.parts")
+    whole, parts = make(tmp_path / "whole.h5"), make(tmp_path / "parts.h5")
     run(whole)
     tasks = [*parts.spectra(), *parts.points()]
     run(parts, tasks[:2])
-    assemble(parts, tmp_path / "parts.h5")
+    assemble(parts)
     # Another machine has the file and not the folder.
-    parts = make(tmp_path / "other.parts")
-    run(parts, tasks[2:])
-    expected = assemble(whole, tmp_path / "whole.h5").read_bytes()
-    assert assemble(parts, tmp_path / "parts.h5").read_bytes() == expected
+    shutil.rmtree(parts.folder)
+    toy.computed.clear()
+    run(parts)
+    assert len(toy.computed) == len(tasks) - 2
+    assert assemble(parts).read_bytes() == assemble(whole).read_bytes()
 
 
 def test_nothing_is_computed_twice(toy, tmp_path):
-    build = make(tmp_path / "a.parts")
+    build = make(tmp_path / "a.h5")
     run(build)
     count = len(toy.computed)
     run(build)
@@ -103,13 +106,14 @@ def test_nothing_is_computed_twice(toy, tmp_path):
 
 
 def test_other_physics_counts_for_nothing(toy, tmp_path):
-    build = make(tmp_path / "a.parts")
+    build = make(tmp_path / "a.h5")
     run(build)
-    out = assemble(build, tmp_path / "a.h5")
+    assemble(build)
     other = make(tmp_path / "a.parts", engine={"solar_scale": "asplund2009"})
     assert len(missing(other.spectra(), other.store)) == 6
+    assert len(other.todo(other.spectra())) == 6
     with pytest.raises(DataError, match="no spectrum"):
-        collect(other, out)
+        collect(other)
 
 
 def test_time_limit_is_no_physics(toy, tmp_path):
@@ -117,7 +121,7 @@ def test_time_limit_is_no_physics(toy, tmp_path):
 
 
 def test_bands_do_not_see_each_other(toy, tmp_path):
-    build = make(tmp_path / "a.parts")
+    build = make(tmp_path / "a.h5")
     run(build)
     spectra = collect(build)
     assert set(spectra.segment) == {0, 1}
@@ -130,7 +134,7 @@ def test_bands_do_not_see_each_other(toy, tmp_path):
 
 
 def test_broadening_keeps_equivalent_widths(toy, tmp_path):
-    build = make(tmp_path / "a.parts")
+    build = make(tmp_path / "a.h5")
     run(build)
     spectra, inside = collect(build), slice(None)
     raw = build.store.read(build.spectra()[0])
@@ -143,24 +147,24 @@ def test_broadening_keeps_equivalent_widths(toy, tmp_path):
 
 def test_failures_are_listed_and_the_rest_goes_on(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(Toy, "fails_above", 5500.0)
-    build = make(tmp_path / "a.parts")
+    build = make(tmp_path / "a.h5")
     run(build)
-    out = assemble(build, tmp_path / "a.h5")
+    out = assemble(build)
     failed = [f"{n:06d}" for n, row in enumerate(build.recipe.table()) if row[0] > 5500.0]
     assert failed
     assert read_shard(out).provenance["failed"] == {name: "no convergence" for name in failed}
-    text = "\n".join(summary(build, out))
+    text = "\n".join(summary(build))
     assert f"{7 - len(failed)} of 7" in text
     assert "no convergence" in text
     monkeypatch.setattr(Toy, "fails_above", 1e9)
     run(build)
-    assert read_shard(assemble(build, out)).provenance["failed"] == {}
+    assert read_shard(assemble(build)).provenance["failed"] == {}
 
 
 def test_band_narrower_than_the_line_spread_is_refused(toy, tmp_path):
     build = make(tmp_path, output={"resolving_power": 100.0, "step": 1e-3})
     with pytest.raises(DataError, match="widen the band"):
-        Sampling.of(build.recipe)
+        Pixels.of(build.recipe)
 
 
 def test_gradients_ends_are_one_step_away(toy, tmp_path):
@@ -172,3 +176,34 @@ def test_gradients_ends_are_one_step_away(toy, tmp_path):
         assert {k: v for k, v in up.labels.items() if k != name} == {
             k: v for k, v in point.labels.items() if k != name
         }
+
+
+def test_gradients_are_written_and_read(toy, tmp_path):
+    build = make(tmp_path / "a.h5")
+    run(build, [*build.spectra(), *build.gradient_tasks()])
+    spectra = read_shard(assemble(build))
+    gradients = spectra.gradients
+    assert list(spectra.id[gradients.index]) == ["toy_point_000"]
+    assert gradients.steps == {"teff": 50.0, "logg": 0.1, "fe_h": 0.1, "mg_fe": 0.1}
+    np.testing.assert_array_equal(gradients.values["teff"], 0.0)
+    depth = 1.0 - spectra.flux[gradients.index[0]]
+    # At [Fe/H] = -0.5 lines are 0.4 deep; 1 dex of iron deepens them by 0.2, of magnesium by 0.1.
+    np.testing.assert_allclose(gradients.values["fe_h"][0], -0.5 * depth, atol=2e-4)
+    np.testing.assert_allclose(gradients.values["mg_fe"][0], -0.25 * depth, atol=2e-4)
+
+
+def test_gradients_of_the_file_are_taken_over(toy, tmp_path):
+    build = make(tmp_path / "a.h5")
+    run(build, build.gradient_tasks())
+    first = assemble(build).read_bytes()
+    shutil.rmtree(build.folder)
+    assert build.todo(build.gradient_tasks()) == []
+    assert assemble(build).read_bytes() == first
+    other = make(tmp_path / "a.h5", gradients={**TREE["gradients"], "steps": {"mg_fe": 0.2}})
+    assert len(other.todo(other.gradient_tasks())) == 8
+
+
+def test_incomplete_gradients_are_left_out(toy, tmp_path):
+    build = make(tmp_path / "a.h5")
+    run(build, build.gradient_tasks()[:-1])
+    assert collect(build).gradients is None
