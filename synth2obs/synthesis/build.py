@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.files import folder_lock, write_json_atomic
+from synth2obs.synthesis.earlier import read_earlier
 from synth2obs.synthesis.engine import Engine
 from synth2obs.synthesis.engines import make_engine
+from synth2obs.synthesis.pixels import Pixels
 from synth2obs.synthesis.recipe import Recipe
 from synth2obs.synthesis.work import Store, Task, missing, run_tasks
 
@@ -28,11 +30,35 @@ class Build:
 
     Args:
         recipe: What it is made of.
-        folder: Of its spectra; beside the grid's file.
+        out: Its file.
     """
 
     recipe: Recipe
-    folder: Path
+    out: Path
+
+    @property
+    def folder(self) -> Path:
+        """Folder of its single spectra, beside its file."""
+        return self.out.with_name(f"{self.out.name}.parts")
+
+    def identity(self, task: Task) -> str:
+        """What a spectrum is called in the grid."""
+        return f"{self.recipe.grid.domain}_{task.name}"
+
+    def todo(self, tasks: Sequence[Task]) -> list[Task]:
+        """Tasks that neither the folder nor the grid's file has.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        earlier = read_earlier(self.recipe, Pixels.of(self.recipe), self.out)
+        known = {
+            task.name
+            for point in (*self.spectra(), *self.points())
+            if (found := earlier.get(self.identity(point))) and found.has(point.labels)
+            for task in (point, *self.ends(point) * bool(found.gradients))
+        }
+        return [task for task in missing(tasks, self.store) if task.name not in known]
 
     @property
     def store(self) -> Store:
@@ -88,6 +114,10 @@ class Build:
             for name in self.recipe.labels.names
         ]
 
+    def ends(self, point: Task) -> list[Task]:
+        """The spectra of all differences at a point."""
+        return [end for _, *ends in self.steps(point) for end in ends]
+
     def gradient_tasks(self) -> list[Task]:
         """Everything that gradients need, point by point."""
         return [
@@ -124,7 +154,7 @@ def build_spectra(build: Build, tasks: Sequence[Task], workers: int, progress: P
         "another process builds this grid", path=build.folder, remedy="wait for it, or choose another --out"
     )
     with folder_lock(build.folder, LOCK, busy):
-        todo = missing(tasks, build.store)
+        todo = build.todo(tasks)
         progress(len(tasks) - len(todo), len(tasks))
         if todo:
             before = len(tasks) - len(todo)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from synth2obs.core.errors import ConfigError, DataError
-from synth2obs.synthesis.composition import SYMBOLS
+from synth2obs.synthesis.composition import SYMBOLS, solar_scale
 from synth2obs.synthesis.settings import LineListConfig, Medium
 
 MOLECULES = {
-    106: "CH", 107: "NH", 108: "OH", 112: "MgH", 114: "SiH", 126: "FeH",
+    101: "H2", 106: "CH", 107: "NH", 108: "OH", 109: "HF", 112: "MgH", 114: "SiH", 117: "HCl", 126: "FeH",
     606: "C2", 607: "CN", 608: "CO", 814: "SiO", 822: "TiO",
 }  # fmt: skip
 """Codes of molecules: the atomic numbers of both atoms, the lighter first."""
@@ -21,7 +21,8 @@ UNSOLD = {"Na 1": 2.0, "Si 1": 1.3, "Ca 1": 1.8, "Fe 1": 1.4, "Ca 2": 1.4, "Sr 2
 """Factors on Unsöld's van der Waals damping by species, as is usual with MARCS spectra (Gustafsson et al. 2008)."""
 
 OTHER_UNSOLD = 2.5
-HYDROGEN = 1
+HYDROGEN, IRON = 1, 26
+SOLAR = solar_scale("grevesse2007")
 STRENGTH = 5040.0 / 4500.0
 """Excitation in eV to dex of strength at 4500 K."""
 
@@ -52,11 +53,6 @@ class Line:
     damping: float
     radiation: float = 0.0
 
-    @property
-    def strength(self) -> float:
-        """Log gf − χ·5040/4500: how strong it can get in a cool star."""
-        return self.loggf - STRENGTH * self.excitation
-
 
 @dataclass(frozen=True)
 class Species:
@@ -74,8 +70,10 @@ class Species:
 
     @property
     def name(self) -> str:
-        """``Fe 1`` or ``CN``."""
-        return MOLECULES.get(self.code) or f"{SYMBOLS[self.code - 1]} {self.ion}"
+        """``Fe 1`` or ``CN``; the code of a molecule that is not among `MOLECULES`."""
+        if self.code <= len(SYMBOLS):
+            return f"{SYMBOLS[self.code - 1]} {self.ion}"
+        return MOLECULES.get(self.code, str(self.code))
 
     @property
     def element(self) -> str:
@@ -84,6 +82,13 @@ class Species:
 
 
 Lines = dict[Species, list[Line]]
+
+
+def strength(species: Species, line: Line) -> float:
+    """Log gf − χ·5040/4500, for atoms with A(X) of the Sun relative to iron: how strong a line gets in cool stars."""
+    atom = species.code <= len(SYMBOLS)
+    abundance = SOLAR[species.code - 1] - SOLAR[IRON - 1] if atom else 0.0
+    return line.loggf - STRENGTH * line.excitation + float(abundance)
 
 
 def read_moog(path: Path, config: LineListConfig, damping: Path | None) -> Lines:
@@ -114,11 +119,10 @@ def read_moog(path: Path, config: LineListConfig, damping: Path | None) -> Lines
 
 
 def _wanted(config: LineListConfig, species: Species, line: Line) -> bool:
-    return (
-        config.range[0] <= line.wavelength <= config.range[1]
-        and (not config.species or species.element in config.species)
-        and (config.faintest is None or line.strength >= config.faintest)
-    )
+    faint = config.faintest is not None and strength(species, line) < config.faintest
+    inside = config.range[0] <= line.wavelength <= config.range[1]
+    named = not config.species or species.element in config.species
+    return inside and named and not faint
 
 
 def moog_species(code: str) -> Species:
@@ -175,6 +179,12 @@ def read_turbospectrum(path: Path, config: LineListConfig) -> Lines:
     lines: Lines = {}
     for _, _, species, rows in _turbospectrum_blocks(path):
         kept = [line for _, line in rows if _wanted(config, species, line)]
+        if kept and species.name.isdigit():
+            raise DataError(
+                f"molecule {species.code} is unknown to this engine",
+                path=path,
+                remedy="name others in species",
+            )
         if kept:
             lines.setdefault(species, []).extend(kept)
     return lines
@@ -216,10 +226,6 @@ def _header(path: Path, row: str, number: int) -> tuple[str, Species, int]:
             path=path,
             remedy="give a list in Turbospectrum's format",
         ) from None
-    if species.code > len(SYMBOLS) and species.code not in MOLECULES:
-        raise DataError(
-            f"row {number}: unknown molecule {code!r}", path=path, remedy="leave it out of the list"
-        )
     return row.rstrip().rpartition(" ")[0].rstrip(), species, count
 
 

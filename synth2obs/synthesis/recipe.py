@@ -1,5 +1,6 @@
 """Recipes of theoretical grids: everything that a grid depends on, in one TOML file."""
 
+import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from synth2obs.synthesis.settings import (
 
 Array = NDArray[np.float64]
 REQUIRED = ("teff", "logg", "fe_h")
+PHYSICS = {"engine", "line_list", "spectrum"}
 PLAIN = ("teff", "logg", "fe_h", "vmic")
 
 
@@ -99,8 +101,9 @@ class Recipe(Section):
     @property
     def physics(self) -> str:
         """Digest of what a spectrum depends on besides its labels; settings that are left alone do not enter."""
-        parts = {"engine", "line_list", "spectrum"}
-        text = self.model_dump_json(include=parts, exclude={"engine": {"time_limit"}}, exclude_defaults=True)
+        dumped = self.model_dump(mode="json", include=PHYSICS, exclude_defaults=True)
+        dumped.get("engine", {}).pop("time_limit", None)
+        text = json.dumps({name: value for name, value in dumped.items() if value}, separators=(",", ":"))
         return sha256(text.encode()).hexdigest()
 
 

@@ -26,7 +26,8 @@ class LineListConfig(Section):
     )
     faintest: float | None = Field(
         default=None,
-        description="lines whose log gf − χ·5040/4500 lies below this are left out; all stay if left out",
+        description="lines weaker than this are left out: log gf − χ·5040/4500 + A(X) − A(Fe), molecules without A; "
+        "all stay if left out",
     )
 
     @field_validator("range")

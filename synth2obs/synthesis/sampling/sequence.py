@@ -12,5 +12,6 @@ def sobol(count: int, dimensions: int, seed: int, start: int = 0) -> Array:
     sampler = qmc.Sobol(dimensions, scramble=True, rng=seed)
     if start:
         sampler.fast_forward(start)
-    points: Array = sampler.random(count)
-    return np.clip(points, 1e-9, 1.0 - 1e-9)
+    # The sequence is balanced in blocks of a power of two, and warns about any other number.
+    points: Array = sampler.random_base2((count - 1).bit_length()) if not start else sampler.random(count)
+    return np.clip(points[:count], 1e-9, 1.0 - 1e-9)
