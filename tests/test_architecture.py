@@ -40,8 +40,9 @@ ROOMS = {
     ),
     "synthesis": (
         {"atmospheres", "composition", "engine", "hydrogen", "pysme_worker", "sampling", "settings"},
-        {"line_lists", "programs", "recipe", "work"},
-        {"installed", "isotopes"},
+        {"line_lists", "programs", "recipe"},
+        {"isotopes", "turbospectrum_lines", "work"},
+        {"installed"},
         {"pysme", "turbospectrum"},
         {"engines", "install", "pixels"},
         {"earlier"},

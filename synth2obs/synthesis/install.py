@@ -15,10 +15,17 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from synth2obs.core.errors import Synth2ObsError
+from synth2obs.core.errors import ConfigError, Synth2ObsError
 from synth2obs.core.files import file_sha256, output_error
 from synth2obs.synthesis.atmospheres import convert_marcs
-from synth2obs.synthesis.installed import PACKAGES, EngineMissingError, Package, engines_folder
+from synth2obs.synthesis.installed import (
+    PACKAGES,
+    EngineMissingError,
+    Package,
+    engines_folder,
+    missing_programs,
+    remedy,
+)
 from synth2obs.synthesis.pysme import WORKER
 
 PYSME = ("pysme-astro==1.2.0", "astropy<8")
@@ -43,16 +50,16 @@ def install(name: str) -> Path:
         Its folder.
 
     Raises:
+        ConfigError: If there is no such thing.
         InstallError: If a download, its digest, or the compilation fails.
         EngineMissingError: If a program is missing that only the system can install.
         OutputError: If the folder cannot be written.
     """
+    if name not in PACKAGES:
+        raise ConfigError(f"there is no engine {name!r}; there are {', '.join(PACKAGES)}")
     package = PACKAGES[name]
-    for program in package.needs:
-        if shutil.which(program) is None:
-            raise EngineMissingError(
-                f"{name} needs {program}: install it (Debian: apt-get install {program}) and try again"
-            )
+    if missing_programs(package):
+        raise EngineMissingError(f"{name} cannot be installed yet: {remedy(name)}")
     target = engines_folder() / name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

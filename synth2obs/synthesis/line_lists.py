@@ -113,12 +113,13 @@ def read_moog(path: Path, config: LineListConfig, damping: Path | None) -> Lines
             continue
         species = moog_species(code)
         line = Line(wavelength, excitation, loggf, *_damping(species, wavelength, table.get(code)))
-        if _wanted(config, species, line):
+        if wanted(config, species, line):
             lines.setdefault(species, []).append(line)
     return lines
 
 
-def _wanted(config: LineListConfig, species: Species, line: Line) -> bool:
+def wanted(config: LineListConfig, species: Species, line: Line) -> bool:
+    """Whether a recipe takes a line of a list."""
     faint = config.faintest is not None and strength(species, line) < config.faintest
     inside = config.range[0] <= line.wavelength <= config.range[1]
     named = not config.species or species.element in config.species
@@ -140,113 +141,6 @@ def moog_species(code: str) -> Species:
         raise DataError(f"unknown molecule {code!r}", remedy="name the species that are wanted in the recipe")
     masses = decimals[1:].rjust(4, "0")
     return Species(number, 1, (int(masses[:-2]), int(masses[-2:])))
-
-
-def write_turbospectrum(lines: Lines, path: Path) -> None:
-    """Write lines in Turbospectrum's format, without hydrogen's, of which it has its own."""
-    with path.open("w", encoding="ascii") as file:
-        for species in sorted(lines, key=lambda species: (species.code, species.ion, species.isotopes)):
-            if species.code == HYDROGEN:
-                continue
-            rows = sorted(lines[species], key=lambda line: line.wavelength)
-            masses = "".join(f"{mass:03d}" for mass in species.isotopes)
-            file.write(
-                f"'{species.code:4d}.{masses:12s}' {species.ion:4d} {len(rows):9d}\n'{species.name}'\n"
-            )
-            file.writelines(_turbospectrum_row(line) for line in rows)
-
-
-def cut_turbospectrum(path: Path, target: Path, config: LineListConfig) -> None:
-    """Copy the lines that a recipe wants of a list in Turbospectrum's format, as they are.
-
-    Raises:
-        DataError: If the file is not in that format.
-    """
-    parts = [
-        "\n".join([f"{head} {len(kept):9d}", name, *kept])
-        for head, name, species, rows in _turbospectrum_blocks(path)
-        if (kept := [row for row, line in rows if _wanted(config, species, line)])
-    ]
-    target.write_text("\n".join([*parts, ""]) if parts else "", encoding="latin-1")
-
-
-def read_turbospectrum(path: Path, config: LineListConfig) -> Lines:
-    """Lines of a list in Turbospectrum's format.
-
-    Raises:
-        DataError: If the file is not in that format.
-    """
-    lines: Lines = {}
-    for _, _, species, rows in _turbospectrum_blocks(path):
-        kept = [line for _, line in rows if _wanted(config, species, line)]
-        if kept and species.name.isdigit():
-            raise DataError(
-                f"molecule {species.code} is unknown to this engine",
-                path=path,
-                remedy="name others in species",
-            )
-        if kept:
-            lines.setdefault(species, []).extend(kept)
-    return lines
-
-
-Block = tuple[str, str, Species, list[tuple[str, Line]]]
-
-
-def _turbospectrum_blocks(path: Path) -> Iterator[Block]:
-    """Of each species: its first row without the count, its second row, what it is, rows and what they say."""
-    try:
-        text = path.read_text(encoding="latin-1").split("\n")
-    except OSError as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="check the name") from error
-    position = 0
-    while position < len(text) and text[position].strip():
-        head, species, count = _header(path, text[position], position + 1)
-        first = position + 2
-        rows = [
-            (row, _turbospectrum_line(path, row, number))
-            for number, row in enumerate(text[first : first + count], first + 1)
-        ]
-        if len(rows) < count:
-            raise DataError(f"ends before the {count} lines of {head}", path=path, remedy="get it again")
-        yield head, text[position + 1], species, rows
-        position = first + count
-
-
-def _header(path: Path, row: str, number: int) -> tuple[str, Species, int]:
-    try:
-        code, rest = row.strip().removeprefix("'").split("'")
-        ion, count = map(int, rest.split())
-        whole, _, masses = code.strip().partition(".")
-        isotopes = tuple(int(masses[i : i + 3]) for i in range(0, len(masses), 3))
-        species = Species(int(whole), ion, isotopes)
-    except ValueError:
-        raise DataError(
-            f"row {number} begins no species: {row!r}",
-            path=path,
-            remedy="give a list in Turbospectrum's format",
-        ) from None
-    return row.rstrip().rpartition(" ")[0].rstrip(), species, count
-
-
-def _turbospectrum_line(path: Path, row: str, number: int) -> Line:
-    words = row.split(None, 6)
-    try:
-        wavelength, excitation, loggf, damping, _, radiation = (float(word) for word in words[:6])
-    except ValueError:
-        raise DataError(
-            f"row {number} is no line of Turbospectrum's format: {row.rstrip()!r}",
-            path=path,
-            remedy="check the format",
-        ) from None
-    return Line(wavelength, excitation, loggf, damping, radiation)
-
-
-def _turbospectrum_row(line: Line) -> str:
-    return (
-        f"{line.wavelength:11.3f} {line.excitation:7.3f} {line.loggf:8.3f} {line.damping:8.3f} 1.0 "
-        f"{line.radiation:.2E} 'x' 'x' 0.0 1.0\n"
-    )
 
 
 def _damping(species: Species, wavelength: float, table: np.ndarray | None) -> tuple[float, float]:

@@ -3,13 +3,36 @@
 import os
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Lock
 
 from synth2obs.synthesis.engine import SynthesisError
 
 TAIL = 400
 """Characters of a program's last words that a message shows."""
+
+_running: set["subprocess.Popen[str]"] = set()
+_lock = Lock()
+_stopped = Event()
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """A block in which `stop` is heeded; afterwards programs may start again."""
+    try:
+        yield
+    finally:
+        _stopped.clear()
+
+
+def stop() -> None:
+    """End every program that runs, in whichever thread, and start none until the block of `stoppable` is left."""
+    _stopped.set()
+    with _lock:
+        for process in _running:
+            _end(process)
 
 
 def run(command: list[str], *, text: str, folder: Path, limit: float) -> str:
@@ -38,12 +61,20 @@ def run(command: list[str], *, text: str, folder: Path, limit: float) -> str:
         )
     except OSError as error:
         raise SynthesisError(f"{command[0]}: cannot be started ({error.strerror})") from error
+    with _lock:
+        _running.add(process)
     try:
+        # Asked after it is among those that are stopped, so that none slips through.
+        if _stopped.is_set():
+            raise SynthesisError(f"{name} was stopped")
         output, _ = process.communicate(text, timeout=limit)
     except subprocess.TimeoutExpired:
         raise SynthesisError(f"{name} took longer than {limit:g} s and was stopped") from None
     finally:
+        with _lock:
+            _running.discard(process)
         _end(process)
+        process.wait()
     if process.returncode != 0:
         raise SynthesisError(f"{name} ended with code {process.returncode}: {output.strip()[-TAIL:]}")
     return output
@@ -54,4 +85,3 @@ def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -88,7 +88,7 @@ class PySME:
         )
         # -I: nothing of this process's Python, its path or its user's packages reaches the other.
         command = [str(self.installed.folder / "bin" / "python"), "-I", str(WORKER)]
-        files = [str(path) for path in (request, self.lines, answer)]
+        files = [request.name, str(self.lines), answer.name]
         run([*command, *files], text="", folder=folder, limit=self.config.time_limit)
         return read_answer(answer, len(self.wavelength))
 
@@ -133,7 +133,8 @@ def prepare_table(lists: Sequence[LineListConfig], isotopes: Shares, medium: Med
         ConfigError: If the share of an isotope is unknown.
     """
     text = "".join([*map(line_digest, lists), repr(isotopes), medium])
-    target = cache / f"pysme-{sha256(text.encode()).hexdigest()[:12]}.npz"
+    # The program works in a folder of its own.
+    target = cache.resolve() / f"pysme-{sha256(text.encode()).hexdigest()[:12]}.npz"
     if not target.is_file():
         table = line_table([read_lines(config) for config in lists], isotopes, medium)
         with atomic_path(target) as temporary:

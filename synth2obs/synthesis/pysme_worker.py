@@ -5,6 +5,7 @@ Called with the files of a request, of the lines, and of the answer; called with
 
 import os
 import sys
+from typing import Any
 
 # PySME keeps its settings and unpacks its data in the home folder: in its environment they harm nobody.
 os.environ["HOME"] = sys.prefix
@@ -15,6 +16,8 @@ from pysme.abund import Abund  # noqa: E402
 from pysme.atmosphere.atmosphere import Atmosphere  # noqa: E402
 from pysme.linelist.linelist import LineList  # noqa: E402
 from pysme.sme_synth import SME_DLL  # noqa: E402
+
+Columns = dict[str, Any]
 
 PIECE = 4000
 """Wavelengths that are computed at once: the memory grows with the lines among them."""
@@ -32,7 +35,7 @@ ANGLES = 6
 HYDROGEN = 1
 
 
-def main(request_file, lines_file, answer_file):
+def main(request_file: str, lines_file: str, answer_file: str) -> None:
     """Compute the spectrum that a request describes."""
     with np.load(request_file) as file:
         request = dict(file)
@@ -51,7 +54,7 @@ def main(request_file, lines_file, answer_file):
     np.savez(answer_file, flux=np.concatenate(flux))
 
 
-def one_piece(library, request, lines, wave):
+def one_piece(library: Any, request: Columns, lines: Columns, wave: Any) -> Any:
     """Normalised flux at some wavelengths."""
     reach = np.where(lines["atom_number"] == HYDROGEN, FAR, MARGIN)
     near = (lines["wlcent"] > wave[0] - reach) & (lines["wlcent"] < wave[-1] + reach)
@@ -74,7 +77,7 @@ def one_piece(library, request, lines, wave):
     return (weights @ line) / (weights @ continuum)
 
 
-def prepare(library, request, lines, wave):
+def prepare(library: Any, request: Columns, lines: Columns, wave: Any) -> None:
     """Give the library lines, atmosphere and composition, and have it solve the equation of state."""
     import pandas
 
@@ -90,7 +93,7 @@ def prepare(library, request, lines, wave):
     library.Opacity()
 
 
-def composition(table):
+def composition(table: Any) -> Any:
     """A(X) by atomic number as PySME takes it."""
     pattern = np.full(99, np.nan)
     pattern[: len(table)] = np.where(table < -30.0, np.nan, table)

@@ -3,8 +3,9 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.errors import DataError, Synth2ObsError
+from synth2obs.core.errors import DataError
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.synthesis.engine import Engine, SynthesisError
+from synth2obs.synthesis.programs import stop, stoppable
 
 Array = NDArray[np.float64]
+Results = Generator[tuple["Task", str], None, None]
 FAILED = "failed.json"
 SCRATCH = ".scratch-"
 
@@ -64,8 +67,8 @@ class Store:
             OutputError: If it cannot be written.
         """
         buffer = BytesIO()
-        content = {"flux": flux.astype(np.float32), "labels": _as_text(task.labels), "physics": self.physics}
-        np.savez_compressed(buffer, **content)
+        labels, physics = np.array(_as_text(task.labels)), np.array(self.physics)
+        np.savez_compressed(buffer, flux=flux.astype(np.float32), labels=labels, physics=physics)
         write_atomic(self._path(task), buffer.getvalue())
 
     def failures(self) -> dict[str, str]:
@@ -99,11 +102,13 @@ def run_tasks(
     """
     store.folder.mkdir(parents=True, exist_ok=True)
     store.clean()
-    failures: dict[str, str] = {}
-    for done, (task, trouble) in enumerate(_results(engine, tasks, store, workers), 1):
-        if trouble:
-            failures[task.name] = trouble
-        progress(done, len(tasks))
+    names = {task.name for task in tasks}
+    failures = {name: reason for name, reason in store.failures().items() if name not in names}
+    with closing(_results(engine, tasks, store, workers)) as results:
+        for done, (task, trouble) in enumerate(results, 1):
+            if trouble:
+                failures[task.name] = trouble
+            progress(done, len(tasks))
     write_json_atomic(store.folder / FAILED, dict(sorted(failures.items())))
 
 
@@ -112,10 +117,12 @@ def missing(tasks: Sequence[Task], store: Store) -> list[Task]:
     return [task for task in tasks if store.read(task) is None]
 
 
-def _results(engine: Engine, tasks: Sequence[Task], store: Store, workers: int) -> Iterator[tuple[Task, str]]:
+def _results(
+    engine: Engine, tasks: Sequence[Task], store: Store, workers: int
+) -> Generator[tuple[Task, str], None, None]:
     """Every task as it ends, with the reason if it failed; few are handed out at once, so that a stop is quick."""
     waiting = iter(tasks)
-    with ThreadPoolExecutor(workers) as pool:
+    with stoppable(), ThreadPoolExecutor(workers) as pool:
         running: dict[Future[str], Task] = {}
         try:
             while True:
@@ -125,6 +132,10 @@ def _results(engine: Engine, tasks: Sequence[Task], store: Store, workers: int) 
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
+        except BaseException:
+            # Whatever ends the run early, nobody waits for programs whose spectra are not wanted any more.
+            stop()
+            raise
         finally:
             for future in running:
                 future.cancel()
@@ -137,16 +148,16 @@ def _compute(engine: Engine, task: Task, store: Store) -> str:
     with tempfile.TemporaryDirectory(dir=store.folder, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
         try:
             flux = engine.spectrum(task.labels, Path(scratch))
+            _plausible(flux)
         except (SynthesisError, DataError) as error:
             return str(error)
-    _plausible(flux)
     store.write(task, flux)
     return ""
 
 
 def _plausible(flux: Array) -> None:
     if not (np.isfinite(flux).all() and (flux >= 0.0).all() and (flux < 10.0).all()):
-        raise Synth2ObsError("an engine gave flux that is not finite, negative or not normalised")
+        raise SynthesisError("the engine gave flux that is not finite, negative or not normalised")
 
 
 def _as_text(labels: Mapping[str, float]) -> str:

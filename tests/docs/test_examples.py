@@ -112,9 +112,11 @@ def parse(words):
     Raises:
         UsageError: For a command, an option or a number of arguments that does not exist.
     """
-    context = typer.Context(COMMAND)
-    name, command, rest = COMMAND.resolve_command(context, words)
-    command.make_context(name, rest, parent=context)
+    context, command, rest = typer.Context(COMMAND), COMMAND, list(words)
+    while hasattr(command, "commands"):
+        name, command, rest = command.resolve_command(context, rest)
+        parent, context = context, typer.Context(command, parent=context)
+    command.make_context(name, rest, parent=parent)
 
 
 CALLS = [(block, words) for block in SHELL for words in commands(block.text)]
@@ -131,10 +133,13 @@ def test_commands_in_the_text_exist(page):
     for text in spans(page):
         words = text.replace("[", " ").replace("]", " ").split()
         if words[:1] == ["synth2obs"] and len(words) > 1:
-            names = [words[1]] if "|" not in words else [word for word in words[1:] if word != "|"]
+            group, start = COMMAND, 1
+            if hasattr(COMMAND.commands.get(words[1]), "commands") and len(words) > 2:
+                group, start = COMMAND.commands[words[1]], 2
+            names = [words[start]] if "|" not in words else [word for word in words[start:] if word != "|"]
             if names == ["--help"]:
                 continue
-            parameters = [parameter for name in names for parameter in COMMAND.commands[name].params]
+            parameters = [parameter for name in names for parameter in group.commands[name].params]
             known = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
             unknown = {word for word in words[2:] if re.match(r"-{1,2}[a-z]", word)} - known
             assert not unknown, text
