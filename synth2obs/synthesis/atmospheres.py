@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def load_atmospheres(path: Path) -> AtmosphereGrid:
     try:
         with np.load(path) as content:
             return AtmosphereGrid(tuple(content[name] for name in AXES), content["values"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(
             f"cannot be read ({error})",
             path=path,

@@ -61,23 +61,30 @@ def run(command: list[str], *, text: str, folder: Path, limit: float) -> str:
         )
     except OSError as error:
         raise SynthesisError(f"{command[0]}: cannot be started ({error.strerror})") from error
+    with process, _registered(process):
+        # Asked once it is among those that are stopped, so that none slips through.
+        if _stopped.is_set():
+            raise SynthesisError(f"{name} was stopped")
+        try:
+            output, _ = process.communicate(text, timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise SynthesisError(f"{name} took longer than {limit:g} s and was stopped") from None
+    if process.returncode != 0:
+        raise SynthesisError(f"{name} ended with code {process.returncode}: {output.strip()[-TAIL:]}")
+    return output
+
+
+@contextmanager
+def _registered(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """A block in which `stop` knows a program, and after which it does not run."""
     with _lock:
         _running.add(process)
     try:
-        # Asked after it is among those that are stopped, so that none slips through.
-        if _stopped.is_set():
-            raise SynthesisError(f"{name} was stopped")
-        output, _ = process.communicate(text, timeout=limit)
-    except subprocess.TimeoutExpired:
-        raise SynthesisError(f"{name} took longer than {limit:g} s and was stopped") from None
+        yield
     finally:
         with _lock:
             _running.discard(process)
         _end(process)
-        process.wait()
-    if process.returncode != 0:
-        raise SynthesisError(f"{name} ended with code {process.returncode}: {output.strip()[-TAIL:]}")
-    return output
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from math import log10
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +201,7 @@ def read_answer(path: Path, count: int) -> Array:
     try:
         with np.load(path) as content:
             flux: Array = content["flux"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise SynthesisError(f"the result cannot be read ({error})") from error
     if flux.shape != (count,) or not np.isfinite(flux).all():
         raise SynthesisError(f"the result has {flux.size} of {count} wavelengths, or values that are NaN")

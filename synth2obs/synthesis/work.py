@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Store:
                     task.labels
                 )
                 return content["flux"] if same else None
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def write(self, task: Task, flux: Array) -> None:

@@ -82,10 +82,10 @@ def test_models_that_leave_holes_are_refused(text, tmp_path):
         )
 
 
-@pytest.mark.parametrize("content", [None, b"no archive"])
+@pytest.mark.parametrize("content", [None, b"no archive", b"PK\x03\x04 cut off", b""])
 def test_damaged_grid_says_to_install_again(tmp_path, content):
     path = tmp_path / "marcs.npz"
-    if content:
+    if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match="install the engine again"):
         load_atmospheres(path)
