@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -86,7 +87,7 @@ def load_atmospheres(path: Path) -> AtmosphereGrid:
         DataError: If the file is missing or damaged.
     """
     try:
-        with np.load(path) as content:
+        with np.load(BytesIO(path.read_bytes())) as content:
             return AtmosphereGrid(tuple(content[name] for name in AXES), content["values"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(

@@ -6,6 +6,7 @@ and bands must be in one medium, air or vacuum, and the spectrum is in that one.
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from io import BytesIO
 from math import log10
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ def read_answer(path: Path, count: int) -> Array:
         SynthesisError: If it is missing or incomplete, or the flux is no number.
     """
     try:
-        with np.load(path) as content:
+        with np.load(BytesIO(path.read_bytes())) as content:
             flux: Array = content["flux"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise SynthesisError(f"the result cannot be read ({error})") from error

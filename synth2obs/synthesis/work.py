@@ -53,7 +53,8 @@ class Store:
     def read(self, task: Task) -> NDArray[np.float32] | None:
         """Flux of a task, shape (L,), or None if it was not computed with this physics at these labels."""
         try:
-            with np.load(self._path(task)) as content:
+            # From memory: numpy leaves a file open that was cut off.
+            with np.load(BytesIO(self._path(task).read_bytes())) as content:
                 same = str(content["physics"]) == self.physics and str(content["labels"]) == _as_text(
                     task.labels
                 )
