@@ -185,5 +185,5 @@ def _explained(problem: Any) -> tuple[str, str, str]:
 
 def _keys(section: list[str]) -> list[str]:
     """Known keys of a section of the TOML."""
-    sections = {"output": Output, "normalize": Envelope, "labels": LabelRule}
+    sections: dict[str, type[Section]] = {"output": Output, "normalize": Envelope, "labels": LabelRule}
     return list(sections.get(section[0] if section else "", Description).model_fields)

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.own_grids.arrays import divided
 from synth2obs.io.own_grids.contract import ForeignGrid, block_rows
 from synth2obs.io.own_grids.description import Description
 from synth2obs.io.own_grids.label_table import labels_by_file, labels_by_name
@@ -64,11 +63,6 @@ def no_cards(path: Path) -> dict[str, float]:
         field="labels",
         remedy="name a label_table with a row a file, or a pattern of the files' names",
     )
-
-
-def normalised(flux: Array, continuum: Array, path: Path) -> Array:
-    """Flux over continuum; a continuum that is not positive is refused where a sample is used."""
-    return divided(flux, continuum, path)
 
 
 def _labels(

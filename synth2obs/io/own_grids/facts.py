@@ -88,7 +88,7 @@ def grid_facts(path: str | Path) -> GridFacts:
     part = open_source(path)
     table, provenance = part.table, part.table.provenance
     power = table.wavelength / table.line_spread.sigma / FWHM_PER_SIGMA
-    edges = table.wavelength
+    edges = table.wavelength.astype(np.float64)
     return GridFacts(
         path=part.path,
         bytes=part.path.stat().st_size,
@@ -124,7 +124,7 @@ def _label(name: str, values: NDArray[np.float64]) -> LabelFacts:
 
 def _step(table: Spectra) -> float | None:
     try:
-        return log_step(table.wavelength)
+        return log_step(table.wavelength.astype(np.float64))
     except DataError:
         return None
 

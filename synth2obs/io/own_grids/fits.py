@@ -81,10 +81,14 @@ class FitsStore:
     def _open(self) -> Iterator[Any]:
         """The HDUs; whatever goes wrong with them is a DataError about this file."""
         from astropy.io import fits
+        from astropy.io.fits.verify import VerifyWarning
+        from astropy.utils.exceptions import AstropyUserWarning
 
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", fits.verify.VerifyWarning)
+                # Names such as [M/H] only break a recommendation; a truncated file is no more than a warning, too.
+                warnings.simplefilter("error", AstropyUserWarning)
+                warnings.simplefilter("ignore", VerifyWarning)
                 with fits.open(self.path, memmap=True) as hdus:
                     yield hdus
         except DataError:

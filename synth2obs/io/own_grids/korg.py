@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.io.own_grids.arrays import divided
 from synth2obs.io.own_grids.columns_of_text import read_numbers
 from synth2obs.io.own_grids.contract import ForeignGrid, Format
 from synth2obs.io.own_grids.description import Description
-from synth2obs.io.own_grids.each_file import no_cards, normalised, read_each
+from synth2obs.io.own_grids.each_file import no_cards, read_each
 
 Array = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ def read_korg(one: Description, files: tuple[Path, ...]) -> ForeignGrid:
 
 def _spectrum(divide: bool, path: Path) -> tuple[Array, Array]:
     table = read_numbers(path, 2 + divide)
-    return table[0], normalised(table[1], table[2], path) if divide else table[1]
+    return table[0], divided(table[1], table[2], path) if divide else table[1]
 
 
 KORG = Format(

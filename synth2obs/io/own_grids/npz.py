@@ -1,6 +1,7 @@
 """Grids in a npz file, read as a stream: a member of several GB is never in memory as a whole."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,22 +52,36 @@ class NpzStore:
             return npy.read_array(stream, allow_pickle=False)
 
     def rows(self, name: str, columns: slice) -> Iterator[Array]:
-        """Blocks of rows, shape (≤ 64, columns); compressed members are unpacked as they are read."""
+        """Blocks of rows, shape (≤ 64, columns); compressed members are unpacked as they are read.
+
+        An array in Fortran's order has to be in memory, as far as its columns are asked for.
+        """
         with self._member(name) as (stream, shape, fortran, dtype):
+            step = block_rows(shape[1])
             if fortran:
-                raise DataError(
-                    "is stored by columns",
-                    path=self.path,
-                    field=name,
-                    remedy="save np.ascontiguousarray of it, so that spectra can be read one after the other",
+                stream.seek(columns.start * shape[0] * dtype.itemsize, 1)
+                turned = self._numbers(stream, columns.stop - columns.start, shape[0], dtype, name).T
+                yield from (
+                    turned[first : first + step].astype(np.float64) for first in range(0, shape[0], step)
                 )
-            step, width = block_rows(shape[1]), shape[1] * dtype.itemsize
+                return
             for first in range(0, shape[0], step):
                 count = min(step, shape[0] - first)
-                content = stream.read(count * width)
-                if len(content) < count * width:
-                    raise DataError("is truncated", path=self.path, field=name, remedy=AGAIN)
-                yield np.frombuffer(content, dtype).reshape(count, -1)[:, columns].astype(np.float64)
+                yield self._numbers(stream, count, shape[1], dtype, name)[:, columns].astype(np.float64)
+
+    def _numbers(
+        self, stream: IO[bytes], rows: int, width: int, dtype: np.dtype[Any], name: str
+    ) -> NDArray[Any]:
+        """The next rows of a stream.
+
+        Raises:
+            DataError: If it ends before.
+        """
+        size = rows * width * dtype.itemsize
+        content = stream.read(size)
+        if len(content) < size:
+            raise DataError("is truncated", path=self.path, field=name, remedy=AGAIN)
+        return np.frombuffer(content, dtype).reshape(rows, width)
 
     @contextmanager
     def _zip(self) -> Iterator[zipfile.ZipFile]:
@@ -76,7 +91,7 @@ class NpzStore:
                 yield file
         except DataError:
             raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"cannot be read as npz ({type(error).__name__}: {error})", path=self.path, remedy=AGAIN
             ) from error

@@ -1,6 +1,7 @@
 """What wavelengths and flux of a grid cannot be, whatever file they stand in."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,6 @@ def check_flux(flux: Array, names: NDArray[np.str_], path: Path, *, normalized: 
     return flux
 
 
-def _refuse(bad: NDArray[np.bool_], what: str, names: NDArray[np.str_], path: Path, remedy: str) -> None:
+def _refuse(bad: Any, what: str, names: NDArray[np.str_], path: Path, remedy: str) -> None:
     if bad.any():
         raise DataError(f"of {names[int(np.argmax(bad))]} {what}", path=path, field="flux", remedy=remedy)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.io.own_grids.arrays import divided
 from synth2obs.io.own_grids.contract import ForeignGrid, Format
 from synth2obs.io.own_grids.description import Description
-from synth2obs.io.own_grids.each_file import normalised, read_each
+from synth2obs.io.own_grids.each_file import read_each
 from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.own_columns import read_columns
 
@@ -27,10 +28,10 @@ def read_spectra(one: Description, files: tuple[Path, ...]) -> ForeignGrid:
 def _spectrum(one: Description, path: Path) -> tuple[Array, Array]:
     names = [name for name in (one.wavelength, one.flux, one.continuum) if name]
     columns = read_columns(path, one.hdu, names)
-    flux = columns[one.flux]
+    wavelength, flux = (columns[name].astype(np.float64) for name in (one.wavelength, one.flux))
     if one.continuum:
-        flux = normalised(flux, columns[one.continuum], path)
-    return columns[one.wavelength], flux
+        flux = divided(flux, columns[one.continuum].astype(np.float64), path)
+    return wavelength, flux
 
 
 def _cards(one: Description, path: Path) -> dict[str, float]:
