@@ -107,7 +107,7 @@ NAN, FLUX, WAVE = float("nan"), files.spectra(), files.VACUUM
         ({"wave": WAVE / 10}, ["503 to 507.038", 'unit = "nm"']),
         ({"wave": WAVE / 1e4}, ["wavelength: run from 0.503", 'unit = "um"']),
         ({"wave": WAVE[:-1]}, ["has shape (1999,)", "one wavelength a sample"]),
-        ({"flux": FLUX.T}, ["wave: has shape (2000,)", "one wavelength a sample"]),
+        ({"flux": FLUX.T}, ["wave: has shape (2000,)", "looks transposed"]),
         ({"flux": FLUX[0]}, ["must be (spectra, samples)"]),
         ({"flux": broken(FLUX, (3, 900), NAN)}, ["flux: of mine_000003 is NaN"]),
         ({"flux": broken(FLUX, (3, 900), np.inf)}, ["flux: of mine_000003 is NaN or infinite"]),
