@@ -42,6 +42,7 @@ def edit(description, old, new):
         ('flux = "flux"\n', "", ["flux: is not said", "there are wave, flux"]),
         ('flux = "flux"', 'flux = "fluxes"', ["no array 'fluxes'", "there are wave, flux"]),
         ('format = "npz"', 'format = "np"', ["format: got 'np'", "npz, hdf5"]),
+        ('format = "npz"', 'format = ["npz"]', ["format: got ['npz']"]),
         ("teff =", "Teff =", ["unknown label 'Teff'", "teff"]),
         ("fe_h =", "m_h =", ["unknown label 'm_h'", "fe_h"]),
         ('teff = "Teff"\n', "", ["a grid needs teff"]),
@@ -189,6 +190,9 @@ class TestFolders:
         path = tmp_path / "spectra/s4.csv"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
         refused(description, "s4.csv", "not those of the first spectrum")
+
+    def test_columns_that_nobody_names(self, tmp_path):
+        refused(edit(files.csv_folder(tmp_path), 'wavelength = "wave"\n', ""), "wavelength: is not said")
 
     def test_no_labels_at_all(self, tmp_path):
         description = files.turbospectrum(tmp_path)

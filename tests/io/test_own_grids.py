@@ -247,6 +247,22 @@ class TestSeveral:
         with pytest.raises(DataError, match=words):
             join_grids([two[0], shard], tmp_path / "both.h5")
 
+    def test_another_line_spread_is_refused(self, two, tmp_path):
+        grid = joined(two[1])
+        spread = replace(grid.line_spread, sigma=1.1 * grid.line_spread.sigma)
+        shard = write_shard(replace(grid, line_spread=spread), tmp_path / "odd.h5")
+        with pytest.raises(DataError, match="lsf/sigma: differs from that of mine.toml"):
+            join_grids([two[0], shard], tmp_path / "both.h5")
+
+    def test_gradients_of_other_labels_are_refused(self, two, tmp_path):
+        shards = [join_grids([one], tmp_path / f"{n}.h5") for n, one in enumerate(two)]
+        for shard, name in zip(shards, ("teff", "logg"), strict=True):
+            with h5py.File(shard, "r+") as file:
+                create(file, "gradients/index", (1,), np.int64, np.zeros(1))
+                create(file, f"gradients/{name}", (1, file["flux"].shape[1]), np.float32)
+        with pytest.raises(DataError, match="are not those of the other sources"):
+            join_grids(shards, tmp_path / "both.h5")
+
     def test_a_survey_is_no_grid(self, tmp_path):
         with pytest.raises(DataError, match="is a survey, not a grid"):
             join_grids([embedded_path("miles")], tmp_path / "grid.h5")

@@ -46,22 +46,13 @@ def _refuse_pixels(first: GridPart, part: GridPart) -> None:
 
 
 def _refuse_meaning(first: GridPart, part: GridPart) -> None:
-    mine, other = part.table, first.table
-    if set(mine.labels) != set(other.labels):
-        only = sorted(set(mine.labels) ^ set(other.labels))
-        raise DataError(
-            f"{', '.join(only)} stand in one source, not in {first.path.name} and {part.path.name}",
-            path=part.path,
-            field="labels",
-            remedy="describe the same labels in all sources",
-        )
+    _refuse_labels(first, part)
     for name in ("flux_kind", "frame"):
-        if getattr(mine, name) != getattr(other, name):
+        mine, other = getattr(part.table, name), getattr(first.table, name)
+        if mine != other:
+            remedy = "join grids whose flux means the same"
             raise DataError(
-                f"is {getattr(mine, name)}, {first.path.name} has {getattr(other, name)}",
-                path=part.path,
-                field=name,
-                remedy="join grids whose flux means the same",
+                f"is {mine}, {first.path.name} has {other}", path=part.path, field=name, remedy=remedy
             )
     if not _same_spread(first, part):
         raise DataError(
@@ -69,6 +60,17 @@ def _refuse_meaning(first: GridPart, part: GridPart) -> None:
             path=part.path,
             field="lsf/sigma",
             remedy="broaden all sources to the same resolving power",
+        )
+
+
+def _refuse_labels(first: GridPart, part: GridPart) -> None:
+    only = sorted(set(part.table.labels) ^ set(first.table.labels))
+    if only:
+        raise DataError(
+            f"{', '.join(only)} stand in one source, not in {first.path.name} and {part.path.name}",
+            path=part.path,
+            field="labels",
+            remedy="describe the same labels in all sources",
         )
 
 

@@ -142,15 +142,8 @@ def divided(flux: Array, continuum: Array, path: Path) -> Array:
 
 def _columns(one: Description, store: Store, spectra: int) -> dict[str, Array]:
     """The owner's columns that the description names."""
-    if one.label_table:
-        path = store.path.parent / one.label_table
-        columns = read_table(path, one.columns)
-    elif one.label_array:
-        path = store.path
-        columns = _table(one, store, spectra)
-    else:
-        path = store.path
-        columns = {name: numbers(store, name, "labels") for name in one.columns}
+    path = store.path.parent / one.label_table if one.label_table else store.path
+    columns = _named_columns(one, store, spectra)
     for name, values in columns.items():
         if values.shape != (spectra,):
             raise DataError(
@@ -162,30 +155,36 @@ def _columns(one: Description, store: Store, spectra: int) -> dict[str, Array]:
     return columns
 
 
+def _named_columns(one: Description, store: Store, spectra: int) -> dict[str, Array]:
+    if one.label_table:
+        return read_table(store.path.parent / one.label_table, one.columns)
+    if one.label_array:
+        return _table(one, store, spectra)
+    return {name: numbers(store, name, "labels") for name in one.columns}
+
+
 def _table(one: Description, store: Store, spectra: int) -> dict[str, Array]:
-    table = numbers(store, one.label_array, "label_array")
-    if one.transposed:
-        table = table.T
-    names = _names(one, store)
+    """Columns of the array of labels."""
+    table, names = numbers(store, one.label_array, "label_array"), _names(one, store)
+    table = table.T if one.transposed else table
     if table.shape != (spectra, len(names)):
-        turned = table.shape == (len(names), spectra)
         raise DataError(
             f"has shape {table.shape}, but there are {spectra} spectra and {len(names)} columns",
             path=store.path,
             field=one.label_array,
-            remedy=f"set transposed = {str(not one.transposed).lower()}"
-            if turned
-            else "name every column, in order, in label_columns",
+            remedy=_turn_labels(one, table.shape == (len(names), spectra)),
         )
-    unknown = [name for name in one.columns if name not in names]
-    if unknown:
-        raise DataError(
-            f"no column {unknown[0]!r}",
-            path=store.path,
-            field="labels",
-            remedy=f"there are {', '.join(names)}",
-        )
+    for name in one.columns:
+        if name not in names:
+            there = f"there are {', '.join(names)}"
+            raise DataError(f"no column {name!r}", path=store.path, field="labels", remedy=there)
     return {name: table[:, names.index(name)] for name in one.columns}
+
+
+def _turn_labels(one: Description, turned: bool) -> str:
+    if turned:
+        return f"set transposed = {str(not one.transposed).lower()}"
+    return "name every column, in order, in label_columns"
 
 
 def _names(one: Description, store: Store) -> Sequence[str]:

@@ -40,7 +40,7 @@ def read_description(path: Path) -> tuple[Description, Format]:
     """
     tree = read_tree(path)
     name = tree.get("format")
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         known = f"there are {', '.join(FORMATS)}"
         raise DataError(f"got {name!r}", path=path, field="format", remedy=known)
     kind = FORMATS[name]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,12 @@ class Gradients:
 
     Args:
         index: Row of each in the source, shape (M,).
-        steps: Of the finite differences, by label; NaN where a shard does not say it.
+        steps: Of the finite differences, as the shard says them, by label.
         rows: Blocks of one label's gradients, shape (≤ 64, P).
     """
 
     index: NDArray[np.int64]
-    steps: Mapping[str, float]
+    steps: Mapping[str, Any]
     rows: Callable[[str], Iterator[Floats]]
 
 

@@ -135,24 +135,28 @@ def _needed(wavelength: Array, band: Array, power: float) -> slice:
     margin = 1.0 + (REACH + 1.0) * sigma + 1.0 / power
     first = max(0, int(np.searchsorted(wavelength, band[0] / margin)) - 1)
     last = min(len(wavelength), int(np.searchsorted(wavelength, band[-1] * margin)) + 1)
-    steps = np.diff(np.log(wavelength[first:last]))
-    if not len(steps):
+    if last - first < 2:
         raise DataError(
             f"band {band[0]:.1f} to {band[-1]:.1f} Å lies outside the grid's {wavelength[0]:.1f} to "
             f"{wavelength[-1]:.1f} Å (vacuum)",
             field="output.bands",
             remedy="check unit and bands",
         )
-    if steps.max() > sigma:
-        widest = int(np.argmax(steps))
-        at = wavelength[first + widest]
+    _refuse_coarse(wavelength[first:last], sigma)
+    return slice(first, last)
+
+
+def _refuse_coarse(wavelength: Array, sigma: float) -> None:
+    steps = np.diff(np.log(wavelength))
+    widest = int(np.argmax(steps))
+    if steps[widest] > sigma:
+        at = wavelength[widest]
         raise DataError(
             f"samples are {at * steps[widest]:.3g} Å apart at {at:.2f} Å, the line spread that remains has "
             f"σ = {at * sigma:.3g} Å",
             field="output",
             remedy="leave the hole out of the bands, lower resolving_power, or compute the grid more finely",
         )
-    return slice(first, last)
 
 
 def _numbers(lengths: list[int]) -> NDArray[np.int16]:

@@ -97,7 +97,7 @@ def _gradients(file: h5py.File, path: Path) -> Gradients | None:
     names = [name for name in group if name != INDEX]
     if not names:
         return None
-    steps = {name: float(group[name].attrs.get("step", np.nan)) for name in names}
+    steps = {name: group[name].attrs.get("step", np.nan) for name in names}
     return Gradients(
         index=group[INDEX][:].astype(np.int64), steps=steps, rows=lambda name: _gradient_rows(path, name)
     )

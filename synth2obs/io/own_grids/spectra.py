@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.errors import DataError
 from synth2obs.io.own_grids.arrays import divided
 from synth2obs.io.own_grids.contract import ForeignGrid, Format
 from synth2obs.io.own_grids.description import Description
@@ -22,6 +23,9 @@ def read_spectra(one: Description, files: tuple[Path, ...]) -> ForeignGrid:
     Raises:
         DataError: If a file cannot be read, lacks a column, or has other wavelengths than the first.
     """
+    for key in ("wavelength", "flux"):
+        if not getattr(one, key):
+            raise DataError("is not said", path=files[0].parent, field=key, remedy="name the column")
     return read_each(one, files, partial(_spectrum, one), partial(_cards, one))
 
 

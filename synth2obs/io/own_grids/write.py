@@ -82,8 +82,8 @@ def _write_gradients(file: h5py.File, parts: Sequence[GridPart]) -> None:
 def _write_gradient(file: h5py.File, name: str, gradients: Sequence[Gradients], count: int) -> None:
     shape: Any = (count, file["flux"].shape[1])
     dataset = create(file, f"gradients/{name}", shape, np.float32)
-    steps = {one.steps[name] for one in gradients}
-    dataset.attrs["step"] = steps.pop() if len(steps) == 1 else np.nan
+    steps = [one.steps[name] for one in gradients]
+    dataset.attrs["step"] = steps[0] if all(np.array_equal(step, steps[0]) for step in steps) else np.nan
     rows = Rows(dataset)
     for one in gradients:
         for block in one.rows(name):
