@@ -35,7 +35,7 @@ ROOMS = {
         {"air", "noise", "quiet", "reduce", "shard", "tables"},
         {"grids", "interop", "named_rows", "surveys"},
         {"embedded", "ingest", "recipes"},
-        {"download"},
+        {"download", "own_grids"},
     ),
 }
 """Folders and files inside a package, lowest first; a room imports only from rooms below its own."""

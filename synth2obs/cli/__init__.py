@@ -2,7 +2,7 @@
 
 import typer
 
-from synth2obs.cli import files, model, runs
+from synth2obs.cli import files, grid, model, runs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,3 +26,4 @@ for command in (
     runs.version,
 ):
     app.command()(command)
+app.add_typer(grid.app, name="grid")

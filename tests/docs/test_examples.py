@@ -17,6 +17,8 @@ from pages import PAGES, Block, blocks, name_of, spans
 
 from synth2obs.cli import app
 from synth2obs.io import embedded
+from synth2obs.io.own_grids import FORMATS
+from synth2obs.io.own_grids.description import describe
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.write import write_shard
 from synth2obs.models.emulator import kernel
@@ -86,11 +88,13 @@ def test_few_blocks_are_not_run_and_those_are_python():
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "toml"], ids=str)
-def test_toml_is_a_training_or_a_survey(block):
-    """A training's settings are checked; a description of a survey has a name."""
+def test_toml_is_a_training_a_grid_or_a_survey(block):
+    """A training's settings are checked, and a grid's description; that of a survey has a name."""
     tree = tomllib.loads(block.text)
     if "data" in tree:
         TrainConfig.model_validate(tree)
+    elif "format" in tree:
+        describe({**FORMATS[tree["format"]].defaults, **tree}, block.page)
     else:
         assert tree["name"]
 
@@ -112,9 +116,11 @@ def parse(words):
     Raises:
         UsageError: For a command, an option or a number of arguments that does not exist.
     """
-    context = typer.Context(COMMAND)
-    name, command, rest = COMMAND.resolve_command(context, words)
-    command.make_context(name, rest, parent=context)
+    context, command, rest = typer.Context(COMMAND), COMMAND, list(words)
+    while hasattr(command, "commands"):
+        name, command, rest = command.resolve_command(context, rest)
+        parent, context = context, typer.Context(command, parent=context)
+    command.make_context(name, rest, parent=parent)
 
 
 CALLS = [(block, words) for block in SHELL for words in commands(block.text)]
@@ -131,10 +137,13 @@ def test_commands_in_the_text_exist(page):
     for text in spans(page):
         words = text.replace("[", " ").replace("]", " ").split()
         if words[:1] == ["synth2obs"] and len(words) > 1:
-            names = [words[1]] if "|" not in words else [word for word in words[1:] if word != "|"]
+            group, start = COMMAND, 1
+            if hasattr(COMMAND.commands.get(words[1]), "commands") and len(words) > 2:
+                group, start = COMMAND.commands[words[1]], 2
+            names = [words[start]] if "|" not in words else [word for word in words[start:] if word != "|"]
             if names == ["--help"]:
                 continue
-            parameters = [parameter for name in names for parameter in COMMAND.commands[name].params]
+            parameters = [parameter for name in names for parameter in group.commands[name].params]
             known = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
             unknown = {word for word in words[2:] if re.match(r"-{1,2}[a-z]", word)} - known
             assert not unknown, text
@@ -147,6 +156,8 @@ def test_commands_in_the_text_exist(page):
         "fit OUT a.h5 -s miles",
         "fit OUT a.h5 -s miles -o t.ecsv --fast",
         "check",
+        "grid jion a.toml -o g.h5",
+        "grid join a.toml",
         "ui a --port no",
     ],
 )
