@@ -254,12 +254,13 @@ class TestSeveral:
         with pytest.raises(DataError, match="lsf/sigma: differs from that of mine.toml"):
             join_grids([two[0], shard], tmp_path / "both.h5")
 
-    def test_gradients_of_other_labels_are_refused(self, two, tmp_path):
+    @pytest.mark.parametrize("second", [("logg", 0.1), ("teff", 25.0)])
+    def test_gradients_of_other_labels_or_steps_are_refused(self, second, two, tmp_path):
         shards = [join_grids([one], tmp_path / f"{n}.h5") for n, one in enumerate(two)]
-        for shard, name in zip(shards, ("teff", "logg"), strict=True):
+        for shard, (name, step) in zip(shards, (("teff", 50.0), second), strict=True):
             with h5py.File(shard, "r+") as file:
                 create(file, "gradients/index", (1,), np.int64, np.zeros(1))
-                create(file, f"gradients/{name}", (1, file["flux"].shape[1]), np.float32)
+                create(file, f"gradients/{name}", (1, file["flux"].shape[1]), np.float32).attrs["step"] = step
         with pytest.raises(DataError, match="are not those of the other sources"):
             join_grids(shards, tmp_path / "both.h5")
 

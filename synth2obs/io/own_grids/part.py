@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gradients:
+class GradientPart:
     """∂flux/∂label of some spectra of a source.
 
     Args:
@@ -42,7 +42,7 @@ class GridPart:
     path: Path
     table: Spectra
     flux: Callable[[], Iterator[Floats]]
-    gradients: Gradients | None = None
+    gradients: GradientPart | None = None
 
     def __len__(self) -> int:
         """Number of spectra."""

@@ -13,14 +13,13 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.files import file_sha256
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
-from synth2obs.io.own_grids.part import Gradients, GridPart, without_flux
-from synth2obs.io.shard.fields import COLUMNS, SHAPES
+from synth2obs.io.own_grids.part import GradientPart, GridPart, without_flux
+from synth2obs.io.shard.fields import COLUMNS, INDEX, SHAPES, STEP
 from synth2obs.io.shard.layout import CHUNK_ROWS
 from synth2obs.io.shard.rows import open_valid, read_rows
 
 Floats = NDArray[np.float32]
 
-INDEX = "index"
 """The dataset beside the gradients that says whose they are."""
 
 
@@ -92,13 +91,13 @@ def _flux(path: Path) -> Iterator[Floats]:
             yield read_rows(file, np.arange(first, min(first + CHUNK_ROWS, count)), path).flux
 
 
-def _gradients(file: h5py.File, path: Path) -> Gradients | None:
+def _gradients(file: h5py.File, path: Path) -> GradientPart | None:
     group = file.get("gradients", {})
     names = [name for name in group if name != INDEX]
     if not names:
         return None
-    steps = {name: group[name].attrs.get("step", np.nan) for name in names}
-    return Gradients(
+    steps = {name: float(group[name].attrs[STEP]) for name in names}
+    return GradientPart(
         index=group[INDEX][:].astype(np.int64), steps=steps, rows=lambda name: _gradient_rows(path, name)
     )
 

@@ -11,9 +11,9 @@ import numpy as np
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.ingest.merge import Rows
-from synth2obs.io.own_grids.part import Gradients, GridPart
-from synth2obs.io.own_grids.shards import INDEX
+from synth2obs.io.own_grids.part import GradientPart, GridPart
 from synth2obs.io.quiet import write_hdf5
+from synth2obs.io.shard.fields import INDEX, STEP
 from synth2obs.io.shard.layout import create
 from synth2obs.io.shard.write import fill
 
@@ -60,15 +60,15 @@ def _refuse_short(done: int, table: Spectra, parts: Sequence[GridPart]) -> None:
 
 
 def _write_gradients(file: h5py.File, parts: Sequence[GridPart]) -> None:
-    """Gradients of all parts that have some; they must be for the same labels."""
+    """GradientPart of all parts that have some; they must be for the same labels."""
     have = [(first, part, part.gradients) for first, part in _starts(parts) if part.gradients is not None]
     if not have:
         return
     names = list(have[0][2].steps)
     for _, part, gradients in have:
-        if set(gradients.steps) != set(names):
+        if gradients.steps != have[0][2].steps:
             raise DataError(
-                "are not those of the other sources",
+                "are not those of the other sources, or were taken with other steps",
                 path=part.path,
                 field="gradients",
                 remedy="compute the gradients of the joined grid instead",
@@ -79,11 +79,10 @@ def _write_gradients(file: h5py.File, parts: Sequence[GridPart]) -> None:
         _write_gradient(file, name, [gradients for _, _, gradients in have], len(index))
 
 
-def _write_gradient(file: h5py.File, name: str, gradients: Sequence[Gradients], count: int) -> None:
+def _write_gradient(file: h5py.File, name: str, gradients: Sequence[GradientPart], count: int) -> None:
     shape: Any = (count, file["flux"].shape[1])
     dataset = create(file, f"gradients/{name}", shape, np.float32)
-    steps = [one.steps[name] for one in gradients]
-    dataset.attrs["step"] = steps[0] if all(np.array_equal(step, steps[0]) for step in steps) else np.nan
+    dataset.attrs[STEP] = gradients[0].steps[name]
     rows = Rows(dataset)
     for one in gradients:
         for block in one.rows(name):
