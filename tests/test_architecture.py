@@ -36,7 +36,7 @@ ROOMS = {
         {"air", "noise", "quiet", "reduce", "shard", "tables"},
         {"grids", "interop", "named_rows", "surveys"},
         {"embedded", "ingest", "recipes"},
-        {"download"},
+        {"download", "own_grids"},
     ),
     "synthesis": (
         {"atmospheres", "composition", "engine", "hydrogen", "pysme_worker", "sampling", "settings"},

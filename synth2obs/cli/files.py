@@ -20,7 +20,7 @@ class OnError(StrEnum):
 
 
 @contextmanager
-def _bar(text: str, total: int | None = None, *, megabytes: bool = False) -> Iterator[Callable[..., None]]:
+def bar(text: str, total: int | None = None, *, megabytes: bool = False) -> Iterator[Callable[..., None]]:
     """A progress bar, if standard error is a terminal.
 
     Yields:
@@ -70,7 +70,7 @@ def download(
         from synth2obs.io.download.run import download as fetch
         from synth2obs.io.surveys.survey import parse_options
 
-        with _bar(f"downloading {survey}", megabytes=True) as progress:
+        with bar(f"downloading {survey}", megabytes=True) as progress:
             outcome = fetch(
                 survey,
                 ids or [],
@@ -112,7 +112,7 @@ def ingest(
         from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 
-        with _bar(f"reading {survey}", len(files)) as progress:
+        with bar(f"reading {survey}", len(files)) as progress:
             summary = read(
                 survey,
                 files,

@@ -1,12 +1,64 @@
 """Commands on theoretical grids: ``synth2obs grid …``."""
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from synth2obs.cli import grid_build
+from synth2obs.cli.common import errors_for_people, file_ready
+from synth2obs.cli.files import bar
 
 app = typer.Typer(
-    no_args_is_help=True, help="Theoretical grids: build them with other people's synthesis codes."
+    no_args_is_help=True,
+    help="Theoretical grids: compute them, read your own, join them, see what they hold.",
 )
 
-for command in (grid_build.engines, grid_build.build, grid_build.gradients):
+PIPE = 120
+"""Columns of what has no width of its own."""
+
+
+def join(
+    sources: Annotated[list[Path], typer.Argument(help="Descriptions (.toml) and shards of grids")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Shard to write, .h5")],
+    name: Annotated[str, typer.Option(help="Domain of the shard; that of the first source if left out")] = "",
+) -> None:
+    """Read grids that you have and write one checked shard: vacuum, one resolving power, labels by name.
+
+    A description is a TOML of about ten lines, see docs/own_grid.md. Several sources must have the same pixels
+    and labels. Nothing is written if anything is wrong.
+
+    Example: synth2obs grid join mine.toml -o grid.h5
+
+    Example: synth2obs grid join dwarfs.toml giants.toml older.h5 --name optical -o grid.h5
+    """
+    with errors_for_people():
+        file_ready(out)
+        from synth2obs.io.own_grids.join import join_grids
+
+        with bar("reading spectra") as progress:
+            path = join_grids(sources, out, name=name, progress=progress)
+        typer.echo(f"{path}: ok; `synth2obs grid info {path}` says what it holds")
+
+
+def info(
+    file: Annotated[str, typer.Argument(help="A grid's shard, a description, or embedded:optical_grid")],
+) -> None:
+    """What a grid holds: spectra, labels with their ranges, wavelengths, resolving power, physics, gradients.
+
+    Example: synth2obs grid info grid.h5
+
+    Example: synth2obs grid info embedded:optical_grid
+    """
+    with errors_for_people():
+        from rich.console import Console
+
+        from synth2obs.io.own_grids.facts import grid_facts
+        from synth2obs.reports.grid_table import print_grid
+
+        print_grid(grid_facts(file), Console(width=None if sys.stdout.isatty() else PIPE))
+
+
+for command in (grid_build.engines, grid_build.build, grid_build.gradients, join, info):
     app.command()(command)

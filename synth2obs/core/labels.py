@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-UNITS = {"teff": "K", "logg": "dex(cm s-2)", "vmic": "km/s", "vsini": "km/s"}
+UNITS = {"teff": "K", "logg": "dex(cm s-2)", "vmic": "km/s", "vmac": "km/s", "vsini": "km/s"}
 """Units of the labels that are not plain dex."""
 
 

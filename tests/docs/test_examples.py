@@ -17,6 +17,8 @@ from pages import PAGES, Block, blocks, name_of, spans
 
 from synth2obs.cli import app
 from synth2obs.io import embedded
+from synth2obs.io.own_grids import FORMATS
+from synth2obs.io.own_grids.description import describe
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.write import write_shard
 from synth2obs.models.emulator import kernel
@@ -86,11 +88,13 @@ def test_few_blocks_are_not_run_and_those_are_python():
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "toml"], ids=str)
-def test_toml_is_a_training_or_a_survey(block):
-    """A training's settings are checked; a description of a survey has a name."""
+def test_toml_is_a_training_a_grid_or_a_survey(block):
+    """A training's settings are checked, and a grid's description; that of a survey has a name."""
     tree = tomllib.loads(block.text)
     if "data" in tree:
         TrainConfig.model_validate(tree)
+    elif "format" in tree:
+        describe({**FORMATS[tree["format"]].defaults, **tree}, block.page)
     else:
         assert tree["name"]
 
@@ -152,6 +156,8 @@ def test_commands_in_the_text_exist(page):
         "fit OUT a.h5 -s miles",
         "fit OUT a.h5 -s miles -o t.ecsv --fast",
         "check",
+        "grid jion a.toml -o g.h5",
+        "grid join a.toml",
         "ui a --port no",
     ],
 )

@@ -1,7 +1,8 @@
-"""Small valid tables, and where the developers' real data lie."""
+"""Small valid tables, where the developers' real data lie, and ``own_grid_files`` importable by the tests beside it."""
 
 import importlib.util
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,8 @@ import pytest
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.write import write_shard
+
+sys.path.append(str(Path(__file__).parent))
 
 
 def table(stars: int = 150, pixels: int = 40, kind: str = "survey", seed: int = 1) -> Spectra:

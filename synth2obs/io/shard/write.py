@@ -1,7 +1,7 @@
 """Write shards: spectra of one domain in one HDF5 file. The format is described in docs/data_format.md."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,26 @@ def _image(spectra: Spectra) -> bytes:
     # The layout of HDF5 1.10 has checksums in its own metadata, too.
     options = {"driver": "core", "backing_store": False, "libver": ("v110", "v110")}
     with h5py.File("shard.h5", "w", **options) as file:
-        _write(file, spectra)
+        fill(file, spectra)
         file.flush()
         return bytes(file.id.get_file_image())
 
 
-def _write(file: h5py.File, spectra: Spectra) -> None:
+def fill(file: h5py.File, spectra: Spectra, *, without: Collection[str] = ()) -> None:
+    """Write everything that a table has into an open, empty file.
+
+    Args:
+        file: The file.
+        spectra: The table.
+        without: Names of datasets that the caller writes.
+
+    Raises:
+        DataError: If a dataset would be empty.
+    """
     file.attrs.update(header(spectra))
     for field in FIELDS:
         values = field.of(spectra)
-        if values is not None:
+        if values is not None and field.name not in without:
             _dataset(file, field.name, values, field.dtype)
     file.create_group("labels", track_order=True)
     for name, column in label_columns(spectra).items():

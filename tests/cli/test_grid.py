@@ -1,0 +1,73 @@
+"""``synth2obs grid …``."""
+
+import re
+
+import own_grid_files as files
+import pytest
+from typer.testing import CliRunner
+
+from synth2obs import cli
+from synth2obs.io.shard.check import check_shard
+
+COMMANDS = ("join", "info")
+
+
+def run(*arguments):
+    """Call the command line; whatever it does, it must not end in a traceback."""
+    done = CliRunner().invoke(cli.app, ["grid", *map(str, arguments)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command):
+    done = run(command, "--help")
+    assert done.exit_code == 0 and f"synth2obs grid {command}" in re.sub(r"\s+", " ", done.output)
+
+
+def test_help_names_every_command():
+    assert all(command in run("--help").output for command in COMMANDS)
+
+
+def test_join_writes_a_shard_and_info_says_what_it_holds(tmp_path):
+    out = tmp_path / "grid.h5"
+    done = run("join", files.hdf5(tmp_path), "--name", "optical", "-o", tmp_path / "new" / "grid.h5")
+    assert done.exit_code == 0 and "ok" in done.output, done.output
+    assert check_shard(tmp_path / "new" / "grid.h5") == [] and out.exists()
+    said = run("info", tmp_path / "new" / "grid.h5").output
+    for words in (
+        "optical, 7 spectra",
+        "3 labels",
+        "5040.00 to",
+        "air (Morton2000)",
+        "15000",
+        "not said",
+        "none",
+    ):
+        assert words in said
+    assert re.search(r"teff +K +4000 +5500 +7000 +7 ", said) and "\x1b" not in said and "─" not in said
+
+
+def test_info_reads_the_embedded_grid_and_descriptions(tmp_path):
+    said = run("info", "embedded:optical_grid").output
+    assert "435 spectra" in said and "Gaia-ESO" in said and "eu_fe" in said
+    assert "7 spectra" in run("info", files.npz(tmp_path)).output
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["join", "none.toml", "-o", "{folder}/a.h5"], ["none.toml", "cannot be read"]),
+        (["join", "{toml}", "-o", "{toml}/a.h5"], ["cannot write"]),
+        (["join", "{toml}", "embedded:miles", "-o", "{folder}/a.h5"], ["a survey, not a grid"]),
+        (["info", "{folder}"], ["is a folder"]),
+        (["info", "embedded:miles"], ["a survey, not a grid"]),
+        (["info", "{toml}.h5"], ["no such file"]),
+    ],
+)
+def test_errors_are_one_message(arguments, words, tmp_path):
+    toml = files.npz(tmp_path)
+    done = run(*(text.format(toml=toml, folder=tmp_path) for text in arguments))
+    assert done.exit_code == 2 and done.stderr.startswith("error: "), done.output
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (tmp_path / "a.h5").exists()
