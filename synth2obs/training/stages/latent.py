@@ -9,6 +9,7 @@ from synth2obs.models.decoder.encode import encode_reduced
 from synth2obs.models.decoder.from_grid import latent_weight
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.task import encode
+from synth2obs.training.gradients import latent_differences
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents
@@ -87,7 +88,10 @@ class LatentStage(StageBase):
         state = self.state
         latents = grid_latents(state)[state.kept].double()
         state.bridge.emulator.fit(
-            state.x[state.kept], latents, latent_weight(state.bridge.decoder, latents.float())
+            state.x[state.kept],
+            latents,
+            latent_weight(state.bridge.decoder, latents.float()),
+            latent_differences(state),
         )
         metrics: dict[str, float] = {}
         for name in state.bridge.surveys:
