@@ -13,6 +13,40 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """How the flux of some spectra of a grid answers to each label, by central differences. M of them, P pixels.
+
+    Args:
+        index: Row of the spectrum that each belongs to, shape (M,).
+        values: ∂flux/∂label by label name, per unit of the label, shape (M, P) each.
+        steps: Half of the difference by label name, in the label's unit.
+    """
+
+    index: NDArray[np.integer[Any]]
+    values: Mapping[str, Floats]
+    steps: Mapping[str, float]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: NDArray[Any], count: int) -> "Gradients":
+        """Those that belong to the given rows (an index or a boolean array) of ``count`` spectra."""
+        kept = np.arange(count)[rows]
+        place = np.full(count, -1)
+        place[kept] = np.arange(len(kept))
+        inside = place[self.index] >= 0
+        return replace(
+            self,
+            index=place[self.index[inside]],
+            values={name: rows[inside] for name, rows in self.values.items()},
+        )
+
+    def cut(self, pixels: NDArray[np.bool_]) -> "Gradients":
+        """The same at some pixels, shape (P,)."""
+        return replace(self, values={name: rows[:, pixels] for name, rows in self.values.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spectra:
     """Spectra of one grid or survey. N stars, P pixels.
 
@@ -32,6 +66,7 @@ class Spectra:
         labels, label_errors: Columns of shape (N,), NaN = unknown.
         native: What the survey's own files say of each spectrum (file, object, published velocity …),
             columns of numbers or text, shape (N,).
+        gradients: Of some spectra of a grid, or None.
         frame: ``rest`` or ``barycentric``.
         flux_kind: ``normalized``, ``relative`` or ``absolute``.
         air_formula: How air wavelengths became vacuum; empty if they were vacuum.
@@ -54,6 +89,7 @@ class Spectra:
     labels: Mapping[str, Floats] = field(default_factory=dict)
     label_errors: Mapping[str, Floats] = field(default_factory=dict)
     native: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    gradients: Gradients | None = None
     frame: str = "rest"
     flux_kind: str = "relative"
     air_formula: str = ""
@@ -87,4 +123,5 @@ class Spectra:
             labels={name: column[rows] for name, column in self.labels.items()},
             label_errors={name: column[rows] for name, column in self.label_errors.items()},
             native={name: column[rows] for name, column in self.native.items()},
+            gradients=None if self.gradients is None else self.gradients.take(rows, len(self)),
         )

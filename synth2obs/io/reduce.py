@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.spectra import Spectra
+from synth2obs.core.spectra import Gradients, Spectra
 
 FLUX_BITS = 14
 IVAR_BITS = 8
 WAVELENGTH_BITS = 32
 """Mantissa bits kept: relative errors of at most 3.1e-5, 0.2 % and 1.2e-10 (0.03 m/s)."""
+
+GRADIENT_STEP = 2.0**-12
+"""Gradients are kept in steps of this fraction of a label's largest; synthesis codes print no more digits."""
 
 ROUNDING = (
     f"flux rounded to {FLUX_BITS} mantissa bits (relative error <= {2.0 ** -(FLUX_BITS + 1):.1e}), "
@@ -41,8 +44,19 @@ def round_spectra(spectra: Spectra) -> Spectra:
         flux=round_mantissa(spectra.flux.astype(np.float32), FLUX_BITS),
         ivar=None if ivar is None else round_mantissa(ivar.astype(np.float32), IVAR_BITS),
         wavelength=spectra.wavelength if shared else round_mantissa(spectra.wavelength, WAVELENGTH_BITS),
+        gradients=None if spectra.gradients is None else _round_gradients(spectra.gradients),
         provenance={**spectra.provenance, "rounding": ROUNDING},
     )
+
+
+def _round_gradients(gradients: Gradients) -> Gradients:
+    """Gradients in steps of a fraction of each label's largest."""
+    steps = {name: np.abs(rows).max() * GRADIENT_STEP or 1.0 for name, rows in gradients.values.items()}
+    values = {
+        name: (np.rint(rows / steps[name]) * steps[name]).astype(np.float32)
+        for name, rows in gradients.values.items()
+    }
+    return replace(gradients, values=values)
 
 
 def cut_wavelengths(spectra: Spectra, start: float, stop: float) -> Spectra:
@@ -67,4 +81,5 @@ def cut_wavelengths(spectra: Spectra, start: float, stop: float) -> Spectra:
         ivar=None if spectra.ivar is None else spectra.ivar[:, keep],
         flags=None if spectra.flags is None else spectra.flags[:, keep],
         line_spread=spectra.line_spread.cut(keep),
+        gradients=None if spectra.gradients is None else spectra.gradients.cut(keep),
     )

@@ -13,10 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from synth2obs.core.config_io import Setting, differences, digest
 from synth2obs.core.errors import ConfigError, Interrupted, ModelError, OutputError
 from synth2obs.core.files import folder_lock, write_json_atomic
 from synth2obs.models.checkpoint import load_tensors, save_tensors
-from synth2obs.training.config_io import Setting, differences, digest
 from synth2obs.training.progress import Progress, watch_steps
 from synth2obs.training.signals import StopRequest, stop_on_signals
 

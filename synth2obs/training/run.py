@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from synth2obs.core.config_io import flatten, load_config, resolved_toml
 from synth2obs.core.files import file_sha256, write_json_atomic
 from synth2obs.io.embedded import resolve
 from synth2obs.models.bundle import save_bundle
 from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
-from synth2obs.training.config_io import flatten, load_config, resolved_toml
 from synth2obs.training.domains import load_domains
 from synth2obs.training.loop import Stage, run_stages
 from synth2obs.training.provenance import git_state, package_versions

@@ -4,8 +4,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from synth2obs.core.errors import ConfigError
-from synth2obs.training.config_io import (
+from synth2obs.core.config_io import (
     differences,
     digest,
     flatten,
@@ -14,6 +13,7 @@ from synth2obs.training.config_io import (
     resolved_json,
     resolved_toml,
 )
+from synth2obs.core.errors import ConfigError
 
 
 class Section(BaseModel):

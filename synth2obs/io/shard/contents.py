@@ -141,6 +141,22 @@ def _gradients(file: h5py.File) -> Iterator[Problem]:
             yield Problem(
                 f"gradients/{name}", f"has shape {group[name].shape}", "it must be (gradients, pixels)"
             )
+        elif name != "index":
+            yield from _gradient(group[name], name, file)
+
+
+def _gradient(dataset: h5py.Dataset, name: str, file: h5py.File) -> Iterator[Problem]:
+    step = dataset.attrs.get("step")
+    if step is None or not np.isfinite(step) or step <= 0:
+        yield Problem(
+            f"gradients/{name}", f"has step {step}", "say half of the difference in attribute `step`"
+        )
+    if name not in file.get("labels", {}):
+        yield Problem(
+            f"gradients/{name}", "is of no label", f"name it after one of labels/, or add labels/{name}"
+        )
+    if not np.isfinite(dataset[:]).all():
+        yield Problem(f"gradients/{name}", "is not finite", "leave the point out")
 
 
 def _provenance(file: h5py.File) -> Iterator[Problem]:

@@ -199,6 +199,11 @@ NATIVE = Field(
     meaning="what the survey's own files say of each spectrum, numbers or UTF-8 text; see below",
 )
 
+GRADIENTS = "gradients"
+INDEX = "index"
+STEP = "step"
+"""Group of gradient spectra, its dataset of row numbers, and the attribute of each of the others."""
+
 SPREADS = tuple(field for field in FIELDS if field.part)
 SHAPES = tuple(field for field in SPREADS if field.shapes != ((STARS,),))
 PROFILES = tuple(field for field in SHAPES if GROUPS in field.shapes[0])

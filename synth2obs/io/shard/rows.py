@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.line_spread import LineSpread
-from synth2obs.core.spectra import Spectra
+from synth2obs.core.spectra import Gradients, Spectra
 from synth2obs.io.shard.check import refuse
 from synth2obs.io.shard.contents import header_problems
-from synth2obs.io.shard.fields import FIELDS, GROUPS, ROWS, SHAPES, STARS, Field
+from synth2obs.io.shard.fields import FIELDS, GROUPS, INDEX, ROWS, SHAPES, STARS, STEP, Field
 from synth2obs.io.shard.layout import CHUNK_ROWS, ERROR_SUFFIX, open_shard
 from synth2obs.io.shard.rules import row_problems
 
@@ -44,6 +44,7 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
         line_spread=_line_spread(file, rows),
         flag_names={int(bit): name for bit, name in flag_names.items()},
         native={name: _column(data, rows) for name, data in file.get("native", {}).items()},
+        gradients=_gradients(file, rows),
         frame=str(file.attrs["frame"]),
         flux_kind=str(file.attrs["flux_kind"]),
         air_formula=str(file.attrs.get("air_formula", "")),
@@ -76,6 +77,16 @@ def _line_spread(file: h5py.File, rows: NDArray[np.integer[Any]]) -> LineSpread:
         used, group = np.unique(group, return_inverse=True)
     found = {field.part: _values(file[field.name], field, used) for field in SHAPES if field.name in file}
     return LineSpread(group=group.astype(file["lsf/group"].dtype), **found)
+
+
+def _gradients(file: h5py.File, rows: NDArray[np.integer[Any]]) -> Gradients | None:
+    """Gradients of the spectra that are read."""
+    group = file.get("gradients")
+    if not group:
+        return None
+    values = {name: np.asarray(data[:]) for name, data in group.items() if name != INDEX}
+    steps = {name: float(group[name].attrs[STEP]) for name in values}
+    return Gradients(index=group[INDEX][:], values=values, steps=steps).take(rows, len(file["flux"]))
 
 
 def _values(dataset: h5py.Dataset, field: Field, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:

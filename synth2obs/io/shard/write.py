@@ -13,9 +13,9 @@ from synth2obs.core.constants import SHARD_FORMAT
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import atomic_path
 from synth2obs.core.labels import unit_of
-from synth2obs.core.spectra import Spectra
+from synth2obs.core.spectra import Gradients, Spectra
 from synth2obs.io.shard.check import check_shard, refuse
-from synth2obs.io.shard.fields import FIELDS, LABELS, NATIVE
+from synth2obs.io.shard.fields import FIELDS, GRADIENTS, INDEX, LABELS, NATIVE, STEP
 from synth2obs.io.shard.layout import ERROR_SUFFIX, create, text_type
 
 
@@ -64,7 +64,18 @@ def _write(file: h5py.File, spectra: Spectra) -> None:
         dataset.attrs["unit"] = unit_of(name.removesuffix(ERROR_SUFFIX))
     for name, column in spectra.native.items():
         _dataset(file, f"native/{name}", column, None if column.dtype.kind == "U" else NATIVE.dtype)
+    _gradients(file, spectra.gradients)
     file["provenance"] = as_json(spectra.provenance)
+
+
+def _gradients(file: h5py.File, gradients: Gradients | None) -> None:
+    if gradients is None or not len(gradients):
+        return
+    _dataset(file, f"{GRADIENTS}/{INDEX}", gradients.index, np.int32)
+    for name, values in gradients.values.items():
+        dataset = _dataset(file, f"{GRADIENTS}/{name}", values, np.float32)
+        dataset.attrs[STEP] = gradients.steps[name]
+        dataset.attrs["unit"] = f"1/({unit_of(name)})"
 
 
 def header(spectra: Spectra) -> dict[str, str]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synth2obs.core.config_io import Setting
 from synth2obs.core.files import file_sha256
-from synth2obs.training.config_io import Setting
 from synth2obs.training.provenance import git_state, package_versions
 
 DESCRIBED = "synth2obs.described"

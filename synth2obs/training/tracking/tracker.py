@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synth2obs.training.config_io import Setting
+from synth2obs.core.config_io import Setting
 from synth2obs.training.tracking.describe import describe_run
 from synth2obs.training.tracking.metrics import RunMetrics
 from synth2obs.training.tracking.record import token_of, update_record

@@ -1,0 +1,1 @@
+"""Theoretical spectra from other people's synthesis codes: labels in, spectra out."""
