@@ -13,7 +13,6 @@ from synth2obs.models.emulator.posterior import left_out_spread, open_variance
 from synth2obs.models.emulator.response import relevance
 from synth2obs.models.emulator.settings import EmulatorConfig
 
-
 LINEAR = 10.0
 """Variance of the linear and constant terms relative to the kernel's."""
 

@@ -1,9 +1,9 @@
-"""How far a regression can be trusted: what its kernel leaves open, in the unit of what left-out spectra show.
+r"""How far a regression can be trusted: what its kernel leaves open, in the unit of what left-out spectra show.
 
 For any regression with a kernel matrix K, noise included, the error of spectrum n predicted from all others and its
 expected variance are known in closed form (Rasmussen & Williams 2006, eq. 5.12):
 
-.. math:: r_n = (K^{-1} u)_n / (K^{-1})_{nn} ,\\qquad v_n = 1 / (K^{-1})_{nn} .
+.. math:: r_n = (K^{-1} u)_n / (K^{-1})_{nn} ,\qquad v_n = 1 / (K^{-1})_{nn} .
 
 So the covariance of latents at x is v(x) S with S the mean of :math:`r_n r_n^T / v_n`.
 """
