@@ -20,7 +20,7 @@ NOISE = 1e-3
 
 @dataclass(frozen=True)
 class Pairs:
-    """Gradient spectra: labels of both ends (R, K), change of flux between them and flux of their point (R, L), its row."""
+    """Gradient spectra: labels of both ends (R, K), the change of flux and the flux of the point (R, L), its row."""
 
     upper: Tensor
     lower: Tensor
@@ -34,7 +34,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Data:
-    """Scaled labels (N, K), flux (N, L), wavelength, width of lines (L,), rows to train on and to test, gradient spectra."""
+    """Scaled labels (N, K), flux (N, L), wavelength, line width (L,), rows to train on and to test, gradients."""
 
     x: Tensor
     flux: Tensor

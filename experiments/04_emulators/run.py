@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from data import Data, gradient_error, load
@@ -20,6 +21,9 @@ EMULATORS: dict[str, Callable] = {
     "trunk and branch": taught(TrunkBranch),
     "attention over labels": taught(Attention),
 }
+
+
+COLUMNS = ("emulator", "spectra", "gradients", "rms", "median", "typical star", "error of gradients", "CPU s")
 
 
 def measured(name: str, data: Data, budget: float, full: Data) -> dict[str, float]:
@@ -52,8 +56,6 @@ def _unseen(data: Data) -> torch.Tensor:
 
 def with_pairs(data: Data) -> Data:
     """Two thirds of the points with gradient spectra to learn from."""
-    from dataclasses import replace
-
     return replace(data, pairs=data.pairs.take((~_unseen(data)).nonzero()[:, 0]))
 
 
@@ -73,11 +75,7 @@ def main() -> None:
     torch.set_num_threads(1)
     full, table = load(options.grid, options.start, options.stop), []
     chosen = [name for name in EMULATORS if not options.only or any(part in name for part in options.only)]
-    print(
-        "| emulator | spectra | gradients | rms | median | typical star | error of gradients | CPU s |\n"
-        + "| --- " * 8
-        + "|"
-    )
+    print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for name in chosen:
         for count in options.spectra or [len(full.train)]:
             for taught_with in [False, True] if options.gradients and full.pairs is not None else [False]:

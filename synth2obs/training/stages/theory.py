@@ -21,7 +21,7 @@ from synth2obs.models.emulator.cross_validation import cross_validate
 from synth2obs.training.gradients import latent_differences
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
-from synth2obs.training.theory_errors import grid_latents, held_out_errors
+from synth2obs.training.theory_errors import grid_latents, held_out_errors, trust
 
 FOLDS = 5
 
@@ -91,6 +91,7 @@ class TheoryStage(StageBase):
         folds = torch.arange(int(kept.sum())).chunk(FOLDS)
         bridge.emulator.fit(x[kept], latents[kept].double(), weight, latent_differences(self.state))
         predicted = cross_validate(bridge.emulator, x[kept], latents[kept].double(), weight, folds)
+        trust(self.state, latents, weight)
         for name in bridge.surveys:
             bridge.survey(name).gap.reading.learn(latents[kept].double(), x[kept])
         crossed = bridge.decoder(predicted.float()) - self.state.flux[kept]
