@@ -59,7 +59,7 @@ BASELINES = tuple(name for name in METHODS if name not in (THEORY, MORPH))
 def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
     """The bridge with one survey's model replaced; everything else is shared."""
     models = {**{other: bridge.survey(other) for other in bridge.surveys}, name: model}
-    return Bridge(
+    made = Bridge(
         bridge.labels,
         bridge.decoder,
         bridge.emulator,
@@ -68,6 +68,8 @@ def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
         bridge.population,
         density=bridge.density,
     )
+    made.distance, made.theory_error = bridge.distance, bridge.theory_error
+    return made
 
 
 def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> SurveyModel:

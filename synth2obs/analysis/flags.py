@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from synth2obs.models.fit.result import Fit
 
-OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT, UNUSUAL = 1, 2, 4, 8, 16, 32
+OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT, UNUSUAL, FAR = 1, 2, 4, 8, 16, 32, 64
 FLAGS = {
     OUTSIDE: "label outside the grid",
     POOR_FIT: "poor fit",
@@ -13,6 +13,7 @@ FLAGS = {
     UNSETTLED: "no convergence",
     LIMIT: "vsini is a limit",
     UNUSUAL: "latent beyond 99 % of the grid",
+    FAR: "labels further from the grid's spectra than 99 % of these",
 }
 """Bits of ``flags``."""
 

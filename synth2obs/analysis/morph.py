@@ -1,7 +1,7 @@
 """From theory to what a survey sees."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import OUTSIDE
+from synth2obs.analysis.flags import FAR, OUTSIDE
 from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.io.tables import as_table
@@ -33,8 +33,12 @@ class Morphed:
         gap: The part of ``difference`` that no latent can say: Δ of the survey.
         gap_error: Standard deviation of its posterior: an upper limit where pixels average over several cells,
             however these are correlated.
+        emulator_error: Standard deviation of the error that emulator and decoder make, shape (N, P); without labels,
+            of the decoder alone.
+        distance: Of the labels from the grid's spectra, beyond 1 where it has nothing like them, shape (N,);
+            NaN without labels.
         latent: Theory's latents, shape (N, D).
-        flags: Bits as in `FLAGS`: 1 for labels, 2 and 4 for spectra, 32 for draws.
+        flags: Bits as in `FLAGS`: 1 and 64 for labels, 2 and 4 for spectra, 32 for draws.
         outside: Names of the labels that lie outside, for every star.
     """
 
@@ -44,6 +48,8 @@ class Morphed:
     flux_theory: NDArray[np.float32]
     gap: NDArray[np.float32]
     gap_error: NDArray[np.float32]
+    emulator_error: NDArray[np.float32]
+    distance: NDArray[np.float64]
     latent: NDArray[np.float64]
     flags: NDArray[np.int64]
     outside: tuple[tuple[str, ...], ...]
@@ -85,11 +91,14 @@ def morph_labels(
     bridge.survey(survey)
     velocity = velocities(rv, len(table))
     broadening = Broadening(*(speeds(*pair, len(table)) for pair in (("vsini", vsini), ("vmac", vmac))))
-    latent = bridge.emulator(bridge.scale(torch.as_tensor(table)))
+    x = bridge.scale(torch.as_tensor(table))
+    distance = bridge.grid_distance(x).numpy()
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
-    flags = np.where(outside.any(1), OUTSIDE, 0)
-    return seen_by(bridge, survey, latent, velocity, flags, names, broadening)
+    flags = outside.any(1) * np.int64(OUTSIDE) | (distance > 1.0) * np.int64(FAR)
+    seen = seen_by(bridge, survey, bridge.emulator(x), velocity, flags, names, broadening)
+    own = bridge.emulator_variance(survey, x, velocity).sqrt().numpy()
+    return replace(seen, distance=distance, emulator_error=np.where(np.isfinite(seen.flux), own, np.nan))
 
 
 def seen_by(
@@ -119,6 +128,7 @@ def seen_by(
     gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
     variance = _turned(bridge, model.gap.variance(features), broadening)
     error = instrument(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
+    left = instrument(bridge.theory_error.remainder.expand(len(rv), -1), rv, 0.0).clamp(min=0).sqrt().numpy()
     return Morphed(
         survey=survey,
         wavelength=model.wavelength.numpy(),
@@ -126,6 +136,8 @@ def seen_by(
         flux_theory=theory,
         gap=np.where(np.isfinite(flux), gap, np.nan),
         gap_error=np.where(np.isfinite(flux), error, np.nan),
+        emulator_error=np.where(np.isfinite(flux), left, np.nan),
+        distance=np.full(len(rv), np.nan),
         latent=latent.numpy(),
         flags=flags,
         outside=names,
@@ -144,7 +156,7 @@ def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> 
 def spectrum_table(morphed: Morphed) -> Any:
     """Morphed spectra as an `astropy.table.Table`, one row a pixel; every star has its columns."""
     columns = {"wavelength": morphed.wavelength}
-    for name in ("flux", "flux_theory", "gap", "gap_error"):
+    for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error"):
         rows = getattr(morphed, name)
         columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
     flags = [int(flag) for flag in morphed.flags]

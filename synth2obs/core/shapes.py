@@ -36,6 +36,7 @@ AXES = {
     "blocks": "blocks of a banded matrix",
     "window": "columns that one block of a banded matrix reads",
     "lanes": "rows of one block of a banded matrix",
+    "pairs": "R: pairs of labels that a gradient spectrum is the difference between",
     "rows": "rows of a table: one for all stars, or one for each",
     "entries": "J: entries of a tabulated response",
     "orders": "M: Hermite amplitudes of a line spread",

@@ -16,11 +16,13 @@ from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.contracts import Coefficients, Emulator
 from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.emulator.distance import GridDistance
 from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.native import NativeViews
 from synth2obs.models.priors.labels import LabelPrior
 from synth2obs.models.priors.population import Population
 from synth2obs.models.survey import SurveyModel
+from synth2obs.models.theory_error import TheoryError
 from synth2obs.physics.instrument import Instrument
 
 
@@ -57,6 +59,8 @@ class Bridge(nn.Module):
         self.density = FlowDensity(decoder.latent).double() if density is None else density
         for name in self.surveys:
             self.survey(name).morph.attach(self.density, self.survey(name).density)
+        self.distance = GridDistance(len(labels))
+        self.theory_error = TheoryError(len(decoder.mean))
         self.card = dict(card or {})
         self.native = NativeViews(self.decoder, self.models)
 
@@ -118,6 +122,44 @@ class Bridge(nn.Module):
         if not morphed:
             return model.layout(self.decoder).without_gap(model.value(self.decoder, latent))
         return model.value(self.decoder, model.morph(latent)[0])
+
+    def grid_distance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
+        """Distance of scaled labels from the grid's spectra, (B, K) → (B,); beyond 1 the grid has nothing like it."""
+        return self.distance(x, self.emulator.known)
+
+    def emulator_factor(
+        self, survey: str, x: Float64[Tensor, "stars labels"]
+    ) -> Float[Tensor, "stars coefficients latents"]:
+        """F, shape (B, M, D): F Fᵀ is the covariance of `from_labels` that the emulator's error causes."""
+        model, latent = self.survey(survey), self.emulator(x)
+        slope = model.coefficients(self.decoder, model.morph(latent)[0]).jacobian
+        return slope @ (model.morph.jacobian(latent) @ self.theory_error.latent_factor(self.emulator, x))
+
+    @torch.no_grad()
+    def emulator_variance(
+        self,
+        survey: str,
+        x: Float64[Tensor, "stars labels"],
+        rv: Float[Tensor, " stars"],
+        instrument: Instrument | None = None,
+    ) -> Float[Tensor, "stars pixels"]:
+        """Variance of the morphed prediction in native pixels that emulator and decoder cause, shape (B, P).
+
+        What the decoder leaves counts as if it were the same over a pixel: an upper limit.
+
+        Args:
+            survey: Whose pixels, unless an instrument is given.
+            x: Scaled labels, shape (B, K).
+            rv: km/s, shape (B,).
+            instrument: On other pixels than the usual ones.
+        """
+        factor = self.emulator_factor(survey, x)
+        stars, _, size = factor.shape
+        rows = factor.mT.flatten(0, 1), survey, rv.repeat_interleave(size), instrument
+        seen = torch.from_numpy(self.native.flux(*rows)).unflatten(0, (stars, size))
+        seer = instrument or self.instrument(survey)
+        rest = seer(self.theory_error.remainder.expand(stars, -1), rv, 0.0)
+        return seen.square().sum(1) + rest.clamp(min=0.0)
 
     def gap_features(
         self, survey: str, x: Float64[Tensor, "stars labels"]

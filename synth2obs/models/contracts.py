@@ -132,8 +132,17 @@ class RestFrameDecoder(Module, Protocol):
         ...
 
 
+@shaped
+class Differences(NamedTuple):
+    """What gradient spectra say: how latents differ between two ends, R pairs."""
+
+    upper: Float64[Tensor, "pairs labels"]  # scaled labels of one end
+    lower: Float64[Tensor, "pairs labels"]  # and of the other
+    change: Float[Tensor, "pairs latents"]  # latents of the upper end minus those of the lower
+
+
 class Emulator(Module, Protocol):
-    """Scaled labels → latents, fitted in closed form to a grid."""
+    """Scaled labels → latents, fitted to a grid; a class attribute ``carried`` may name a module to start from."""
 
     Config: ClassVar[Any]
     config: Any
@@ -165,8 +174,16 @@ class Emulator(Module, Protocol):
         x: Float64[Tensor, "stars labels"],
         latent: Float[Tensor, "stars latents"],
         weight: Float[Tensor, " latents"],
+        differences: Differences | None = None,
     ) -> None:
-        """Fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) is the flux that each latent moves."""
+        """Fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) is the flux that each latent moves.
+
+        Differences from gradient spectra are used by emulators that can.
+        """
+        ...
+
+    def covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents latents"]:
+        """Of the error of the latents at scaled labels, (B, K) → (B, D, D)."""
         ...
 
 

@@ -14,6 +14,21 @@ def grid_latents(state: State) -> Tensor:
     return encode_flux(state.bridge.decoder, state.flux)
 
 
+def trust(state: State, latents: Tensor, weight: Tensor) -> None:
+    """Teach a bridge how far its theory can be trusted: errors from held-out spectra, and distances from the grid.
+
+    Args:
+        state: Training.
+        latents: Of all grid spectra, shape (N, D).
+        weight: Flux that one unit of each latent moves, shape (D,).
+    """
+    bridge, held = state.bridge, ~state.kept
+    bridge.distance.learn(bridge.emulator, weight.double())
+    if bool(held.any()):
+        rows = state.x[held], state.flux[held], latents[held]
+        bridge.theory_error.calibrate(bridge.decoder, bridge.emulator, *rows)
+
+
 @torch.no_grad()
 def held_out_errors(state: State, latents: Tensor) -> dict[str, float]:
     """Errors of decoder and emulator on grid spectra that took no part, with principal components beside them.

@@ -237,7 +237,10 @@ class TestWhatTrains:
         def parts(before, after):
             return {key.split(".")[0] for key in moved(before, after)}
 
-        assert parts("theory", "latent") == {"decoder", "emulator", "width_scale", "width_scale_error"}
+        assert parts("theory", "latent") == {
+            *("decoder", "emulator", "distance", "theory_error"),
+            *("width_scale", "width_scale_error"),
+        }
         assert not any("trunk" in key for key in moved("theory", "latent"))
         assert moved("latent", "labels") == {"correlation", "gap.scatter"}
         assert parts("labels", "morph") == {"morph", "density"}

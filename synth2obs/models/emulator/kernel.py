@@ -8,8 +8,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.shapes import shaped
+from synth2obs.models.contracts import Differences
+from synth2obs.models.emulator.posterior import left_out_spread, open_variance
 from synth2obs.models.emulator.response import relevance
 from synth2obs.models.emulator.settings import EmulatorConfig
+
+LINEAR = 10.0
+"""Variance of the linear and constant terms relative to the kernel's."""
 
 
 class KernelConfig(EmulatorConfig):
@@ -46,6 +51,7 @@ class KernelEmulator(nn.Module):
     alpha: Tensor
     beta: Tensor
     gamma: Tensor
+    spread: Tensor
 
     def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
         super().__init__()
@@ -56,6 +62,7 @@ class KernelEmulator(nn.Module):
             "alpha": (spectra, latent),
             "beta": (labels, latent),
             "gamma": (latent,),
+            "spread": (latent, latent),
         }.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
 
@@ -87,12 +94,20 @@ class KernelEmulator(nn.Module):
         jacobian = place[:, None, :] * (slope @ self.alpha)[:, :, None] - pulled + self.beta.T
         return jacobian * self.relevance
 
+    def covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents latents"]:
+        """Of the error of h(x), shape (B, D, D); the ridge is the kernel matrix of a Gaussian process."""
+        place = x * self.relevance
+        cross = self._kernel(place) + LINEAR * (1.0 + place @ self.centres.T)
+        own = 1.0 + LINEAR * (1.0 + place.square().sum(1)) + self.config.ridge
+        return open_variance(self._factor(), cross, own)[:, None, None] * self.spread
+
     @torch.no_grad()
     def fit(
         self,
         x: Float64[Tensor, "stars labels"],
         latent: Float[Tensor, "stars latents"],
         weight: Float[Tensor, " latents"],
+        differences: Differences | None = None,
     ) -> None:
         """Closed-form fit.
 
@@ -101,13 +116,17 @@ class KernelEmulator(nn.Module):
             latent: Latents of the same spectra, shape (N, D).
             weight: Flux that one unit of each latent moves (rms over pixels), shape (D,); it sets the
                 sensitivities in flux, not in latent units.
+            differences: Not used.
         """
         latent = latent.double()
         self.relevance.copy_(relevance(x, latent * weight.double()))
         self.centres.copy_(x * self.relevance)
-        linear = 10.0
-        gram = self._kernel(self.centres) + linear * (1.0 + self.centres @ self.centres.T)
-        factor = torch.linalg.cholesky(gram + self.config.ridge * torch.eye(len(x), dtype=torch.float64))
+        factor = self._factor()
         self.alpha.copy_(torch.cholesky_solve(latent, factor))
-        self.beta.copy_(linear * self.centres.T @ self.alpha)
-        self.gamma.copy_(linear * self.alpha.sum(0))
+        self.beta.copy_(LINEAR * self.centres.T @ self.alpha)
+        self.gamma.copy_(LINEAR * self.alpha.sum(0))
+        self.spread.copy_(left_out_spread(factor, latent, len(x)))
+
+    def _factor(self) -> Tensor:
+        gram = self._kernel(self.centres) + LINEAR * (1.0 + self.centres @ self.centres.T)
+        return torch.linalg.cholesky(gram + self.config.ridge * torch.eye(self.spectra, dtype=gram.dtype))

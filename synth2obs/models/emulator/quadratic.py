@@ -8,6 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from synth2obs.core.shapes import shaped
+from synth2obs.models.contracts import Differences
+from synth2obs.models.emulator.posterior import left_out_spread, open_variance
 from synth2obs.models.emulator.response import relevance
 from synth2obs.models.emulator.settings import EmulatorConfig
 
@@ -39,12 +41,14 @@ class QuadraticEmulator(nn.Module):
     relevance: Tensor
     known: Float64[Tensor, "stars labels"]
     theta: Tensor
+    spread: Tensor
 
     def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
         super().__init__()
         self.config: QuadraticEmulatorConfig = config or QuadraticEmulatorConfig()
         self.register_buffer("relevance", torch.zeros(labels, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(spectra, labels, dtype=torch.float64))
+        self.register_buffer("spread", torch.zeros(latent, latent, dtype=torch.float64))
         terms = 1 + labels + labels * (labels + 1) // 2
         self.register_buffer("theta", torch.zeros(terms, latent, dtype=torch.float64))
 
@@ -73,13 +77,26 @@ class QuadraticEmulator(nn.Module):
         x: Float64[Tensor, "stars labels"],
         latent: Float[Tensor, "stars latents"],
         weight: Float[Tensor, " latents"],
+        differences: Differences | None = None,
     ) -> None:
-        """Closed-form fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,) as in the contract."""
+        """Closed-form fit to latents (N, D) of scaled labels (N, K); ``weight`` (D,), as in the contract."""
         self.known.copy_(x)
         self.relevance.copy_(relevance(x, latent.double() * weight.double()))
         terms = _terms(x * self.relevance)
-        gram = terms @ terms.T + self.config.ridge * torch.eye(len(x), dtype=torch.float64)
-        self.theta.copy_(terms.T @ torch.cholesky_solve(latent.double(), torch.linalg.cholesky(gram)))
+        factor = self._factor(terms)
+        self.theta.copy_(terms.T @ torch.cholesky_solve(latent.double(), factor))
+        self.spread.copy_(left_out_spread(factor, latent.double(), len(x)))
+
+    def _factor(self, terms: Tensor) -> Tensor:
+        return torch.linalg.cholesky(
+            terms @ terms.T + self.config.ridge * torch.eye(len(terms), dtype=terms.dtype)
+        )
+
+    def covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents latents"]:
+        """Of the error of h(x), shape (B, D, D); products of terms are the kernel of a Gaussian process."""
+        terms, known = _terms(x * self.relevance), _terms(self.known * self.relevance)
+        own = terms.square().sum(1) + self.config.ridge
+        return open_variance(self._factor(known), terms @ known.T, own)[:, None, None] * self.spread
 
 
 def _terms(z: Tensor) -> Tensor:

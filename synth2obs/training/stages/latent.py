@@ -9,9 +9,10 @@ from synth2obs.models.decoder.encode import encode_reduced
 from synth2obs.models.decoder.from_grid import latent_weight
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.task import encode
+from synth2obs.training.gradients import latent_differences
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
-from synth2obs.training.theory_errors import grid_latents
+from synth2obs.training.theory_errors import grid_latents, trust
 
 FLOOR = 5e-3
 """Noise added while widths are compared, in units of the continuum: theory is not better than that."""
@@ -85,10 +86,10 @@ class LatentStage(StageBase):
     def finish(self) -> dict[str, float]:
         """Refit h(y) to the final latents, then profile the width of each survey's lines."""
         state = self.state
-        latents = grid_latents(state)[state.kept].double()
-        state.bridge.emulator.fit(
-            state.x[state.kept], latents, latent_weight(state.bridge.decoder, latents.float())
-        )
+        latents, kept = grid_latents(state), state.kept
+        weight = latent_weight(state.bridge.decoder, latents[kept])
+        state.bridge.emulator.fit(state.x[kept], latents[kept].double(), weight, latent_differences(state))
+        trust(state, latents, weight)
         metrics: dict[str, float] = {}
         for name in state.bridge.surveys:
             model = state.bridge.survey(name)

@@ -8,12 +8,20 @@ from torch import Tensor
 
 from synth2obs.core.config import Section
 from synth2obs.core.errors import ConfigError
-from synth2obs.models.decoder.from_grid import coefficients, evenly, fit_branch, latent_weight, rms_of
+from synth2obs.models.decoder.from_grid import (
+    coefficients,
+    evenly,
+    fit_branch,
+    latent_weight,
+    order_latents,
+    rms_of,
+)
 from synth2obs.models.decoder.manifold import Manifold
 from synth2obs.models.emulator.cross_validation import cross_validate
+from synth2obs.training.gradients import latent_differences
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
-from synth2obs.training.theory_errors import grid_latents, held_out_errors
+from synth2obs.training.theory_errors import grid_latents, held_out_errors, trust
 
 FOLDS = 5
 
@@ -78,11 +86,12 @@ class TheoryStage(StageBase):
         bridge, kept, x = self.state.bridge, self.state.kept, self.state.x
         rows = kept.nonzero()[:, 0]
         fit_branch(bridge.decoder, self.manifold, self.state.flux[rows], torch.isin(rows, self.chosen))
-        latents = grid_latents(self.state)
+        latents = order_latents(bridge.decoder, grid_latents(self.state))
         weight = latent_weight(bridge.decoder, latents[kept])
         folds = torch.arange(int(kept.sum())).chunk(FOLDS)
+        bridge.emulator.fit(x[kept], latents[kept].double(), weight, latent_differences(self.state))
         predicted = cross_validate(bridge.emulator, x[kept], latents[kept].double(), weight, folds)
-        bridge.emulator.fit(x[kept], latents[kept].double(), weight)
+        trust(self.state, latents, weight)
         for name in bridge.surveys:
             bridge.survey(name).gap.reading.learn(latents[kept].double(), x[kept])
         crossed = bridge.decoder(predicted.float()) - self.state.flux[kept]

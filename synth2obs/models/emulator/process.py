@@ -1,0 +1,184 @@
+"""Gaussian process from labels to latents, with a kernel that knows which labels act linearly."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Float64
+from pydantic import Field
+from torch import Tensor, nn
+
+from synth2obs.core.shapes import shaped
+from synth2obs.models.contracts import Differences
+from synth2obs.models.emulator.evidence import learn
+from synth2obs.models.emulator.posterior import left_out_spread, open_variance
+from synth2obs.models.emulator.settings import EmulatorConfig
+from synth2obs.models.emulator.structured import Pulled, StructuredKernel, slopes
+
+AGAIN = 5
+"""A fit that begins with settings learned before takes so many times fewer steps."""
+
+
+class ProcessConfig(EmulatorConfig):
+    """Settings of the Gaussian process."""
+
+    name: Literal["process"] = Field(default="process", description="entry of the registry")
+    core: int = Field(default=4, ge=1, description="first labels, which change how elements act")
+    steps: int = Field(default=150, ge=0, description="Adam steps of the kernel's settings")
+    learned_from: int = Field(
+        default=400,
+        ge=8,
+        description="spectra that the kernel's settings are learned from; all take part in the fit",
+    )
+
+
+@shaped
+class ProcessEmulator(nn.Module):
+    r"""Mean of a Gaussian process given the grid's spectra and, where there are any, its gradient spectra.
+
+    .. math:: h(x) = \bar u + \sum_n k(x, x_n)\, \alpha_n
+
+    with the kernel of `structured`, its settings by marginal likelihood. A gradient spectrum is the exact difference of
+    two spectra; so it is a linear observation of the process, and both ends are centres.
+
+    Args:
+        labels: Number of labels K.
+        latent: Length D.
+        spectra: Number of grid spectra N.
+        config: Kernel.
+    """
+
+    Config: ClassVar[Any] = ProcessConfig
+    carried: ClassVar[str] = "kernel"
+
+    centres: Tensor
+    ends: Tensor
+    alpha: Tensor
+    end_alpha: Tensor
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
+        super().__init__()
+        self.config: ProcessConfig = config or ProcessConfig()
+        core = min(self.config.core, labels)
+        self.kernel = StructuredKernel(core, labels - core)
+        for name, shape in {
+            "centres": (spectra, labels),
+            "alpha": (spectra, latent),
+            "ends": (0, labels),
+            "end_alpha": (0, latent),
+            "mean": (latent,),
+            "spread": (latent, latent),
+        }.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self._pulled: tuple[tuple[int, ...], Pulled] | None = None
+
+    @property
+    def spectra(self) -> int:
+        """Number of grid spectra."""
+        return len(self.centres)
+
+    @property
+    def known(self) -> Float64[Tensor, "stars labels"]:
+        """Scaled labels of the spectra that it was fitted to, shape (N, K)."""
+        return self.centres
+
+    @property
+    def places(self) -> Float64[Tensor, "rows labels"]:
+        """Scaled labels of spectra and ends of differences, shape (N + 2R, K)."""
+        return torch.cat([self.centres, self.ends])
+
+    @property
+    def weights(self) -> Float64[Tensor, "rows latents"]:
+        """α of all `places`."""
+        return torch.cat([self.alpha, self.end_alpha])
+
+    def forward(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents"]:
+        """Latents, shape (B, D), of scaled labels (float64), shape (B, K)."""
+        return self.mean + self.kernel(x, self.places) @ self.weights
+
+    def jacobian(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents labels"]:
+        """∂h/∂x, shape (B, D, K)."""
+        core, inner = self.kernel.core, slopes(self.kernel, x, self._products())
+        grown = (self(x) - self.mean)[:, :, None] * self.kernel.growth
+        return torch.cat([inner[:, :, :core] + grown, inner[:, :, core:]], dim=2)
+
+    def covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents latents"]:
+        """Of the error of h(x), shape (B, D, D): the process's variance, in the unit of left-out spectra."""
+        gram, cross = self._observed(self.kernel(x, self.places))
+        own = self.kernel.own(x) + self.kernel.variance
+        left = open_variance(torch.linalg.cholesky(gram), cross, own)
+        return left[:, None, None] * self.spread
+
+    @torch.no_grad()
+    def fit(
+        self,
+        x: Float64[Tensor, "stars labels"],
+        latent: Float[Tensor, "stars latents"],
+        weight: Float[Tensor, " latents"],
+        differences: Differences | None = None,
+    ) -> None:
+        """Learn the kernel, then fit in closed form.
+
+        Args:
+            x: Scaled labels, shape (N, K), float64.
+            latent: Latents of the same spectra, shape (N, D).
+            weight: Flux that one unit of each latent moves (rms over pixels), shape (D,); what moves more flux counts
+                more for the kernel.
+            differences: Of latents between pairs of labels, from gradient spectra.
+        """
+        self.centres.copy_(x)
+        self.mean.copy_(latent.double().mean(0))
+        targets = latent.double() - self.mean
+        rows = torch.linspace(0, len(x) - 1, min(len(x), self.config.learned_from)).round().long()
+        steps = self.config.steps // AGAIN if bool(self.kernel.learned) else self.config.steps
+        learn(self.kernel, x[rows], (targets * weight.double())[rows], steps)
+        if differences is not None:
+            self.ends = torch.cat([differences.upper, differences.lower])
+            targets = torch.cat([targets, differences.change.double()])
+        self._solve(targets)
+
+    def _solve(self, targets: Tensor) -> None:
+        """Weights of all places from what was observed there, (N + R, D)."""
+        gram, design = self._observed(torch.eye(len(self.places), dtype=torch.float64))
+        factor = torch.linalg.cholesky(gram)
+        weights = design @ torch.cholesky_solve(targets, factor)
+        self.alpha, self.end_alpha = weights[: self.spectra].clone(), weights[self.spectra :].clone()
+        self.spread.copy_(left_out_spread(factor, targets, self.spectra))
+
+    def _observed(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernel matrix of what was observed, and columns for places, (B, N + 2R), as columns for that, (B, N + R).
+
+        A difference has the noise of a spectrum times the square of its share of the labels' spread.
+        """
+        places, count = self.places, self.spectra
+        kernel = _differenced(_differenced(self.kernel(places, places), count).T, count)
+        half = len(self.ends) // 2
+        apart = (self.ends[:half] - self.ends[half:]).square().sum(1)
+        white = torch.cat([torch.ones(count, dtype=apart.dtype), apart.clamp(max=2.0)])
+        return kernel + torch.diag(self.kernel.variance * white), _differenced(columns, count)
+
+    def _products(self) -> Pulled:
+        """For `slopes`, kept until weights or places change."""
+        parts = self.alpha, self.end_alpha, self.centres, self.ends
+        key = tuple(value for part in parts for value in (id(part), part._version))
+        if self._pulled is None or self._pulled[0] != key:
+            places = self.places
+            self._pulled = key, Pulled(self.weights * self.kernel.grown(places)[:, None], places)
+        return self._pulled[1]
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As many ends as were saved."""
+        for name in ("ends", "end_alpha"):
+            saved = state.get(prefix + name)
+            if saved is not None:
+                setattr(self, name, torch.zeros_like(saved))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+def _differenced(columns: Tensor, spectra: int) -> Tensor:
+    """Columns (B, N + 2R) of places as columns (B, N + R) of observations: upper minus lower ends."""
+    upper, lower = (
+        columns[:, spectra:].chunk(2, dim=1) if columns.shape[1] > spectra else (columns[:, :0],) * 2
+    )
+    return torch.cat([columns[:, :spectra], upper - lower], dim=1)

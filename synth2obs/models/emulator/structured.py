@@ -1,0 +1,163 @@
+r"""A kernel between labels that knows what labels do to spectra.
+
+Labels are a few *core* labels z (Teff, log g, [Fe/H], vmic), which change everything, and elements d, which act almost
+linearly, with a response that depends on the core labels. With R = 1 / (1 + r²/2), a rational quadratic of a scaled
+distance r (Rasmussen & Williams 2006, eq. 4.19), and :math:`q = \sum_e w_e^2 d_e d'_e`,
+
+.. math::
+    k(x, x') = e^{\beta^T (z + z')} \left[ a R_0(z, z') + (b + q)\, R_1(z, z') R_2(d, d')
+               + c\,(1 + z^T z') + g\, q \right] .
+
+R₀ is the star whose elements follow iron; R₁ says how fast an element's response changes with the core labels, R₂ how
+its lines saturate; :math:`e^{\beta^T z}`, that cool, metal-rich spectra vary more than others.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from synth2obs.core.shapes import shaped
+
+SHARE = 0.1
+"""Of the linear terms at the start."""
+
+JITTER = 1e-6
+"""Least variance of the noise, relative to the kernel: weights that cancel further have no digits left."""
+
+
+class Radii(NamedTuple):
+    """Values of R₀, R₁, R₂ between stars and centres, shape (B, N) each; −2 ∂R/∂r² is R²."""
+
+    core: Tensor
+    response: Tensor
+    saturation: Tensor
+
+
+@shaped
+class StructuredKernel(nn.Module):
+    """The kernel above; its settings are logarithms, but for β.
+
+    Args:
+        core: Number of core labels, which come first.
+        elements: Number of labels after them.
+    """
+
+    length: Tensor
+    strength: Tensor
+    reach: Tensor
+    amplitude: Tensor
+    growth: Tensor
+    noise: Tensor
+    learned: Tensor
+
+    def __init__(self, core: int, elements: int) -> None:
+        super().__init__()
+        self.core = core
+        starts = {
+            "length": torch.ones(2, core),
+            "strength": torch.full((elements,), -2.5),
+            "reach": torch.full((elements,), -3.0),
+            "amplitude": torch.tensor([0.0, -1.0, 0.0, -1.0]),
+            "growth": torch.zeros(core),
+            "noise": torch.tensor(-8.6),
+        }
+        for name, start in starts.items():
+            self.register_parameter(name, nn.Parameter(start.double(), requires_grad=False))
+        self.register_buffer("learned", torch.zeros((), dtype=torch.bool))
+
+    def scales(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inverse lengths of R₀ and R₁ in the core labels and of R₂ in the elements, shapes (C,), (C,), (E,)."""
+        inverse = (-self.length).exp()
+        return inverse[0], inverse[1], self.reach.exp()
+
+    def radii(self, x: Float64[Tensor, "stars labels"], y: Float64[Tensor, "rows labels"]) -> Radii:
+        """R₀, R₁, R₂ between labels (B, K) and (N, K)."""
+        z, d = x[:, : self.core], x[:, self.core :]
+        pairs = (z, y[:, : self.core]), (z, y[:, : self.core]), (d, y[:, self.core :])
+        return Radii(*(_rational(a * s, b * s) for (a, b), s in zip(pairs, self.scales(), strict=True)))
+
+    def products(self, x: Float64[Tensor, "stars labels"], y: Float64[Tensor, "rows labels"]) -> Tensor:
+        """Q of the elements, shape (B, N)."""
+        return (x[:, self.core :] * (2.0 * self.strength).exp()) @ y[:, self.core :].T
+
+    def grown(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
+        """Exp(βᵀz), shape (B,)."""
+        return (x[:, : self.core] @ self.growth).exp()
+
+    def forward(self, x: Float64[Tensor, "stars labels"], y: Float64[Tensor, "rows labels"]) -> Tensor:
+        """Covariance without noise between labels, (B, K) and (N, K) → (B, N)."""
+        a, b, c, g = self.amplitude.exp()
+        radii, q = self.radii(x, y), self.products(x, y)
+        linear = c * (1.0 + x[:, : self.core] @ y[:, : self.core].T) + g * q
+        inner = a * radii.core + radii.response * radii.saturation * (b + q) + SHARE * linear
+        return self.grown(x)[:, None] * inner * self.grown(y)
+
+    def own(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
+        """k(x, x), shape (B,)."""
+        a, b, c, g = self.amplitude.exp()
+        z, d = x[:, : self.core], x[:, self.core :]
+        q = (d.square() * (2.0 * self.strength).exp()).sum(1)
+        inner = a + b + q + SHARE * (c * (1.0 + z.square().sum(1)) + g * q)
+        return inner * self.grown(x).square()
+
+    @property
+    def variance(self) -> Float64[Tensor, ""]:
+        """Of the noise."""
+        return self.noise.exp() + JITTER * self.amplitude.exp().sum()
+
+
+def _rational(a: Tensor, b: Tensor) -> Tensor:
+    squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2.0 * a @ b.T
+    return 1.0 / (1.0 + 0.5 * squared.clamp(min=0.0))
+
+
+@shaped
+class Pulled:
+    """Products of weights and centres that `slopes` needs again and again.
+
+    Args:
+        weights: Weights of the centres, shape (N, D).
+        centres: Labels of the centres, shape (N, K).
+    """
+
+    def __init__(
+        self, weights: Float64[Tensor, "rows latents"], centres: Float64[Tensor, "rows labels"]
+    ) -> None:
+        self.weights, self.centres = weights, centres
+        self.products = weights[:, :, None] * centres[:, None, :]
+
+    def by(self, factor: Tensor, labels: slice) -> tuple[Tensor, Tensor]:
+        """Σ_n f_bn α_nd, (B, D), and Σ_n f_bn α_nd x_nk of some labels, (B, D, k), for factors (B, N)."""
+        part = self.products[:, :, labels]
+        return factor @ self.weights, (factor @ part.flatten(1)).unflatten(1, part.shape[1:])
+
+
+@shaped
+def slopes(
+    kernel: StructuredKernel, x: Float64[Tensor, "stars labels"], pulled: Pulled
+) -> Float64[Tensor, "stars latents labels"]:
+    """∂/∂x of Σ_n k(x, x_n) α_n but for the growth's own slope, shape (B, D, K).
+
+    Args:
+        kernel: Its settings.
+        x: Shape (B, K).
+        pulled: Of the weights times exp(βᵀz_n), and the centres.
+    """
+    a, b, c, g = kernel.amplitude.exp()
+    (r0, r1, r2), q = kernel.radii(x, pulled.centres), kernel.products(x, pulled.centres)
+    scales = [scale.square() for scale in kernel.scales()]
+    core, rest = slice(0, kernel.core), slice(kernel.core, None)
+    near = _inward(pulled, a * r0.square(), x, core, scales[0])
+    near = near + _inward(pulled, r1.square() * r2 * (b + q), x, core, scales[1])
+    near = near + SHARE * c * pulled.products[:, :, core].sum(0)
+    far = _inward(pulled, r1 * r2.square() * (b + q), x, rest, scales[2])
+    far = far + (2.0 * kernel.strength).exp() * pulled.by(r1 * r2 + SHARE * g, rest)[1]
+    return torch.cat([near, far], dim=2) * kernel.grown(x)[:, None, None]
+
+
+def _inward(pulled: Pulled, factor: Tensor, x: Tensor, labels: slice, scale: Tensor) -> Tensor:
+    """−Σ_n f_bn α_nd (x_bk − x_nk) s_k: what a radial function's slope f contributes, shape (B, D, k)."""
+    weights, products = pulled.by(factor, labels)
+    return scale * (products - weights[:, :, None] * x[:, None, labels])
