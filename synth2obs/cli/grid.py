@@ -60,5 +60,5 @@ def info(
         print_grid(grid_facts(file), Console(width=None if sys.stdout.isatty() else PIPE))
 
 
-for command in (grid_build.engines, grid_build.build, grid_build.gradients, join, info):
+for command in (grid_build.engines, grid_build.build, grid_build.gradients, grid_build.choose, join, info):
     app.command()(command)

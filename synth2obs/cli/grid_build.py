@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synth2obs.cli.common import errors_for_people, file_ready
+from synth2obs.cli.common import Model, Store, errors_for_people, file_ready, load
 from synth2obs.core.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -102,6 +102,36 @@ def gradients(recipe: RecipeFile, out: Out, workers: Workers = 1, collect: Colle
         file_ready(out)
         grid = _grid(recipe, out)
         _computed(grid, [] if collect else grid.gradient_tasks(), workers)
+
+
+def choose(
+    model: Model,
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Table of labels to write, .csv")],
+    count: Annotated[int, typer.Option("--count", "-n", help="Labels to choose", min=1)] = 100,
+    candidates: Annotated[
+        int, typer.Option(help="Labels drawn from the recipe to choose from", min=2)
+    ] = 4000,
+    seed: Annotated[int, typer.Option(help="Of these", min=0)] = 7,
+    store: Store = None,
+) -> None:
+    """Choose the labels whose spectra would teach a model's emulator most; a recipe's `table` sampling takes them.
+
+    Candidates are drawn as the recipe's sampling says. Each choice takes into account what those before it tell.
+
+    Example: synth2obs grid choose runs/optical grids/optical/recipe.toml -n 300 -o chosen.csv
+    """
+    with errors_for_people():
+        file_ready(out)
+        from synth2obs.analysis.choose import choose_labels
+        from synth2obs.synthesis.recipe import read_recipe
+        from synth2obs.synthesis.sampling.table import write_table
+
+        settings = read_recipe(recipe)
+        names = settings.labels.names
+        chosen = choose_labels(load(model, store), names, settings.draw(candidates, seed), count)
+        write_table(names, chosen, out)
+        typer.echo(f"{out}: {len(chosen)} labels")
 
 
 def _grid(recipe: Path, out: Path) -> "Build":

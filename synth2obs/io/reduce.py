@@ -8,20 +8,28 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Gradients, Spectra
 
-FLUX_BITS = 14
+FLUX_BITS, GRID_BITS = 14, 12
 IVAR_BITS = 8
 WAVELENGTH_BITS = 32
-"""Mantissa bits kept: relative errors of at most 3.1e-5, 0.2 % and 1.2e-10 (0.03 m/s)."""
+"""Mantissa bits kept of a survey's flux and a grid's, of inverse variances and of wavelengths: relative errors of at
+most 3.1e-5, 1.2e-4, 0.2 % and 1.2e-10 (0.03 m/s)."""
 
-GRADIENT_STEP = 2.0**-12
-"""Gradients are kept in steps of this fraction of a label's largest; synthesis codes print no more digits."""
+GRADIENT_BITS = 11
+"""Gradients are kept in steps of a power of two, of which this many doublings reach a label's largest."""
 
-ROUNDING = (
-    f"flux rounded to {FLUX_BITS} mantissa bits (relative error <= {2.0 ** -(FLUX_BITS + 1):.1e}), "
-    f"ivar to {IVAR_BITS} (<= {2.0 ** -(IVAR_BITS + 1):.1e}), "
-    f"wavelengths of single stars to {WAVELENGTH_BITS} (<= {2.0 ** -(WAVELENGTH_BITS + 1):.1e})"
-)
-"""What `round_spectra` does, for the provenance."""
+
+def rounding(kind: str) -> str:
+    """What `round_spectra` does to a grid or a survey, for the provenance."""
+    bits = _flux_bits(kind)
+    return (
+        f"flux rounded to {bits} mantissa bits (relative error <= {2.0 ** -(bits + 1):.1e}), "
+        f"ivar to {IVAR_BITS} (<= {2.0 ** -(IVAR_BITS + 1):.1e}), "
+        f"wavelengths of single stars to {WAVELENGTH_BITS} (<= {2.0 ** -(WAVELENGTH_BITS + 1):.1e})"
+    )
+
+
+def _flux_bits(kind: str) -> int:
+    return GRID_BITS if kind == "grid" else FLUX_BITS
 
 
 def round_mantissa(values: NDArray[np.floating], bits: int) -> NDArray[np.floating]:
@@ -36,27 +44,31 @@ def round_mantissa(values: NDArray[np.floating], bits: int) -> NDArray[np.floati
 
 
 def round_spectra(spectra: Spectra) -> Spectra:
-    """The same spectra with as many bits as `ROUNDING` says, and a provenance that says so."""
+    """The same spectra with as many bits as `rounding` says, and a provenance that says so."""
     ivar = spectra.ivar
     shared = spectra.shared_wavelength
     return replace(
         spectra,
-        flux=round_mantissa(spectra.flux.astype(np.float32), FLUX_BITS),
+        flux=round_mantissa(spectra.flux.astype(np.float32), _flux_bits(spectra.kind)),
         ivar=None if ivar is None else round_mantissa(ivar.astype(np.float32), IVAR_BITS),
         wavelength=spectra.wavelength if shared else round_mantissa(spectra.wavelength, WAVELENGTH_BITS),
         gradients=None if spectra.gradients is None else _round_gradients(spectra.gradients),
-        provenance={**spectra.provenance, "rounding": ROUNDING},
+        provenance={**spectra.provenance, "rounding": rounding(spectra.kind)},
     )
 
 
 def _round_gradients(gradients: Gradients) -> Gradients:
-    """Gradients in steps of a fraction of each label's largest."""
-    steps = {name: np.abs(rows).max() * GRADIENT_STEP or 1.0 for name, rows in gradients.values.items()}
-    values = {
-        name: (np.rint(rows / steps[name]) * steps[name]).astype(np.float32)
-        for name, rows in gradients.values.items()
-    }
+    values = {name: _round_to_step(rows) for name, rows in gradients.values.items()}
     return replace(gradients, values=values)
+
+
+def _round_to_step(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows in steps of the power of two that lies `GRADIENT_BITS` doublings below their largest."""
+    largest = float(np.abs(rows).max())
+    if largest == 0.0:
+        return rows.astype(np.float32)
+    step = 2.0 ** (np.ceil(np.log2(largest)) - GRADIENT_BITS)
+    return (np.rint(rows / step) * step).astype(np.float32)
 
 
 def cut_wavelengths(spectra: Spectra, start: float, stop: float) -> Spectra:

@@ -94,9 +94,12 @@ class Recipe(Section):
 
     def table(self) -> Array:
         """Labels of every spectrum, shape (N, K)."""
+        return self.draw(self.grid.spectra, self.seed)
+
+    def draw(self, spectra: int, seed: int) -> Array:
+        """Labels drawn as the recipe says, of another number or seed than its own, shape (spectra, K)."""
         sampling = SAMPLINGS[self.sampling.name](self.sampling)
-        table: Array = sampling.draw(self.labels.names, self.labels.limits, self.grid.spectra, self.seed)
-        return np.round(table, 6)
+        return np.round(sampling.draw(self.labels.names, self.labels.limits, spectra, seed), 6)
 
     @property
     def physics(self) -> str:

@@ -17,7 +17,7 @@ from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys.matches import read_twins
 
-FIRST = ("teff", "logg", "fe_h", "vmic")
+FIRST = ("teff", "logg", "fe_h", "vmic", "c_fe", "o_fe")
 MARGIN = 20.0
 """Å of theory kept beyond the surveys' range: velocity and line spread need it."""
 

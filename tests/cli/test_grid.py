@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from synth2obs import cli
 from synth2obs.io.shard.check import check_shard
 
-COMMANDS = ("join", "info")
+COMMANDS = ("engines", "build", "gradients", "choose", "join", "info")
 
 
 def run(*arguments):

@@ -22,7 +22,11 @@ class ProcessConfig(EmulatorConfig):
     """Settings of the Gaussian process."""
 
     name: Literal["process"] = Field(default="process", description="entry of the registry")
-    core: int = Field(default=4, ge=1, description="first labels, which change how elements act")
+    core: int = Field(
+        default=6,
+        ge=1,
+        description="first labels, which change how elements act: the star's, and C and O, which bind each other",
+    )
     steps: int = Field(default=150, ge=0, description="Adam steps of the kernel's settings")
     learned_from: int = Field(
         default=400,
@@ -109,6 +113,12 @@ class ProcessEmulator(nn.Module):
         own = self.kernel.own(x) + self.kernel.variance
         left = open_variance(torch.linalg.cholesky(gram), cross, own)
         return left[:, None, None] * self.spread
+
+    def open_covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars stars"]:
+        """Between the errors at labels (B, K), relative to one another, (B, B): what the fit leaves open."""
+        gram, cross = self._observed(self.kernel(x, self.places))
+        solved = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), cross.T, upper=False)
+        return self.kernel(x, x) - solved.T @ solved
 
     @torch.no_grad()
     def fit(

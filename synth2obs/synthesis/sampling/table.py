@@ -10,6 +10,7 @@ from pydantic import Field
 
 from synth2obs.core.config import Section
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import write_atomic
 
 Array = NDArray[np.float64]
 
@@ -48,6 +49,16 @@ class Table:
                 f"has {len(rows)} rows, {spectra} are asked for", path=path, remedy="lower grid.spectra"
             )
         return np.array([[_value(path, number, row, name, ranges) for name in names] for number, row in rows])
+
+
+def write_table(names: tuple[str, ...], labels: Array, path: Path) -> None:
+    """Write labels, shape (N, K), as such a file.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    rows = [",".join(names), *(",".join(f"{value:.6g}" for value in row) for row in labels)]
+    write_atomic(path, ("\n".join(rows) + "\n").encode())
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
