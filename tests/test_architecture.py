@@ -24,6 +24,7 @@ FLOORS = {
 FORBIDDEN = {("analysis", "training")}
 ROOMS = {
     "models": (
+        {"noise"},
         {"contracts", "checkpoint", "decoder", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey"},

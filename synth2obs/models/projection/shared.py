@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from synth2obs.models.projection.at_rest import AtRest, interpolated, stretch_products
+from synth2obs.models.projection.at_rest import AtRest, interpolated, smooth_products, stretch_products
 from synth2obs.models.projection.linear import Expansion, Products, few_stars, functions_at, gram_of, rows_of
 from synth2obs.physics.broadening import Broadening, moved
 from synth2obs.physics.coarser import coarser
@@ -115,8 +115,23 @@ class Through:
     def products(self, at: Expansion) -> Products:
         """See `Linear`; in each stretch the continuum is constant, weights and factor linear in the mean spectrum."""
         shift = log_doppler(self.origin + at.rv)
+        if at.noise.wide is not None:
+            return self._smooth_products(at, shift)
         parts = [stretch_products(part, at, shift) for part in self.still.stretches]
         return Products(*(torch.stack(sums).sum(0) for sums in zip(*parts, strict=True)))
+
+    def _smooth_products(self, at: Expansion, shift: Tensor) -> Products:
+        """Where residuals have a smooth part: the velocity's exact, the continuum constant in each stretch."""
+        assert at.noise.joined is not None
+        columns = torch.stack([at.continuum * at.by_rv, at.spectrum], dim=1)
+        moving, factor = (at.continuum[:, None] * at.noise.solve(columns)).unbind(1)
+        filtered = self.still.filtered(at.noise.joined)
+        parts = [
+            smooth_products(part, own, at, shift, factor)
+            for part, own in zip(self.still.stretches, filtered, strict=True)
+        ]
+        normal, cross = (torch.stack(sums).sum(0) for sums in zip(*parts, strict=True))
+        return Products(normal, self.pull(moving, at.rv), cross)
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
         """See `Linear`; the functions at rest, and all else where it then falls, interpolated between pixels."""
@@ -127,7 +142,7 @@ class Through:
         for rows, own in few_stars(at):
             slope, here = jacobian[rows].float().mT, rows_of(moved, rows)
             total = jacobian.new_zeros(())
-            for run in self.still.runs:
+            for run in self.still.runs if at.noise.wide is None else [slice(0, len(self.still.pixels))]:
                 theta = (slope.flatten(0, 1) @ still[:, run]).unflatten(0, slope.shape[:2])
                 some = here.mapped(itemgetter((slice(None), run)))
                 total = total + gram_of(theta, some, functions_at(own, nearest[rows, run]).mT)

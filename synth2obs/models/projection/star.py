@@ -53,15 +53,16 @@ class Projected:
     def products(self, at: Expansion) -> Products:
         """See `Linear`; exact."""
         shift = (self._spacing() * at.rv.float()[:, None])[..., None]
-        factor = at.ivar * at.continuum
-        normal, velocity, cross = [], [], []
+        parts = []
         for rows, own in few_stars(at):
-            functions = self.functions[rows]
+            functions, here = self.functions[rows], rows_of(at, rows)
             moved = functions + _differences(functions, shift[rows])
-            normal.append(moved.mT @ (moved * (factor * at.continuum)[rows, :, None]))
-            velocity.append((moved.mT @ (factor * at.continuum * at.by_rv)[rows, :, None])[..., 0])
-            cross.append(moved.mT @ (own * (factor * at.spectrum)[rows, :, None]))
-        return Products(torch.cat(normal), torch.cat(velocity), torch.cat(cross))
+            inner = moved.mT * here.continuum[:, None]
+            weighed = here.noise.solve(inner)
+            outer = own.mT * here.spectrum[:, None]
+            velocity = (weighed @ (here.continuum * here.by_rv)[..., None])[..., 0]
+            parts.append((weighed @ inner.mT, velocity, weighed @ outer.mT))
+        return Products(*(torch.cat(sums) for sums in zip(*parts, strict=True)))
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
         """See `Linear`; exact."""
