@@ -84,7 +84,6 @@ class OrthonormalContinuum:
         )
         return Profiled(values.float(), factor)
 
-
     def under(self, noise: Noise, spectrum: Tensor, flux: Tensor) -> Profiled:
         """`profile` under a covariance of the flux."""
         if noise.wide is None:

@@ -28,7 +28,7 @@ GROUPS = 8
 REACH = 3.5
 """Widths σ of the line spread beyond which an error is wide."""
 
-LONGEST = 60
+LONGEST = 120
 """Longest lag in pixels."""
 
 STRANGE = 5.0
@@ -36,6 +36,9 @@ STRANGE = 5.0
 
 LEAST = 0.3
 """Least that narrow errors count, and how well the quoted noise is believed to be known (ln, 1 σ)."""
+
+ROUNDS, CLIP, CLIPPED = 8, 3.0, 0.9950
+"""Steps of the factor on the noise; residuals in σ that count as no more, and the mean square of a normal one then."""
 
 NEGLIGIBLE = 0.02
 """Share of the scatter below which there is no wide part."""
@@ -61,7 +64,9 @@ class _Sums(NamedTuple):
 
 
 @torch.no_grad()
-def learn_noise(model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor | None = None) -> dict[str, float]:
+def learn_noise(
+    model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor | None = None
+) -> dict[str, float]:
     """Set a survey's noise to what its stars' residuals say, given its scatter.
 
     Args:
@@ -71,19 +76,26 @@ def learn_noise(model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor | 
         rows: Stars that take part; all by default.
 
     Returns:
-        The numbers and their errors by name.
+        The numbers by name; without a star they stay.
     """
     chosen = torch.arange(len(seen)) if rows is None else rows
+    if not len(chosen):
+        return {name: float(getattr(model.noise, name)) for name in NUMBERS}
     reach = math.ceil(REACH * seen.width / _step(seen))
     own = _residuals(model, seen, fit, chosen)
     white = _white(own)
-    group = torch.arange(len(chosen)) % min(GROUPS, max(len(chosen), 1))
+    group = torch.arange(len(chosen)) % min(GROUPS, len(chosen))
     sums = _sums(own, white, seen.segment)
     values = [_numbers(sums, group != left, reach) for left in [-1, *group.unique().tolist()]]
     errors = _jackknife(torch.tensor(values[1:], dtype=torch.float64))
     step = _step(seen)
     found = {"white": white, "narrow": values[0][0], "wide": values[0][1], "length": values[0][2] * step}
-    spread = {"white": _white_error(own, group), "narrow": errors[0], "wide": errors[1], "length": errors[2] * step}
+    spread = {
+        "white": _white_error(own, group),
+        "narrow": errors[0],
+        "wide": errors[1],
+        "length": errors[2] * step,
+    }
     for name in NUMBERS:
         getattr(model.noise, name).fill_(found[name])
         getattr(model.noise, f"{name}_error").fill_(float(spread[name]))
@@ -107,35 +119,22 @@ def _residuals(model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor) ->
 
 
 def _white(own: _Residuals) -> float:
-    """Factor on the quoted variance: how much wider residuals are where more noise is quoted, star against star.
+    r"""Factor k on the quoted variance, by scoring: pixels count with the share q that noise has in their variance.
 
-    Pixels in which stars hardly differ say little; the prior is that quoted errors are right to 30 %.
+    .. math:: \ln k \leftarrow \ln k + \frac{\sum q (r^2 w - 1)}{\sum q^2} , \qquad q = k \sigma^2 w .
+
+    The prior is that quoted errors are right to 30 %; as neighbouring pixels err together, ten count as one.
     """
-    value, variance = _noisy_against_quiet(own)
-    precision = 1.0 / max(variance, 1e-12)
-    log = math.log(min(max(value, 0.05), 20.0))
-    return math.exp(log * precision / (precision + LEAST**-2))
-
-
-def _noisy_against_quiet(own: _Residuals) -> tuple[float, float]:
-    """That factor from the data alone, and the variance of its logarithm."""
-    noise = own.noise.where(own.good, torch.nan)
-    limit = noise.nanmedian(0).values
-    wide, quoted = [], []
-    for half in (noise > limit, noise <= limit):
-        wide.append((MAD_TO_SIGMA * own.value.abs().where(half, torch.nan).nanmedian(0).values).square())
-        quoted.append(noise.where(half, torch.nan).nanmedian(0).values)
-    rise, expected = wide[0] - wide[1], quoted[0] - quoted[1]
-    count = own.good.sum(0).clamp(min=2)
-    error = (wide[0] + wide[1]).square() * (5.4 / count)
-    known = torch.isfinite(rise + expected) & (error > 0)
-    if not bool(known.any()):
-        return 1.0, math.inf
-    rise, expected, weight = rise[known].double(), expected[known].double(), 1.0 / error[known].double()
-    power = float((weight * expected.square()).sum())
-    value = float((weight * rise * expected).sum()) / max(power, 1e-30)
-    # Neighbouring pixels err together; ten of them count as one.
-    return value, 10.0 / max(power, 1e-30) / max(value, 0.05) ** 2
+    log = 0.0
+    for _ in range(ROUNDS):
+        noise = math.exp(log) * own.noise
+        variance = noise + own.scatter
+        excess = (own.value.square() / variance).clamp(max=CLIP**2) / CLIPPED - 1.0
+        share = (noise / variance).where(own.good, 0.0)
+        slope, bend = (0.05 * float(part.double().sum()) for part in (share * excess, share.square()))
+        log += (slope - log / LEAST**2) / (bend + LEAST**-2)
+        log = min(max(log, -3.0), 3.0)
+    return math.exp(log)
 
 
 def _white_error(own: _Residuals, group: Tensor) -> float:
@@ -167,14 +166,22 @@ def _numbers(sums: _Sums, rows: Tensor, reach: int) -> tuple[float, float, float
 
 
 def _tail(rho: Tensor, reach: int) -> tuple[float, float]:
-    """b and ℓ of b e^(−k/ℓ) at lags from ``reach`` on; 0 and 1 where it is negligible."""
+    """b and ℓ of b e^(−k/ℓ) − c at lags from ``reach`` on; 0 and 1 where it is negligible.
+
+    The continuum, fitted to the same pixels, takes the broadest errors away: c ≥ 0 at all lags.
+    """
     beyond = rho[reach:]
     if len(beyond) < 4:
         return 0.0, 1.0
     lags = torch.arange(reach, len(rho), dtype=torch.float64)
     shapes = torch.exp(-lags / LENGTHS[:, None])
-    height = (shapes @ beyond / shapes.square().sum(1)).clamp(min=0.0)
-    misfit = (beyond - height[:, None] * shapes).square().sum(1)
+    columns = torch.stack([shapes, -torch.ones_like(shapes)], dim=2)
+    height, lost = (
+        torch.linalg.lstsq(columns, beyond[:, None].expand(len(LENGTHS), -1, 1)).solution[..., 0].unbind(1)
+    )
+    alone = (shapes @ beyond / shapes.square().sum(1)).clamp(min=0.0)
+    height, lost = torch.where(lost > 0, height, alone).clamp(min=0.0), lost.clamp(min=0.0)
+    misfit = (beyond - height[:, None] * shapes + lost[:, None]).square().sum(1)
     best = int(misfit.argmin())
     found = float(height[best]), float(LENGTHS[best])
     return found if found[0] > NEGLIGIBLE else (0.0, 1.0)

@@ -80,6 +80,11 @@ class Objective:
         own.__dict__["orthonormal"] = self.orthonormal.take(rows)
         return own
 
+    @property
+    def independent(self) -> "Objective":
+        """The same with pixels that err independently."""
+        return replace(self, noise=Noise(self.noise.marginal))
+
 
 class Iterate(NamedTuple):
     """Where a fit stands; every field has the stars first."""
@@ -149,8 +154,9 @@ def quadratic(objective: Objective, iterate: Iterate) -> Quadratic:
     at = expansion(objective, iterate)
     jacobian = objective.coefficients(iterate.theta).jacobian
     exact = information(objective, iterate, jacobian)
-    normal = _exact_along(objective.model.products(at).normal.double(), jacobian, exact)
-    return Quadratic(normal, _gradient(objective, at)[1], jacobian)
+    normal = _exact_along(objective.model.normal(at).double(), jacobian, exact)
+    # A linear map may share one Jacobian among its stars; each needs its own to be overwritten.
+    return Quadratic(normal, _gradient(objective, at)[1], jacobian.contiguous())
 
 
 def far_quadratic(objective: Objective, iterate: Iterate) -> tuple[Tensor, Tensor]:
@@ -171,10 +177,10 @@ def far_quadratic(objective: Objective, iterate: Iterate) -> tuple[Tensor, Tenso
 def _gradient(objective: Objective, at: Expansion) -> tuple[Tensor, Tensor]:
     """C⁻¹ times the change with velocity (B, P), and the gradient of the log likelihood by (g, velocity)."""
     slope = at.continuum * at.by_rv
-    columns = torch.stack([slope, objective.flux - at.continuum * at.spectrum], dim=1)
+    columns = torch.stack([slope, objective.flux - at.continuum * at.spectrum], dim=1).double()
     moving, residual = objective.noise.solve(columns).unbind(1)
-    pulled = objective.model.pull(at.continuum * residual, at.rv).double()
-    uphill = (residual * slope).double().sum(1, keepdim=True)
+    pulled = objective.model.pull(at.continuum * residual.float(), at.rv).double()
+    uphill = (residual * slope).sum(1, keepdim=True)
     return moving, torch.cat([pulled, uphill], dim=1)
 
 

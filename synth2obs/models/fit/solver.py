@@ -86,6 +86,7 @@ def best_start(objective: Objective, theta: Tensor, candidates: Tensor) -> Tenso
     Returns:
         Shape (B, Q).
     """
+    objective = objective.independent
     iterate = evaluate(objective, theta, torch.zeros(len(theta), dtype=torch.float64))
     normal, gradient = far_quadratic(objective, iterate)
     moving = normal[:, :-1, -1:] / (normal[:, -1:, -1:] + 1.0)

@@ -7,7 +7,7 @@ An exponential correlation makes :math:`K^{-1}` tridiagonal, so that with Woodbu
 .. math:: C^{-1} = w - w S Q^{-1} S w , \qquad Q = K^{-1} + S^2 w ,
 
 costs a few operations a pixel (Rybicki & Press 1995, Phys. Rev. Lett. 74, 1060; Foreman-Mackey et al. 2017, AJ 154, 220).
-All stars of a batch are one long tridiagonal system without couplings between stars. A pixel with w = 0 is a no-op.
+A pixel with w = 0 is a no-op.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.linalg.lapack import dpttrf, dpttrs
+from scipy.linalg.lapack import dpttrf, dpttrs, spttrs
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -62,34 +62,36 @@ class Noise:
         return Noise(change(self.white), wide, self.joined)
 
     def solve(self, values: Tensor) -> Tensor:
-        """C⁻¹ times values (B, P) or (B, Q, P), in their precision."""
-        white = self.white if values.dim() == 2 else self.white[:, None]
-        weighted = white * values
+        """C⁻¹ times values (B, P) or (B, Q, P), in their precision; single precision loses three digits of it."""
+        if values.dim() == 2:
+            return self.solve(values[:, None])[:, 0]
+        found = values * self.white.to(values.dtype)[:, None]
         if self.wide is None:
-            return weighted.to(values.dtype)
-        wide = self.wide if values.dim() == 2 else self.wide[:, None]
-        return (weighted - white * wide * self._smoothed(weighted * wide)).to(values.dtype)
+            return found
+        outer = (self.white * self.wide).to(values.dtype)[:, None]
+        return found.addcmul_(outer, self._smoothed(values * outer), value=-1.0)
 
     def _smoothed(self, values: Tensor) -> Tensor:
-        """Q⁻¹ times values (B, P) or (B, Q, P), float64."""
-        stacked = values[:, None] if values.dim() == 2 else values
-        count, columns, pixels = stacked.shape
-        right = stacked.transpose(0, 1).double().contiguous().view(columns, count * pixels).numpy()
-        solved, failed = dpttrs(*self._factor, right.T, overwrite_b=True)
-        assert failed == 0
-        found = torch.from_numpy(np.ascontiguousarray(solved.T)).view(columns, count, pixels).transpose(0, 1)
-        return found[:, 0] if values.dim() == 2 else found
+        """Q⁻¹ times values (B, Q, P), in their place."""
+        single = values.dtype == torch.float32
+        solver, rows = (spttrs if single else dpttrs), values.contiguous().numpy()
+        diagonal, beside = (part.astype(rows.dtype, copy=False) for part in self._factor)
+        for star, columns in enumerate(rows):
+            _, failed = solver(diagonal[star], beside[star], columns.T, overwrite_b=True)
+            assert failed == 0
+        return torch.from_numpy(rows)
 
     @cached_property
     def _factor(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of Q, all stars in a row."""
+        """Of Q, shapes (B, P) and (B, P - 1); all stars are one system in a row."""
         diagonal, beside = self._precision
         assert self.wide is not None
-        total = diagonal + (self.white.double() * self.wide.double().square())
-        whole = pad(beside.expand(len(total), -1), (0, 1)).flatten()[:-1]
+        total = diagonal + self.white.double() * self.wide.double().square()
+        count, pixels = total.shape
+        whole = pad(beside.expand(count, -1), (0, 1)).flatten()[:-1]
         *factor, failed = dpttrf(total.flatten().numpy(), whole.numpy())
         assert failed == 0
-        return factor[0], factor[1]
+        return factor[0].reshape(count, pixels), np.append(factor[1], 0.0).reshape(count, pixels)[:, :-1]
 
     @property
     def _precision(self) -> tuple[Tensor, Tensor]:

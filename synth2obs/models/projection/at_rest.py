@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.projection.linear import Expansion, Products, functions_at
 from synth2obs.physics.instrument import Instrument
 
@@ -20,10 +19,6 @@ RUN = 512
 STRETCHES = 256
 """Stretches of the spectrum in which `Through` takes the continuum as constant and weights as linear in the mean
 spectrum, where they steer a step."""
-
-
-SMOOTH = (0.0, 0.5, 0.8, 0.95, 0.99, 0.999)
-"""Shares t of the smooth part in a pixel's variance for which products are kept; between them they are interpolated."""
 
 
 class Stretches(NamedTuple):
@@ -69,7 +64,6 @@ class AtRest:
     ) -> None:
         self.instrument, self.functions = instrument, functions
         self.log_wave, self.detectors = instrument.log_wave, _detectors(segment)
-        self._filtered: tuple[Tensor, list[Tensor]] | None = None
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -91,13 +85,6 @@ class AtRest:
         """Sums over short stretches."""
         size = max(1, len(self.log_wave) // STRETCHES)
         return [_stretches(run, self.log_wave, self.pixels[run], size) for run in self.detectors]
-
-    def filtered(self, joined: Tensor) -> list[Tensor]:
-        """`filtered_products` of every detector; kept while neighbours are as correlated as they were, (P - 1,)."""
-        if self._filtered is None or not torch.equal(self._filtered[0], joined):
-            found = [filtered_products(part, joined[part.pixels][: part.place.shape[1] - 1]) for part in self.stretches]
-            self._filtered = joined, found
-        return self._filtered[1]
 
 
 def _detectors(segment: Tensor) -> list[slice]:
@@ -126,67 +113,22 @@ def _stretches(pixels: slice, log_wave: Tensor, functions: Tensor, size: int) ->
     return Stretches(pixels, size, place, blocks, depth, torch.cat(packed), whole)
 
 
-def filtered_products(part: Stretches, joined: Tensor) -> Tensor:
-    r"""Upper triangles of AᵀH_t A per pixel of each stretch for every t of `SMOOTH`, shape (J K, M (M + 1) / 2).
-
-    With white noise and a smooth part that do not change along the spectrum, the inverse covariance is
-
-    .. math:: C^{-1} = W H_t , \qquad H_t = (1 + b)(1 + b K)^{-1} , \qquad t = b / (1 + b) ,
-
-    W being the inverse variance of a pixel and b the smooth part's variance over the white one's: H is the identity
-    at t = 0 and finite at t = 1.
-
-    Args:
-        part: A detector.
-        joined: Correlation of the smooth part in its neighbouring pixels, shape (P' - 1,).
-    """
-    count, shape = part.place.shape[1], part.functions.shape
-    size = (count - torch.arange(shape[0]) * part.size).clamp(max=part.size)[:, None]
-    columns = part.functions.flatten(0, 1)[:count].T
-    row, column = torch.triu_indices(shape[2], shape[2])
-    found = []
-    for share in SMOOTH:
-        ratio = share / (1.0 - share)
-        one = torch.ones(1, count)
-        filtered = (1.0 + ratio) * Noise(one, ratio**0.5 * one, joined).solve(columns[None])[0]
-        blocks = pad(filtered.T, (0, 0, 0, -count % part.size)).unflatten(0, shape[:2])
-        products = part.functions.mT @ blocks
-        found.append(0.5 * (products + products.mT)[:, row, column] / size)
-    return torch.cat(found)
-
-
-def smooth_products(part: Stretches, filtered: Tensor, at: Expansion, shift: Tensor, factor: Tensor) -> list[Tensor]:
-    """AᵀcC⁻¹cA and AᵀcC⁻¹(s ∘ Φ) of one detector; ``factor`` is c C⁻¹ s in native pixels, (B, P)."""
+def stretch_normal(part: Stretches, at: Expansion, shift: Tensor) -> Tensor:
+    """AᵀWc²A of one detector, everything taken to rest first, shape (B, M, M)."""
     lower, share = part.between(shift)
-    white, marginal = at.noise.white.float(), at.noise.marginal.float()
-    parts = (white, marginal, marginal * at.continuum.square(), factor)
-    free, bound, weight, outer = (_blocked(interpolated(values, lower, share), part.size) for values in parts)
-    smooth = 1.0 - bound.sum(2) / free.sum(2).clamp(min=1e-30)
-    level, slope = _straight(part, weight).chunk(2, dim=1)
-    rows = torch.cat([*(level * hat for hat in _hats(smooth)), slope], dim=1)
-    packed = rows @ torch.cat([filtered, part.normal[len(part.functions) :]])
-    normal = packed.index_select(1, part.whole.flatten()).unflatten(1, part.whole.shape)
-    return [normal, _by_continuum(part, at, outer, lower)]
-
-
-def _hats(share: Tensor) -> list[Tensor]:
-    """Weights of linear interpolation between the values of `SMOOTH`, shape (B, K) each."""
-    knots = torch.tensor(SMOOTH)
-    place = torch.bucketize(share, knots, right=True).clamp(1, len(SMOOTH) - 1)
-    between = ((share - knots[place - 1]) / (knots[place] - knots[place - 1])).clamp(0.0, 1.0)
-    return [between * (place == k) + (1.0 - between) * (place == k + 1) for k in range(len(SMOOTH))]
+    weight = at.noise.marginal.float() * at.continuum.square()
+    packed = _straight(part, _blocked(interpolated(weight, lower, share), part.size)) @ part.normal
+    return packed.index_select(1, part.whole.flatten()).unflatten(1, part.whole.shape)
 
 
 def stretch_products(part: Stretches, at: Expansion, shift: Tensor) -> Products:
-    """The sums of one detector under white noise, everything taken to rest first."""
+    """The sums of one detector, everything taken to rest first."""
     lower, share = part.between(shift)
-    inner = at.noise.white.float() * at.continuum
-    parts = (inner * at.continuum, inner * at.continuum * at.by_rv, inner * at.spectrum)
-    weight, moving, factor = (_blocked(interpolated(values, lower, share), part.size) for values in parts)
-    packed = _straight(part, weight) @ part.normal
-    normal = packed.index_select(1, part.whole.flatten()).unflatten(1, part.whole.shape)
+    inner = at.noise.marginal.float() * at.continuum
+    parts = (inner * at.continuum * at.by_rv, inner * at.spectrum)
+    moving, factor = (_blocked(interpolated(values, lower, share), part.size) for values in parts)
     velocity = moving.flatten(1) @ part.functions.flatten(0, 1)
-    return Products(normal, velocity, _by_continuum(part, at, factor, lower))
+    return Products(stretch_normal(part, at, shift), velocity, _by_continuum(part, at, factor, lower))
 
 
 def _by_continuum(part: Stretches, at: Expansion, factor: Tensor, lower: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ FEW = 16
 
 
 class Products(NamedTuple):
-    """Sums over pixels that steer a Gauss–Newton step."""
+    """Sums over pixels as if these were independent, W the inverse variance of each."""
 
-    normal: Tensor  # (B, M, M), AᵀcC⁻¹cA
-    velocity: Tensor  # (B, M), AᵀcC⁻¹c times the derivative by the scaled velocity
-    continuum: Tensor  # (B, M, C), AᵀcC⁻¹ (s ∘ Φ)
+    normal: Tensor  # (B, M, M), AᵀWc²A
+    velocity: Tensor  # (B, M), AᵀWc² times the derivative by the scaled velocity
+    continuum: Tensor  # (B, M, C), AᵀWc (s ∘ Φ)
 
 
 class Expansion(NamedTuple):
@@ -56,8 +56,12 @@ class Linear(Protocol):
         """A(v)ᵀ times ``values`` (B, P), shape (B, M)."""
         ...
 
+    def normal(self, at: Expansion) -> Tensor:
+        """Shape (B, M, M): what steers a step where coefficients are not linear in θ; near enough."""
+        ...
+
     def products(self, at: Expansion) -> Products:
-        """Sums over pixels that steer a step."""
+        """Sums that tell how well other coefficients would do."""
         ...
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
@@ -105,4 +109,4 @@ def gram_of(theta: Tensor, at: Expansion, continuum: Tensor) -> Tensor:
     if at.noise.wide is None:
         rows = at.noise.white.float().sqrt()[:, None] * rows
         return (rows @ rows.mT).double()
-    return rows.double() @ at.noise.solve(rows.double()).mT
+    return (rows @ at.noise.solve(rows).mT).double()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from synth2obs.models.projection.at_rest import AtRest, interpolated, smooth_products, stretch_products
+from synth2obs.models.projection.at_rest import AtRest, interpolated, stretch_normal, stretch_products
 from synth2obs.models.projection.linear import Expansion, Products, few_stars, functions_at, gram_of, rows_of
 from synth2obs.physics.broadening import Broadening, moved
 from synth2obs.physics.coarser import coarser
@@ -112,26 +112,16 @@ class Through:
         seen = self.instrument.adjoint(values, velocity, 0.0, self.stars) @ self.seen
         return torch.cat([sharp, seen], dim=1)
 
+    def normal(self, at: Expansion) -> Tensor:
+        """See `Linear`; in each stretch weights are linear in the mean spectrum."""
+        shift = log_doppler(self.origin + at.rv)
+        return torch.stack([stretch_normal(part, at, shift) for part in self.still.stretches]).sum(0)
+
     def products(self, at: Expansion) -> Products:
         """See `Linear`; in each stretch the continuum is constant, weights and factor linear in the mean spectrum."""
         shift = log_doppler(self.origin + at.rv)
-        if at.noise.wide is not None:
-            return self._smooth_products(at, shift)
         parts = [stretch_products(part, at, shift) for part in self.still.stretches]
         return Products(*(torch.stack(sums).sum(0) for sums in zip(*parts, strict=True)))
-
-    def _smooth_products(self, at: Expansion, shift: Tensor) -> Products:
-        """Where residuals have a smooth part: the velocity's exact, the continuum constant in each stretch."""
-        assert at.noise.joined is not None
-        columns = torch.stack([at.continuum * at.by_rv, at.spectrum], dim=1)
-        moving, factor = (at.continuum[:, None] * at.noise.solve(columns)).unbind(1)
-        filtered = self.still.filtered(at.noise.joined)
-        parts = [
-            smooth_products(part, own, at, shift, factor)
-            for part, own in zip(self.still.stretches, filtered, strict=True)
-        ]
-        normal, cross = (torch.stack(sums).sum(0) for sums in zip(*parts, strict=True))
-        return Products(normal, self.pull(moving, at.rv), cross)
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
         """See `Linear`; the functions at rest, and all else where it then falls, interpolated between pixels."""

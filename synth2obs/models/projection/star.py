@@ -50,19 +50,27 @@ class Projected:
         total[:, :-2] -= spread[:, 1:-1]
         return torch.einsum("bpm,bp->bm", self.functions, total)
 
+    def normal(self, at: Expansion) -> Tensor:
+        """See `Linear`; exact but for the shift."""
+        weight = at.noise.marginal.float() * at.continuum.square()
+        parts = []
+        for rows, _ in few_stars(at):
+            functions = self.functions[rows]
+            parts.append(functions.mT @ (functions * weight[rows, :, None]))
+        return torch.cat(parts)
+
     def products(self, at: Expansion) -> Products:
         """See `Linear`; exact."""
         shift = (self._spacing() * at.rv.float()[:, None])[..., None]
-        parts = []
+        factor = at.noise.marginal.float() * at.continuum
+        normal, velocity, cross = [], [], []
         for rows, own in few_stars(at):
-            functions, here = self.functions[rows], rows_of(at, rows)
+            functions = self.functions[rows]
             moved = functions + _differences(functions, shift[rows])
-            inner = moved.mT * here.continuum[:, None]
-            weighed = here.noise.solve(inner)
-            outer = own.mT * here.spectrum[:, None]
-            velocity = (weighed @ (here.continuum * here.by_rv)[..., None])[..., 0]
-            parts.append((weighed @ inner.mT, velocity, weighed @ outer.mT))
-        return Products(*(torch.cat(sums) for sums in zip(*parts, strict=True)))
+            normal.append(moved.mT @ (moved * (factor * at.continuum)[rows, :, None]))
+            velocity.append((moved.mT @ (factor * at.continuum * at.by_rv)[rows, :, None])[..., 0])
+            cross.append(moved.mT @ (own * (factor * at.spectrum)[rows, :, None]))
+        return Products(torch.cat(normal), torch.cat(velocity), torch.cat(cross))
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
         """See `Linear`; exact."""

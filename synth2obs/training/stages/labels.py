@@ -40,7 +40,9 @@ class LabelsStage(StageBase):
         update_scatter(bridge.survey(name), seen, fit, bridge.decoder.rest_wavelength)
         usual = typical(fit, bridge.survey(name).gap.config.outlier).nonzero()[:, 0]
         noise = learn_noise(bridge.survey(name), seen, fit, usual)
-        return {f"{name}/noise_{key}": value for key, value in noise.items()} | remember(self.state, name, fit)
+        return {f"{name}/noise_{key}": value for key, value in noise.items()} | remember(
+            self.state, name, fit
+        )
 
 
 def remember(state: State, name: str, fit: LabelFit) -> dict[str, float]:

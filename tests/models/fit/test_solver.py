@@ -187,7 +187,9 @@ class TestContinuum:
         theta, rv = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
         state = evaluate(objective, theta, rv)
-        _, best = profile_continuum(state.spectrum, objective.flux, objective.noise.white, objective.continuum_basis)
+        _, best = profile_continuum(
+            state.spectrum, objective.flux, objective.noise.white, objective.continuum_basis
+        )
         torch.testing.assert_close(state.continuum, best, rtol=0, atol=2e-5)
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])

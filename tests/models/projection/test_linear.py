@@ -66,7 +66,9 @@ def test_spectra_are_the_same(scene, shift):
 def test_pull_is_the_transpose(scene, which):
     model, (_, _, found, place) = scene[which], scene
     rv = torch.full((COUNT,), 0.3, dtype=torch.float64)
-    values = torch.cos(torch.arange(place.noise.white.numel(), dtype=torch.float32)).view_as(place.noise.white)
+    values = torch.cos(torch.arange(place.noise.white.numel(), dtype=torch.float32)).view_as(
+        place.noise.white
+    )
     forward = (model.spectrum(found.value, rv)[0] * values).sum(1)
     backward = (model.pull(values, rv) * found.value.float()).sum(1)
     torch.testing.assert_close(forward, backward, rtol=2e-4, atol=2e-4)
