@@ -6,8 +6,8 @@ signal-to-noise. With r a residual, s the scatter and w the inverse variance of 
 .. math:: \rho_k = \frac{\sum_p z_p z_{p+k}}{\sum_p q_p q_{p+k}} , \qquad z = r s w , \quad q = s^2 w ,
 
 is the error's autocorrelation, pixels in which noise prevails counting little. Beyond the reach of a line it is
-:math:`b\, e^{-k/\ell}`, the wide part; what is left within that reach is the narrow part, and its sum over all lags says
-how often it counts.
+:math:`b\, e^{-k/\ell}`, the wide part; what is left within that reach is the narrow part, and its sum over all lags
+says how often it counts.
 """
 
 import math
@@ -16,7 +16,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import Fit
 from synth2obs.models.noise.survey_noise import NUMBERS
@@ -166,7 +165,7 @@ def _numbers(sums: _Sums, rows: Tensor, reach: int) -> tuple[float, float, float
 
 
 def _tail(rho: Tensor, reach: int) -> tuple[float, float]:
-    """b and ℓ of b e^(−k/ℓ) − c at lags from ``reach`` on; 0 and 1 where it is negligible.
+    """Height b and length ℓ of b e^(−k/ℓ) − c at lags from ``reach`` on; 0 and 1 where it is negligible.
 
     The continuum, fitted to the same pixels, takes the broadest errors away: c ≥ 0 at all lags.
     """

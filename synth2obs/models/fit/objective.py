@@ -12,6 +12,7 @@ from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.fit.cholesky import cholesky_factor
 from synth2obs.models.fit.continuum import OrthonormalContinuum
 from synth2obs.models.noise.covariance import Noise
+from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Expansion, Linear
 
 ENOUGH = 1e-4
@@ -73,12 +74,19 @@ class Objective:
             model=self.model.take(rows),
             flux=self.flux[rows],
             noise=self.noise.take(rows),
+            prior=self.prior.take(rows) if isinstance(self.prior, StarPrior) else self.prior,
             continuum_basis=self.continuum_basis[rows]
             if self.continuum_basis.dim() == 3
             else self.continuum_basis,
         )
         own.__dict__["orthonormal"] = self.orthonormal.take(rows)
         return own
+
+    def prior_among(self, candidates: Tensor) -> Tensor:
+        """Half χ² of the prior at candidates (N, Q), shape (B, N) or (N,)."""
+        if isinstance(self.prior, StarPrior):
+            return self.prior.among(candidates)
+        return self.prior(candidates).value
 
     @property
     def independent(self) -> "Objective":
@@ -199,8 +207,8 @@ def _exact_along(normal: Tensor, jacobian: Tensor, exact: Tensor) -> Tensor:
 
     .. math:: N + P (E - M) P^T , \qquad P = N U M^{-1} , \quad M = U^T N U .
 
-    N is from sums over stretches of the spectrum: where theory's error changes from pixel to pixel it steers badly. It is
-    what is left for changes of the coefficients that are not linear in θ.
+    N is from sums over stretches of the spectrum: where theory's error changes from pixel to pixel it steers badly.
+    It is what is left for changes of the coefficients that are not linear in θ.
 
     Args:
         normal: N, positive semidefinite, the continuum not eliminated.

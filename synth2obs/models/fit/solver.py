@@ -95,4 +95,4 @@ def best_start(objective: Objective, theta: Tensor, candidates: Tensor) -> Tenso
     offset = (objective.value(candidates)[None] - iterate.coefficients[:, None]).float()
     pulled = torch.bmm(offset, 0.5 * normal_left.float()) - gradient_left.float()[:, None]
     value = torch.linalg.vecdot(pulled, offset).double()
-    return candidates[(value + objective.prior(candidates).value).argmin(1)]
+    return candidates[(value + objective.prior_among(candidates)).argmin(1)]

@@ -21,6 +21,7 @@ from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
 from synth2obs.models.noise.covariance import Noise
+from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Linear
 from synth2obs.models.projection.shared import Through, covered
 from synth2obs.models.projection.star import Projected
@@ -229,7 +230,7 @@ class _Task:
             continuum_basis=self.seen.rows("continuum_basis", rows),
             coefficients=self.parameters.coefficients,
             value=self.parameters.value,
-            prior=self.parameters.prior,
+            prior=self._prior(rows),
             rv_sigma=self.options.rv_sigma,
             lower=None if self.bounds is None else self.bounds[0],
             upper=None if self.bounds is None else self.bounds[1],
@@ -243,6 +244,15 @@ class _Task:
             error = continuum * self._with_theory(scatter, rows, theta, rv)
         log_wave = self.seen.rows("log_wave", rows)
         return replace(bare, noise=self.model.noise.of(bare.noise.white, error, log_wave, self.seen.segment))
+
+    def _prior(self, rows: Tensor) -> Callable[[Tensor], PriorTerms]:
+        """Of all stars, and in a fit of labels what is known of these."""
+        common, known = self.parameters.prior, self.seen.known
+        return (
+            common
+            if known is None or self.free is None
+            else StarPrior(common, known.take(rows).of_free(self.free))
+        )
 
     def _with_theory(self, scatter: Tensor, rows: Tensor, theta: Tensor, rv: Tensor) -> Tensor:
         """Scatter in native pixels, and what is known of theory's own error at these parameters, (B, P)."""

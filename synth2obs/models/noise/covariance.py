@@ -6,7 +6,8 @@ An exponential correlation makes :math:`K^{-1}` tridiagonal, so that with Woodbu
 
 .. math:: C^{-1} = w - w S Q^{-1} S w , \qquad Q = K^{-1} + S^2 w ,
 
-costs a few operations a pixel (Rybicki & Press 1995, Phys. Rev. Lett. 74, 1060; Foreman-Mackey et al. 2017, AJ 154, 220).
+costs a few operations a pixel (Rybicki & Press 1995, Phys. Rev. Lett. 74, 1060; Foreman-Mackey et al. 2017, AJ 154,
+220).
 A pixel with w = 0 is a no-op.
 """
 
