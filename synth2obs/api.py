@@ -127,6 +127,7 @@ def fit_labels(
     population: bool = True,
     vsini: ArrayLike | None = None,
     vmac: float = 0.0,
+    priors: Any = None,
 ) -> Any:
     """Labels with errors of observed spectra, fitted through the survey's morph and gap.
 
@@ -139,19 +140,27 @@ def fit_labels(
         vsini: Projected rotation in km/s, known and held, one value or one per star; ``"fit"`` looks for it between
             0 and 400 km/s. Left out, no star rotates.
         vmac: Radial–tangential macroturbulence ζ in km/s of all stars, held.
+        priors: What is known from elsewhere, with errors: a mapping or table of ``teff`` and ``teff_error``, ``logg``
+            and ``logg_error``, and so on, NaN where a star has none. A table with a column ``id`` need not have every
+            star, nor their order; without, it has a row per spectrum.
 
     Returns:
-        An `astropy.table.Table`: id, every label with its error and unit, rv, chi2, pixels, flags (bits explained in
-        ``table.meta["flags"]``); vsini and its error only if it was given or fitted.
+        An `astropy.table.Table`: id; every label with its error, its unit and the bits that the spectrum tells of it;
+        rv, chi2, pixels, flags (bits explained in ``table.meta["flags"]``); vsini and its error only if it was given
+        or fitted.
 
     Raises:
-        DataError: For spectra, a vsini or a vmac that cannot be used.
+        DataError: For spectra, priors, a vsini or a vmac that cannot be used.
     """
     from synth2obs.analysis.labels import label_table, labels_of
     from synth2obs.analysis.observed import as_spectra
+    from synth2obs.models.priors.by_star import by_star
 
     given = as_spectra(bridge, spectra, survey, medium)
-    return label_table(labels_of(bridge, given, survey, population=population, vsini=vsini, vmac=vmac))
+    known = None if priors is None else by_star(priors, given.id)
+    return label_table(
+        labels_of(bridge, given, survey, population=population, vsini=vsini, vmac=vmac, priors=known)
+    )
 
 
 def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":

@@ -25,6 +25,7 @@ FLOORS = {
 FORBIDDEN = {("analysis", "training")}
 ROOMS = {
     "models": (
+        {"noise"},
         {"contracts", "checkpoint", "decoder", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey", "theory_error"},

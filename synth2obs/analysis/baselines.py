@@ -13,9 +13,10 @@ from synth2obs.models.alignment import ALIGNMENTS
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
+from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import refine, update_correlation, update_scatter
+from synth2obs.models.fit.refine import refine, update_scatter
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.gap import GAPS
@@ -132,7 +133,7 @@ def _weighted(bridge: Bridge, seen: Observation, stars: StarLabels) -> SurveyMod
         options = Options(steps=6, refresh=1, morphed=False, scatter=scatter)
         fit = fit_labels(trial, seen, options, stars.x, stars.rv)
         update_scatter(model, seen, fit, bridge.decoder.rest_wavelength)
-        update_correlation(model, fit)
+        learn_noise(model, seen, fit)
     return model
 
 

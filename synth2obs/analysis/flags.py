@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from synth2obs.models.fit.result import Fit
 
 OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT, UNUSUAL, FAR = 1, 2, 4, 8, 16, 32, 64
+RIVAL, OPEN = 128, 256
 FLAGS = {
     OUTSIDE: "label outside the grid",
     POOR_FIT: "poor fit",
@@ -14,10 +15,12 @@ FLAGS = {
     LIMIT: "vsini is a limit",
     UNUSUAL: "latent beyond 99 % of the grid",
     FAR: "labels further from the grid's spectra than 99 % of these",
+    RIVAL: "another kind of star does as well, or theory alone says so",
+    OPEN: "Teff, log g or [Fe/H] not constrained",
 }
 """Bits of ``flags``."""
 
-POOR, FEW = 4.0, 0.5
+POOR, FEW = 2.0, 0.5
 """χ² per pixel, and share of good pixels, that set a bit."""
 
 

@@ -1,5 +1,6 @@
 """Labels and latents of observed spectra, as tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -8,8 +9,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FLAGS, LIMIT, OUTSIDE, UNSETTLED, quality
+from synth2obs.analysis.flags import FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
 from synth2obs.analysis.morph import speeds
+from synth2obs.analysis.rivals import against_rivals
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
@@ -20,9 +22,15 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.rotating import find_rotation, fit_rotating
 from synth2obs.models.fit.task import encode, fit_labels
+from synth2obs.models.priors.known import Known
+from synth2obs.models.priors.labels import STELLAR
 
 MOVED = 0.1
 """Change of a scaled label by further steps that sets a bit."""
+
+
+LEAST_GAIN = 1.0
+"""Bits that a spectrum must tell of Teff, log g and [Fe/H]: an error half as wide as without it."""
 
 
 FIT = "fit"
@@ -37,6 +45,7 @@ class _Fitted(NamedTuple):
     vsini: Tensor | None = None  # (N,) km/s
     vsini_error: Tensor | None = None
     limit: Tensor | None = None  # (N,) bool
+    rival: Tensor | None = None  # (N,) bool
 
 
 @dataclass(frozen=True)
@@ -64,12 +73,15 @@ class Latents:
 class Labels:
     """Labels of N stars by name, with errors, in the grid's units; ``flags`` as in `FLAGS`.
 
+    ``gains`` are what each spectrum tells of a label, in bits: log₂ of the error without it over the error with it.
+
     ``vsini`` and its error (0 where it was given) in km/s are None where fits knew of no rotation.
     """
 
     id: NDArray[np.str_]
     values: dict[str, NDArray[np.float64]]
     errors: dict[str, NDArray[np.float64]]
+    gains: dict[str, NDArray[np.float64]]
     rv: NDArray[np.float64]
     rv_error: NDArray[np.float64]
     chi2: NDArray[np.float64]
@@ -103,6 +115,7 @@ def labels_of(
     population: bool = True,
     vsini: ArrayLike | None = None,
     vmac: float = 0.0,
+    priors: Mapping[str, ArrayLike] | None = None,
 ) -> Labels:
     """Fit all labels of the grid through the survey's morph and gap.
 
@@ -116,26 +129,31 @@ def labels_of(
         population: Use the stellar-evolution prior on (Teff, log g) at given [Fe/H].
         vsini: Rotation in km/s that is held, one value or one per star, or ``"fit"``; None: no star rotates.
         vmac: Macroturbulence in km/s that is held, the same for all stars.
+        priors: Labels known from elsewhere and their errors, see `Known.of`.
 
     Raises:
-        DataError: For a vsini or vmac that cannot be.
+        DataError: For a vsini, vmac or priors that cannot be.
     """
     speed, cells = _given(vsini, len(spectra)), float(speeds("vmac", vmac, 1))
     seen = prepare(bridge, survey, spectra)
+    if priors is not None:
+        seen = replace(seen, known=Known.of(bridge.labels, bridge.scale, len(seen), priors))
     found = _fits(bridge, seen, Options(population=population, vmac=cells), speed)
     fit = found.last
     table = bridge.scale.inverse(fit.x).numpy()
     sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()).numpy()
+    gain = information_gain(bridge, seen, fit, population).numpy()
     names = bridge.labels.names
     return Labels(
         spectra.id,
         {name: table[:, k] for k, name in enumerate(names)},
         {name: sigma[:, k] for k, name in enumerate(names)},
+        {name: gain[:, k] for k, name in enumerate(names)},
         fit.rv.numpy(),
         fit.rv_error.numpy(),
         fit.chi2.numpy(),
         fit.pixels.numpy(),
-        quality(fit) | _label_flags(bridge, found, table),
+        quality(fit) | _label_flags(bridge, found, table, gain),
         *(None if part is None else part.numpy() for part in (found.vsini, found.vsini_error)),
     )
 
@@ -157,8 +175,8 @@ def _fits(bridge: Bridge, seen: Observation, options: Options, speed: Tensor | s
     """Fits to convergence, and their vsini."""
     long, short = replace(options, steps=10), replace(options, steps=4, refresh=1)
     if speed is None:
-        first = fit_labels(bridge, seen, long)
-        return _Fitted(first, fit_labels(bridge, seen, short, first.x, first.rv))
+        first, rival = against_rivals(bridge, seen, fit_labels(bridge, seen, long), long)
+        return _Fitted(first, fit_labels(bridge, seen, short, first.x, first.rv), rival=rival)
     if isinstance(speed, Tensor):
         first = fit_rotating(bridge, seen, speed, long)
         fit = fit_rotating(bridge, seen, speed, short, first.x, first.rv)
@@ -175,15 +193,37 @@ def label_table(found: Labels) -> Any:
     columns: dict[str, NDArray[Any]] = {"id": found.id}
     units = dict.fromkeys(("rv", "rv_error", "vsini", "vsini_error"), "km/s")
     for name, values in found.values.items():
-        columns |= {name: values, f"{name}_error": found.errors[name]}
+        columns |= {name: values, f"{name}_error": found.errors[name], f"{name}_gain": found.gains[name]}
+        units[f"{name}_gain"] = "bit"
         units |= dict.fromkeys((name, f"{name}_error"), unit_of(name).split("(")[0])
     names = ["rv", "rv_error", "vsini", "vsini_error", "chi2", "pixels", "flags"]
     columns |= {name: getattr(found, name) for name in names if getattr(found, name) is not None}
     return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
 
 
-def _label_flags(bridge: Bridge, found: _Fitted, table: NDArray[np.float64]) -> NDArray[np.int64]:
+@torch.no_grad()
+def information_gain(bridge: Bridge, seen: Observation, fit: LabelFit, population: bool) -> Tensor:
+    """Bits that spectra tell of each label beyond priors and the grid's range, shape (N, K).
+
+    Without a spectrum a label is as wide as its prior and no wider than the grid, a uniform density of which has a
+    variance of a twelfth of its range squared.
+    """
+    ends = bridge.scale(torch.as_tensor(np.stack([bridge.labels.lower, bridge.labels.upper])))
+    precision = bridge.label_prior(population=population)(fit.x).curvature
+    precision = precision + torch.diag_embed(12.0 / (ends[1] - ends[0]).square())
+    if seen.known is not None:
+        precision = precision + torch.diag_embed(seen.known.precision)
+    before = torch.linalg.inv(precision).diagonal(dim1=1, dim2=2)
+    after = fit.covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30)
+    return (0.5 * torch.log2(before / after)).clamp(min=0.0)
+
+
+def _label_flags(
+    bridge: Bridge, found: _Fitted, table: NDArray[np.float64], gain: NDArray[np.float64]
+) -> NDArray[np.int64]:
     moved = (found.last.x - found.first.x).abs().amax(1).numpy()
     outside = bridge.labels.outside(table).any(1)
     limit = 0 if found.limit is None else found.limit.numpy() * np.int64(LIMIT)
-    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit
+    rival = 0 if found.rival is None else found.rival.numpy() * np.int64(RIVAL)
+    vague = (gain[:, [bridge.labels.index(name) for name in STELLAR]] < LEAST_GAIN).any(1) * np.int64(OPEN)
+    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague

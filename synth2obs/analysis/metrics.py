@@ -67,7 +67,7 @@ def _noise(model: SurveyModel, free: Fit) -> dict[str, float]:
     return {
         "scatter_median": float(model.gap.scatter.sqrt().median()),
         "chi2_per_pixel": _median(free.chi2_per_pixel),
-        "correlation_pixels": float(model.correlation),
+        "correlation_pixels": model.correlation,
     }
 
 

@@ -114,6 +114,10 @@ def fit(
     population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
     vsini: Annotated[str | None, typer.Option(help="Projected rotation of all stars in km/s, or fit")] = None,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence of all stars in km/s")] = 0.0,
+    priors: Annotated[
+        Path | None,
+        typer.Option(help="Table of id, teff, teff_error, logg, logg_error …: known from elsewhere"),
+    ] = None,
     store: Store = None,
 ) -> None:
     """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
@@ -122,16 +126,19 @@ def fit(
 
     Example: synth2obs fit OUT hot.h5 -s miles --vsini fit -o labels.ecsv
 
+    Example: synth2obs fit OUT mine.h5 -s miles --priors photometry.csv -o labels.ecsv
+
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
     """
     with errors_for_people():
         table_ready(out)
         import synth2obs
-        from synth2obs.io.tables import write_table
+        from synth2obs.io.tables import read_table, write_table
 
+        known = None if priors is None else read_table(priors)
         bridge = load(model, store)
         turning = {"vsini": _speed(vsini), "vmac": vmac}
-        table = synth2obs.fit_labels(bridge, shard, survey, population=population, **turning)
+        table = synth2obs.fit_labels(bridge, shard, survey, population=population, priors=known, **turning)
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from synth2obs.core.errors import OutputError
+from synth2obs.core.errors import DataError, OutputError
 from synth2obs.core.files import atomic_path
 
 FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
@@ -47,6 +47,23 @@ def write_table(table: Any, path: Path) -> Path:
     with atomic_path(path) as temporary:
         table.write(temporary, format=FORMATS[path.suffix], overwrite=True)
     return path
+
+
+def read_table(path: Path) -> Any:
+    """Read a table of any form that astropy recognises.
+
+    Raises:
+        DataError: If there is none, or it cannot be read.
+    """
+    from astropy.table import Table
+
+    try:
+        return Table.read(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"cannot be read as a table ({reason})", path=path, remedy="write CSV, ECSV or FITS"
+        ) from error
 
 
 def check_ending(path: Path) -> None:

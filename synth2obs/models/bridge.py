@@ -1,6 +1,6 @@
 """The bridge: one decoder, one emulator, and a model of every survey. It composes them and predicts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -167,6 +167,19 @@ class Bridge(nn.Module):
         """Features of a survey's gap at scaled labels, (B, K) → (B, F)."""
         model = self.survey(survey)
         return model.gap.features(model.morph(self.emulator(x))[0])
+
+    @property
+    def knows_theory_error(self) -> bool:
+        """Whether the emulator says how far its spectra may be off: it has a method ``flux_variance``."""
+        return hasattr(self.emulator, "flux_variance")
+
+    def theory_variance(self, x: Float64[Tensor, "stars labels"]) -> Float[Tensor, "stars cells"] | None:
+        """Variance of theory's own error at scaled labels, on the rest grid in units of the continuum, shape (B, L).
+
+        None where the emulator does not know it.
+        """
+        known: Callable[[Tensor], Tensor] | None = getattr(self.emulator, "flux_variance", None)
+        return None if known is None else known(x)
 
     @torch.no_grad()
     def rest_flux(self, labels: ArrayLike) -> Float[Tensor, "stars cells"]:

@@ -1,6 +1,6 @@
 """A bridge on disk: weights, settings and card in one file that is checked when it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from synth2obs.models.contracts import Emulator
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator import EMULATORS
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.noise.survey_noise import SurveyNoise
 from synth2obs.models.priors.population import Population
 from synth2obs.models.survey import LSF_SHAPE, SurveyConfig, SurveyModel
 
@@ -87,12 +88,23 @@ def load_bundle(folder: str | Path) -> Bridge:
 
 def _filled(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
     bridge = _empty(tensors, meta)
-    missing, unexpected = bridge.load_state_dict(tensors, strict=False)
+    missing, unexpected = bridge.load_state_dict(_with_noise(tensors, meta["order"]), strict=False)
     lost = [name for name in missing if not name.startswith("population.")]
     if lost or unexpected:
         raise KeyError(*lost, *unexpected)
     bridge.eval()
     return bridge
+
+
+def _with_noise(tensors: Mapping[str, Tensor], surveys: Sequence[str]) -> dict[str, Tensor]:
+    """Tensors of a bundle that had one number for the correlation of residuals: they are narrow then."""
+    whole = dict(tensors)
+    for name in surveys:
+        pixels = whole.pop(f"models.{name}.correlation", None)
+        if pixels is not None:
+            own = {**SurveyNoise().state_dict(), "narrow": pixels}
+            whole |= {f"models.{name}.noise.{key}": value for key, value in own.items()}
+    return whole
 
 
 def _empty(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:

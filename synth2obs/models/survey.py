@@ -19,6 +19,7 @@ from synth2obs.models.contracts import Alignment, Coefficients, GapModel, Layout
 from synth2obs.models.gap import GAPS, AnyGapConfig
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.gap.reading import LabelReading
+from synth2obs.models.noise.survey_noise import SurveyNoise
 from synth2obs.models.projection.shared import Functions, Through
 from synth2obs.physics.broadening import Broadening
 from synth2obs.physics.continuum import ContinuumConfig
@@ -63,7 +64,7 @@ class SurveyModel(nn.Module):
     lsf_offset: Tensor | None
     width_scale: Tensor
     width_scale_error: Tensor
-    correlation: Tensor
+    noise: SurveyNoise
     morph: Alignment
     gap: GapModel
 
@@ -82,7 +83,7 @@ class SurveyModel(nn.Module):
             self.register_buffer(name, values)
         self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
-        self.register_buffer("correlation", torch.ones((), dtype=torch.float64))
+        self.noise = SurveyNoise()
         self.morph = make_morph(config.latent, config.morph)
         self.density = FlowDensity(config.latent, config.density).double()
         self.gap = make_gap(LabelReading(config.latent), config.samples, config.gap)
@@ -92,6 +93,11 @@ class SurveyModel(nn.Module):
         """The usual line spread, of one star."""
         shape = {name.removeprefix("lsf_"): getattr(self, name) for name in LSF_SHAPE}
         return LineSpread.single(self.lsf_sigma, **shape)
+
+    @property
+    def correlation(self) -> float:
+        """Neighbouring pixels that carry one pixel's information, where theory's error is all the noise there is."""
+        return self.noise.pixels(float(self.wavelength.log().diff().median()))
 
     def native(self) -> tuple[Tensor, ...]:
         """What the usual pixels and line spread are made of."""

@@ -104,5 +104,5 @@ def test_the_command_line_gives_what_python_gives(narrow, tmp_path, suffix):
 def test_more_columns_than_fits_can_have_are_refused(bundle, tmp_path):
     options = ["-s", "far", "-n", "250", "-o", str(tmp_path / "spectra.fits")]
     refused = CliRunner().invoke(app, ["generate", bundle, *options])
-    assert refused.exit_code == 2 and "at most 999 columns, got 1001" in refused.stderr
+    assert refused.exit_code == 2 and "at most 999 columns, got 1251" in refused.stderr
     assert not list(tmp_path.iterdir())

@@ -101,7 +101,7 @@ def make_busy(model: SurveyModel) -> None:
     model.gap.mean.normal_(0.0, 0.01)
     model.gap.scatter.fill_(1e-4)
     model.width_scale.fill_(1.1)
-    model.correlation.fill_(1.5)
+    model.noise.narrow.fill_(1.5)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from benchmarks.tables import Setting, each_star, star_columns
 from benchmarks.worlds import QUICK, SURVEY, Size, World, make_world
 from synth2obs.models.fit.continuum import OrthonormalContinuum
 from synth2obs.models.fit.starts import starting_velocity
+from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.projection.linear import Expansion
 
 STARS, QUICK_STARS = 64, 4
@@ -44,7 +45,7 @@ def _parts(world: World, stars: Observed) -> dict[str, Callable[[], object]]:
     continuum = OrthonormalContinuum.over(seen.continuum_basis, seen.ivar)
     spectrum, by_rv = through.spectrum(coefficients, rv)
     level = continuum.profile(spectrum, seen.flux, seen.ivar).values
-    at = Expansion(coefficients, rv, spectrum, by_rv, seen.ivar.float(), level, seen.continuum_basis)
+    at = Expansion(coefficients, rv, spectrum, by_rv, Noise(seen.ivar.float()), level, seen.continuum_basis)
     residual: Tensor = seen.ivar * (seen.flux - level * spectrum)
     latent = torch.zeros(len(rv), bridge.decoder.latent, dtype=torch.float64)
     jacobian = model.coefficients(bridge.decoder, latent).jacobian

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from synth2obs.models.noise.covariance import Noise
+
 RIDGE = 1e-10
 """Relative ridge on the continuum's normal matrix: above the rounding of its sums, below anything that shows."""
 
@@ -81,6 +83,17 @@ class OrthonormalContinuum:
             coefficients @ self.basis.T if shared else torch.einsum("bpc,bc->bp", self.basis, coefficients)
         )
         return Profiled(values.float(), factor)
+
+    def under(self, noise: Noise, spectrum: Tensor, flux: Tensor) -> Profiled:
+        """`profile` under a covariance of the flux."""
+        if noise.wide is None:
+            return self.profile(spectrum, flux, noise.white.float())
+        columns = self.basis.mT * spectrum.double()[:, None]
+        solved = noise.solve(columns)
+        factor = _factor(self.transform.mT @ (columns @ solved.mT) @ self.transform)
+        right = self.transform.mT @ (solved @ flux.double()[..., None])
+        coefficients = self.transform @ torch.cholesky_solve(right, factor)
+        return Profiled((self.basis @ coefficients)[..., 0].float(), factor)
 
 
 def _pairs(basis: Tensor) -> tuple[Tensor | None, Tensor]:

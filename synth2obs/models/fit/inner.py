@@ -63,7 +63,7 @@ def advance(objective: Objective, iterate: Iterate, local: Quadratic, damp: Tens
     diagonal = local.normal.diagonal(dim1=-2, dim2=-1)
     damped = local._replace(normal=local.normal + torch.diag_embed(damp[:, None] * diagonal))
     start = scaled_velocity(objective, iterate.rv)
-    slope = _slope(objective.coefficients(iterate.theta).jacobian, damped.normal)
+    slope = _slope(local.jacobian, damped.normal)
     here = _inner(objective, iterate, damped, slope, iterate.theta, start)
     damp = torch.full_like(start, 1e-6)
     for _ in range(INNER):

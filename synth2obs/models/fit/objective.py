@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from synth2obs.models.contracts import Coefficients, PriorTerms
+from synth2obs.models.fit.cholesky import cholesky_factor
 from synth2obs.models.fit.continuum import OrthonormalContinuum
+from synth2obs.models.noise.covariance import Noise
+from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Expansion, Linear
 
 ENOUGH = 1e-4
@@ -21,6 +24,10 @@ ROUNDING = 1e-8
 """Share of the objective that single precision loses."""
 
 
+WEAK = 1e-2
+"""Information on a scaled parameter below which nothing is known of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """Spectra to be explained, all in native pixels.
@@ -28,7 +35,7 @@ class Objective:
     Args:
         model: Coefficients and velocity → spectrum without continuum.
         flux: Shape (B, P); any finite value where ivar = 0.
-        ivar: Shape (B, P), everything that is not model included (noise, intrinsic scatter).
+        noise: Covariance of everything that is not model: noise, and what theory leaves.
         continuum_basis: Continuum functions Φ, shape (P, C) or (B, P, C).
         coefficients: θ (B, Q) → `Coefficients`.
         value: The same without the Jacobian, (B, M).
@@ -40,7 +47,7 @@ class Objective:
 
     model: Linear
     flux: Tensor
-    ivar: Tensor
+    noise: Noise
     continuum_basis: Tensor
     coefficients: Callable[[Tensor], Coefficients]
     value: Callable[[Tensor], Tensor]
@@ -50,22 +57,41 @@ class Objective:
     upper: Tensor | None = None
     max_step: float = 1.0
 
+    @property
+    def good(self) -> Tensor:
+        """Pixels that take part, shape (B, P)."""
+        return self.noise.white > 0
+
     @cached_property
     def orthonormal(self) -> OrthonormalContinuum:
         """The continuum functions, orthonormal under the weights of each star."""
-        return OrthonormalContinuum.over(self.continuum_basis, self.ivar)
+        return OrthonormalContinuum.over(self.continuum_basis, self.noise.marginal)
 
     def take(self, rows: Tensor) -> "Objective":
-        """Some of the stars."""
-        return replace(
+        """Some of the stars; what their continuum is made of stays."""
+        own = replace(
             self,
             model=self.model.take(rows),
             flux=self.flux[rows],
-            ivar=self.ivar[rows],
+            noise=self.noise.take(rows),
+            prior=self.prior.take(rows) if isinstance(self.prior, StarPrior) else self.prior,
             continuum_basis=self.continuum_basis[rows]
             if self.continuum_basis.dim() == 3
             else self.continuum_basis,
         )
+        own.__dict__["orthonormal"] = self.orthonormal.take(rows)
+        return own
+
+    def prior_among(self, candidates: Tensor) -> Tensor:
+        """Half χ² of the prior at candidates (N, Q), shape (B, N) or (N,)."""
+        if isinstance(self.prior, StarPrior):
+            return self.prior.among(candidates)
+        return self.prior(candidates).value
+
+    @property
+    def independent(self) -> "Objective":
+        """The same with pixels that err independently."""
+        return replace(self, noise=Noise(self.noise.marginal))
 
 
 class Iterate(NamedTuple):
@@ -87,6 +113,7 @@ class Quadratic(NamedTuple):
 
     normal: Tensor  # (B, M + 1, M + 1)
     gradient: Tensor  # (B, M + 1), of the log likelihood
+    jacobian: Tensor  # (B, M, Q) ∂g/∂θ there
 
 
 Fields = TypeVar("Fields", bound=tuple[Tensor, ...])
@@ -103,17 +130,11 @@ class Solution(NamedTuple):
 
 def evaluate(objective: Objective, theta: Tensor, rv: Tensor) -> Iterate:
     """The model and its objective at given parameters, the continuum at its best."""
-    return iterate_at(objective, objective.orthonormal, theta, rv)
-
-
-def iterate_at(objective: Objective, continuum: OrthonormalContinuum, theta: Tensor, rv: Tensor) -> Iterate:
-    """`evaluate` with the orthonormal continuum functions of these stars."""
     coefficients = objective.value(theta)
     spectrum, by_rv = objective.model.spectrum(coefficients, rv)
-    ivar = objective.ivar.float()
-    values, factor = continuum.profile(spectrum, objective.flux, ivar)
-    residual = (objective.flux - values * spectrum) * (ivar > 0)
-    chi2 = (residual.double().square() * objective.ivar).sum(1)
+    values, factor = objective.orthonormal.under(objective.noise, spectrum, objective.flux)
+    residual = (objective.flux - values * spectrum).double() * objective.good
+    chi2 = (residual * objective.noise.solve(residual)).sum(1)
     total = chi2 + 2.0 * objective.prior(theta).value + _velocity_prior(objective, rv)
     return Iterate(theta, rv, coefficients, spectrum, by_rv, values, factor, total, chi2)
 
@@ -125,30 +146,90 @@ def _velocity_prior(objective: Objective, rv: Tensor) -> Tensor:
 def expansion(objective: Objective, here: Iterate) -> Expansion:
     """Where the sums over pixels are taken; the velocity in units of ``rv_sigma``."""
     by_rv = here.by_rv * objective.rv_sigma
-    ivar = objective.ivar.float()
     return Expansion(
-        here.coefficients, here.rv, here.spectrum, by_rv, ivar, here.continuum, objective.continuum_basis
+        here.coefficients,
+        here.rv,
+        here.spectrum,
+        by_rv,
+        objective.noise,
+        here.continuum,
+        objective.continuum_basis,
     )
 
 
-def quadratic(objective: Objective, continuum: OrthonormalContinuum, iterate: Iterate) -> Quadratic:
-    """Exact gradient, and the normal matrix as the linear map gives it; velocity in units of ``rv_sigma``."""
-    model, at = objective.model, expansion(objective, iterate)
-    inner = at.ivar * at.continuum
-    moving = inner * at.continuum * at.by_rv
-    residual = inner * (objective.flux - at.continuum * at.spectrum)
-    pulled = model.pull(residual, iterate.rv).double()
-    products = model.products(at)
+def quadratic(objective: Objective, iterate: Iterate) -> Quadratic:
+    """Exact gradient, and a normal matrix that is exact along ∂g/∂θ; velocity in units of ``rv_sigma``."""
+    at = expansion(objective, iterate)
+    jacobian = objective.coefficients(iterate.theta).jacobian
+    exact = information(objective, iterate, jacobian)
+    normal = _exact_along(objective.model.normal(at).double(), jacobian, exact)
+    # A linear map may share one Jacobian among its stars; each needs its own to be overwritten.
+    return Quadratic(normal, _gradient(objective, at)[1], jacobian.contiguous())
+
+
+def far_quadratic(objective: Objective, iterate: Iterate) -> tuple[Tensor, Tensor]:
+    """Normal matrix (B, M + 1, M + 1) as the linear map gives it, the continuum eliminated, and exact gradient."""
+    continuum, at = objective.orthonormal, expansion(objective, iterate)
+    moving, gradient = _gradient(objective, at)
+    products = objective.model.products(at)
     crossed = products.velocity.double()
     normal = torch.cat([products.normal.double(), crossed[:, None]], dim=1)
-    corner = torch.cat([crossed, (moving * at.by_rv).double().sum(1, keepdim=True)], dim=1)
-    normal = torch.cat([normal, corner[..., None]], dim=2)
+    own = (moving * at.continuum * at.by_rv).double().sum(1, keepdim=True)
+    normal = torch.cat([normal, torch.cat([crossed, own], dim=1)[..., None]], dim=2)
     outer = products.continuum.double() @ continuum.transform
-    outer = torch.cat([outer, continuum.pull(inner * at.by_rv * at.spectrum)[:, None]], dim=1)
-    slope = (residual * at.by_rv).double().sum(1, keepdim=True)
+    outer = torch.cat([outer, continuum.pull(moving * at.spectrum)[:, None]], dim=1)
     half = torch.linalg.solve_triangular(iterate.factor, outer.mT, upper=False)
-    eliminated = normal - half.mT @ half
-    return Quadratic(eliminated, torch.cat([pulled, slope], dim=1))
+    return normal - half.mT @ half, gradient
+
+
+def _gradient(objective: Objective, at: Expansion) -> tuple[Tensor, Tensor]:
+    """C⁻¹ times the change with velocity (B, P), and the gradient of the log likelihood by (g, velocity)."""
+    slope = at.continuum * at.by_rv
+    columns = torch.stack([slope, objective.flux - at.continuum * at.spectrum], dim=1).double()
+    moving, residual = objective.noise.solve(columns).unbind(1)
+    pulled = objective.model.pull(at.continuum * residual.float(), at.rv).double()
+    uphill = (residual * slope).sum(1, keepdim=True)
+    return moving, torch.cat([pulled, uphill], dim=1)
+
+
+def information(objective: Objective, iterate: Iterate, jacobian: Tensor) -> Tensor:
+    """Fisher information of θ and the scaled velocity, the continuum eliminated, (B, Q + 1, Q + 1): exact sums."""
+    continuum, size = objective.orthonormal, jacobian.shape[2]
+    gram = objective.model.gram(expansion(objective, iterate), jacobian)
+    inner, outer = gram[:, : size + 1, : size + 1], gram[:, : size + 1, size + 1 :] @ continuum.transform
+    basis = continuum.transform.mT @ gram[:, size + 1 :, size + 1 :] @ continuum.transform
+    half = torch.linalg.solve_triangular(cholesky_factor(basis), outer.mT, upper=False)
+    return inner - half.mT @ half
+
+
+def _exact_along(normal: Tensor, jacobian: Tensor, exact: Tensor) -> Tensor:
+    r"""A normal matrix N (B, M, M) of the coefficients, exact on the columns U of the Jacobian and for the velocity.
+
+    .. math:: N + P (E - M) P^T , \qquad P = N U M^{-1} , \quad M = U^T N U .
+
+    N is from sums over stretches of the spectrum: where theory's error changes from pixel to pixel it steers badly.
+    It is what is left for changes of the coefficients that are not linear in θ.
+
+    Args:
+        normal: N, positive semidefinite, the continuum not eliminated.
+        jacobian: U, shape (B, M, Q).
+        exact: E over θ and velocity, shape (B, Q + 1, Q + 1).
+
+    Returns:
+        Shape (B, M + 1, M + 1).
+    """
+    count, size, columns = jacobian.shape
+    slope = jacobian.double()
+    pulled = normal @ slope
+    own = slope.mT @ pulled
+    factor = cholesky_factor(own + WEAK * torch.eye(columns, dtype=torch.float64))
+    share = torch.cholesky_solve(pulled.mT, factor)
+    whole = normal.new_zeros(count, size + 1, size + 1)
+    whole[:, :-1, :-1] = normal + share.mT @ (exact[:, :-1, :-1] - own) @ share
+    whole[:, :-1, -1:] = share.mT @ exact[:, :-1, -1:]
+    whole[:, -1:, :-1] = whole[:, :-1, -1:].mT
+    whole[:, -1, -1] = exact[:, -1, -1]
+    return whole
 
 
 def scaled_velocity(objective: Objective, rv: Tensor) -> Tensor:

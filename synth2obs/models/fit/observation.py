@@ -10,6 +10,7 @@ from torch import Tensor
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.priors.known import Known
 from synth2obs.physics.continuum import chebyshev_basis
 from synth2obs.physics.instrument import Instrument
 
@@ -32,6 +33,7 @@ class Observation:
         stars: Row of each star in the instrument, shape (N,); None for the same order.
         segment: Detector of each pixel, shape (P,).
         unknown: Whether a star's velocity has to be looked for, shape (N,); None: for no star.
+        known: What is known of the stars' labels; None: nothing.
     """
 
     survey: str
@@ -44,6 +46,7 @@ class Observation:
     segment: Tensor
     stars: Tensor | None = None
     unknown: Tensor | None = None
+    known: Known | None = None
 
     def __len__(self) -> int:
         return len(self.flux)
@@ -66,6 +69,7 @@ class Observation:
             rv=self.rv[rows],
             stars=origin[rows],
             unknown=None if self.unknown is None else self.unknown[rows],
+            known=None if self.known is None else self.known.take(rows),
         )
 
     def instrument_rows(self, rows: Tensor) -> Tensor:

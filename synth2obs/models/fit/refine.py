@@ -6,6 +6,7 @@ from torch import Tensor
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import GapPosterior
+from synth2obs.models.fit.noise import CLIP, CLIPPED, learn_noise
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.restframe import to_rest
@@ -16,38 +17,34 @@ from synth2obs.models.survey import SurveyModel
 FLOOR, UNKNOWN = 2e-3, 5e-2
 """Smallest scatter in units of the continuum, and that where no star has a pixel."""
 
-LONGEST, NEGLIGIBLE = 40, 0.05
-"""Longest lag in pixels, and autocorrelation at which the sum over lags ends."""
+ROUNDS = 15
+"""Steps of the scatter."""
 
 
 def update_scatter(model: SurveyModel, seen: Observation, fit: Fit, rest_wavelength: Tensor) -> None:
-    """Set the survey's scatter to the robust width of the residuals beyond their noise, on the rest grid."""
+    """Set the survey's scatter to the width of the residuals beyond their noise, on the rest grid; robust."""
     residual, ivar = to_rest(seen, fit, rest_wavelength)
-    known = residual.where(ivar > 0, torch.nan)
-    width = MAD_TO_SIGMA * known.abs().nanmedian(0).values
-    noise = (1.0 / ivar.where(ivar > 0, torch.nan)).nanmedian(0).values
-    extra = (width.square() - noise).clamp(min=FLOOR**2)
-    model.gap.scatter.copy_(extra.nan_to_num(UNKNOWN**2))
+    noise = float(model.noise.white) / ivar.where(ivar > 0, torch.nan)
+    width = MAD_TO_SIGMA * residual.where(ivar > 0, torch.nan).abs().nanmedian(0).values
+    start = (width.square() - noise.nanmedian(0).values).clamp(min=FLOOR**2)
+    model.gap.scatter.copy_(_scored(residual, noise, start).nan_to_num(UNKNOWN**2))
 
 
-def update_correlation(model: SurveyModel, fit: Fit) -> float:
-    """Set the number of neighbouring pixels that carry one pixel's information, 1 + 2 Σ ρ_k.
+def _scored(residual: Tensor, noise: Tensor, start: Tensor) -> Tensor:
+    """Variance beyond the noise in every cell, by Fisher scoring: stars count with what their noise leaves to see.
 
-    Model errors are wider than a pixel: without this factor a spectrum would outvote any prior and its errors
-    would be too small (the integrated autocorrelation time of Sokal 1997, section 3, over wavelength).
+    Args:
+        residual: Shape (N, L); those beyond some σ count as no more.
+        noise: Variance of the noise, shape (N, L); NaN where masked.
+        start: Shape (L,); cells that are NaN stay so.
     """
-    good = fit.ivar > 0
-    whitened = fit.residual * fit.continuum * fit.ivar.sqrt() * good
-    power = whitened.square().sum() / good.sum()
-    total = 1.0
-    for lag in range(1, LONGEST):
-        pairs = (good[:, lag:] & good[:, :-lag]).sum()
-        share = float((whitened[:, lag:] * whitened[:, :-lag]).sum() / pairs / power)
-        if share < NEGLIGIBLE:
-            break
-        total += 2.0 * share
-    model.correlation.fill_(total)
-    return total
+    found = start
+    for _ in range(ROUNDS):
+        weight = (1.0 / (noise + found)).nan_to_num(0.0)
+        excess = (residual.square() * weight).clamp(max=CLIP**2) / CLIPPED - 1.0
+        change = (weight * excess).sum(0) / weight.square().sum(0).clamp(min=1e-30)
+        found = (found + change).clamp(min=FLOOR**2)
+    return found
 
 
 def rms(fit: Fit) -> Tensor:
@@ -72,10 +69,18 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
     kept = typical(fit, model.gap.config.outlier)
-    posterior = model.gap.posterior(residual[kept].double(), ivar[kept].double(), features[kept])
+    weight = _beyond_theory(bridge, model, fit.x[kept], ivar[kept])
+    posterior = model.gap.posterior(residual[kept].double(), weight.double(), features[kept])
     model.gap.update(posterior)
-    update_correlation(model, fit)
+    learn_noise(model, seen, fit, kept.nonzero()[:, 0])
     return fit, posterior
+
+
+def _beyond_theory(bridge: Bridge, model: SurveyModel, x: Tensor, ivar: Tensor) -> Tensor:
+    """Inverse variance (N, L) of rest-frame residuals: noise as it is, and theory's own error at scaled labels."""
+    known = bridge.theory_variance(x)
+    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + (0.0 if known is None else known)
+    return torch.where(ivar > 0, 1.0 / variance, 0.0)
 
 
 def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit:

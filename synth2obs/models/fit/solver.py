@@ -18,13 +18,14 @@ Marquardt 1963 for the damping; Golub & Pereyra 1973 for variable projection). A
 import torch
 from torch import Tensor
 
-from synth2obs.models.fit.inner import TRIES, advance
+from synth2obs.models.fit.inner import advance
 from synth2obs.models.fit.objective import (
     ENOUGH,
     ROUNDING,
     Iterate,
     Objective,
-    iterate_at,
+    evaluate,
+    far_quadratic,
     merged,
     put,
     quadratic,
@@ -45,17 +46,16 @@ def minimise(objective: Objective, theta: Tensor, *, steps: int, damping: float 
             alone.
         damping: First Levenberg–Marquardt damping.
     """
-    continuum = objective.orthonormal
-    iterate = iterate_at(objective, continuum, theta.clone(), torch.zeros(len(theta), dtype=torch.float64))
-    local = quadratic(objective, continuum, iterate)
+    iterate = evaluate(objective, theta.clone(), torch.zeros(len(theta), dtype=torch.float64))
+    local = quadratic(objective, iterate)
     damp = torch.full((len(theta),), damping, dtype=torch.float64)
     last = torch.zeros_like(damp)
     active = torch.arange(len(theta))
     for step in range(steps):
-        own, basis = objective.take(active), continuum.take(active)
+        own = objective.take(active)
         here = rows_of(iterate, active)
         found, rv = advance(own, here, rows_of(local, active), damp[active])
-        trial = iterate_at(own, basis, found, rv)
+        trial = evaluate(own, found, rv)
         better, change = trial.objective <= here.objective, (trial.objective - here.objective).abs()
         here = merged(better, trial, here)
         damp[active] = torch.where(better, damp[active] * 0.2, damp[active] * 8.0).clamp(min=1e-8)
@@ -68,9 +68,7 @@ def minimise(objective: Objective, theta: Tensor, *, steps: int, damping: float 
             break
         moved = active[better[moving]]
         if step + 1 < steps and len(moved):
-            put(
-                local, moved, quadratic(objective.take(moved), continuum.take(moved), rows_of(iterate, moved))
-            )
+            put(local, moved, quadratic(objective.take(moved), rows_of(iterate, moved)))
     return iterate
 
 
@@ -88,26 +86,13 @@ def best_start(objective: Objective, theta: Tensor, candidates: Tensor) -> Tenso
     Returns:
         Shape (B, Q).
     """
-    continuum = objective.orthonormal
-    iterate = iterate_at(objective, continuum, theta, torch.zeros(len(theta), dtype=torch.float64))
-    normal, gradient = quadratic(objective, continuum, iterate)
+    objective = objective.independent
+    iterate = evaluate(objective, theta, torch.zeros(len(theta), dtype=torch.float64))
+    normal, gradient = far_quadratic(objective, iterate)
     moving = normal[:, :-1, -1:] / (normal[:, -1:, -1:] + 1.0)
     normal_left = normal[:, :-1, :-1] - moving @ normal[:, -1:, :-1]
     gradient_left = gradient[:, :-1] - moving[..., 0] * gradient[:, -1:]
     offset = (objective.value(candidates)[None] - iterate.coefficients[:, None]).float()
     pulled = torch.bmm(offset, 0.5 * normal_left.float()) - gradient_left.float()[:, None]
     value = torch.linalg.vecdot(pulled, offset).double()
-    return candidates[(value + objective.prior(candidates).value).argmin(1)]
-
-
-def cholesky_factor(matrix: Tensor) -> Tensor:
-    """Cholesky factors, with as small a ridge as single precision of the sums in a matrix allows."""
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
-    scale = torch.where(diagonal > 0, diagonal, 1.0)
-    ridge = torch.full_like(scale[:, :1], 1e-10)
-    for _ in range(TRIES):
-        factor, failed = torch.linalg.cholesky_ex(matrix + torch.diag_embed(ridge * scale))
-        if not bool(failed.any()):
-            break
-        ridge = torch.where(failed[:, None] > 0, ridge * 10.0, ridge)
-    return factor
+    return candidates[(value + objective.prior_among(candidates)).argmin(1)]

@@ -20,6 +20,8 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
+from synth2obs.models.noise.covariance import Noise
+from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Linear
 from synth2obs.models.projection.shared import Through, covered
 from synth2obs.models.projection.star import Projected
@@ -129,7 +131,9 @@ def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":
     def value(x: Tensor) -> Tensor:
         return bridge.values_from_labels(seen.survey, x, morphed=choice.morphed)
 
-    return _Task.of(bridge, seen, _Map(coefficients, value, held_prior), choice, free=free)
+    variance = bridge.theory_variance if bridge.knows_theory_error else _nothing
+    parameters = _Map(coefficients, value, held_prior, variance)
+    return _Task.of(bridge, seen, parameters, choice, free=free)
 
 
 def _bounds(bridge: Bridge, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,12 +145,18 @@ def _bounds(bridge: Bridge, free: Tensor) -> tuple[Tensor, Tensor]:
     return low - margin, high + margin
 
 
+def _nothing(theta: Tensor) -> Tensor | None:
+    """Variance of theory where θ is a latent: labels, and their emulator, take no part."""
+    return None
+
+
 class _Map(NamedTuple):
-    """Parameters θ of a fit: their coefficients with and without Jacobian, and their prior."""
+    """Parameters θ of a fit: their coefficients with and without Jacobian, their prior, theory's own variance."""
 
     coefficients: Callable[[Tensor], Coefficients]
     value: Callable[[Tensor], Tensor]
     prior: Callable[[Tensor], PriorTerms]
+    variance: Callable[[Tensor], Tensor | None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -207,7 +217,8 @@ class _Task:
 
     @cached_property
     def _has_scatter(self) -> bool:
-        return self.options.scatter and bool(self.model.gap.scatter.any())
+        known = self.parameters.variance is not _nothing
+        return self.options.scatter and (known or bool(self.model.gap.scatter.any()))
 
     def _problem(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Objective:
         """The map around the velocities reached so far, and weights from noise and scatter."""
@@ -215,11 +226,11 @@ class _Task:
         bare = Objective(
             model=model,
             flux=self.seen.flux[rows],
-            ivar=self.seen.ivar[rows] * valid,
+            noise=Noise(self.seen.ivar[rows] * valid),
             continuum_basis=self.seen.rows("continuum_basis", rows),
             coefficients=self.parameters.coefficients,
             value=self.parameters.value,
-            prior=self.parameters.prior,
+            prior=self._prior(rows),
             rv_sigma=self.options.rv_sigma,
             lower=None if self.bounds is None else self.bounds[0],
             upper=None if self.bounds is None else self.bounds[1],
@@ -227,12 +238,30 @@ class _Task:
         )
         if not self.options.scatter:
             return bare
-        total = bare.ivar
+        error = None
         if self._has_scatter:
             continuum = evaluate(bare, theta, torch.zeros_like(rv)).continuum
-            variance = 1.0 / bare.ivar.clamp(min=1e-30) + (continuum * scatter).square()
-            total = torch.where(bare.ivar > 0, 1.0 / variance, 0.0)
-        return replace(bare, ivar=total / float(self.model.correlation))
+            error = continuum * self._with_theory(scatter, rows, theta, rv)
+        log_wave = self.seen.rows("log_wave", rows)
+        return replace(bare, noise=self.model.noise.of(bare.noise.white, error, log_wave, self.seen.segment))
+
+    def _prior(self, rows: Tensor) -> Callable[[Tensor], PriorTerms]:
+        """Of all stars, and in a fit of labels what is known of these."""
+        common, known = self.parameters.prior, self.seen.known
+        return (
+            common
+            if known is None or self.free is None
+            else StarPrior(common, known.take(rows).of_free(self.free))
+        )
+
+    def _with_theory(self, scatter: Tensor, rows: Tensor, theta: Tensor, rv: Tensor) -> Tensor:
+        """Scatter in native pixels, and what is known of theory's own error at these parameters, (B, P)."""
+        variance = self.parameters.variance(theta)
+        if variance is None:
+            return scatter
+        stars, width = self.seen.instrument_rows(rows), float(self.model.width_scale)
+        known = self.seen.instrument(variance.clamp(min=0.0).sqrt().float(), rv, width, stars)
+        return (scatter.square() + known.square()).sqrt()
 
     def _shared(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
         """The map, the scatter and the pixels covered at every velocity in reach."""
@@ -258,8 +287,8 @@ class _Task:
 
     def _result(self, objective: Objective, solution: Solution, rv: Tensor) -> Fit:
         state = solution.iterate
-        share = float(self.model.correlation) if self.options.scatter else 1.0
-        good = objective.ivar > 0
+        good, single = objective.good, objective.noise.of_pixels
+        residual = (objective.flux - state.continuum * state.spectrum).double() * good
         level = state.continuum.where(state.continuum.abs() > 1e-3, 1e-3)
         return Fit(
             theta=state.theta,
@@ -267,11 +296,11 @@ class _Task:
             rv=rv,
             rv_error=solution.rv_error,
             objective=state.objective,
-            chi2=state.chi2 * share,
+            chi2=(residual.square() * single).sum(1),
             pixels=good.sum(1),
             spectrum=state.spectrum,
             continuum=state.continuum,
-            ivar=objective.ivar * share,
+            ivar=single,
             residual=(objective.flux / level - state.spectrum) * good,
             coefficients=state.coefficients,
         )

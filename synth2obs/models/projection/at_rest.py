@@ -113,16 +113,22 @@ def _stretches(pixels: slice, log_wave: Tensor, functions: Tensor, size: int) ->
     return Stretches(pixels, size, place, blocks, depth, torch.cat(packed), whole)
 
 
+def stretch_normal(part: Stretches, at: Expansion, shift: Tensor) -> Tensor:
+    """AᵀWc²A of one detector, everything taken to rest first, shape (B, M, M)."""
+    lower, share = part.between(shift)
+    weight = at.noise.marginal.float() * at.continuum.square()
+    packed = _straight(part, _blocked(interpolated(weight, lower, share), part.size)) @ part.normal
+    return packed.index_select(1, part.whole.flatten()).unflatten(1, part.whole.shape)
+
+
 def stretch_products(part: Stretches, at: Expansion, shift: Tensor) -> Products:
     """The sums of one detector, everything taken to rest first."""
     lower, share = part.between(shift)
-    inner = at.ivar * at.continuum
-    parts = (inner * at.continuum, inner * at.continuum * at.by_rv, inner * at.spectrum)
-    weight, moving, factor = (_blocked(interpolated(values, lower, share), part.size) for values in parts)
-    packed = _straight(part, weight) @ part.normal
-    normal = packed.index_select(1, part.whole.flatten()).unflatten(1, part.whole.shape)
+    inner = at.noise.marginal.float() * at.continuum
+    parts = (inner * at.continuum * at.by_rv, inner * at.spectrum)
+    moving, factor = (_blocked(interpolated(values, lower, share), part.size) for values in parts)
     velocity = moving.flatten(1) @ part.functions.flatten(0, 1)
-    return Products(normal, velocity, _by_continuum(part, at, factor, lower))
+    return Products(stretch_normal(part, at, shift), velocity, _by_continuum(part, at, factor, lower))
 
 
 def _by_continuum(part: Stretches, at: Expansion, factor: Tensor, lower: Tensor) -> Tensor:

@@ -13,12 +13,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from synth2obs.models.noise.covariance import Noise
+
 FEW = 16
 """Stars worked on at a time where a matrix has a row per pixel, so that it stays within the caches."""
 
 
 class Products(NamedTuple):
-    """Sums over pixels that steer a Gauss–Newton step."""
+    """Sums over pixels as if these were independent, W the inverse variance of each."""
 
     normal: Tensor  # (B, M, M), AᵀWc²A
     velocity: Tensor  # (B, M), AᵀWc² times the derivative by the scaled velocity
@@ -32,15 +34,15 @@ class Expansion(NamedTuple):
     rv: Tensor  # (B,) km/s
     spectrum: Tensor  # s = A g, (B, P)
     by_rv: Tensor  # its derivative by the scaled velocity, (B, P)
-    ivar: Tensor  # W, (B, P)
+    noise: Noise  # C, of B stars
     continuum: Tensor  # c, (B, P)
     continuum_basis: Tensor  # Φ, (P, C) or (B, P, C)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Expansion":
         """The same with every array of shape (B, P) changed."""
-        parts = (self.spectrum, self.by_rv, self.ivar, self.continuum)
-        spectrum, by_rv, ivar, continuum = map(change, parts)
-        return self._replace(spectrum=spectrum, by_rv=by_rv, ivar=ivar, continuum=continuum)
+        spectrum, by_rv, continuum = map(change, (self.spectrum, self.by_rv, self.continuum))
+        noise = self.noise.mapped(change)
+        return self._replace(spectrum=spectrum, by_rv=by_rv, noise=noise, continuum=continuum)
 
 
 class Linear(Protocol):
@@ -54,12 +56,16 @@ class Linear(Protocol):
         """A(v)ᵀ times ``values`` (B, P), shape (B, M)."""
         ...
 
+    def normal(self, at: Expansion) -> Tensor:
+        """Shape (B, M, M): what steers a step where coefficients are not linear in θ; near enough."""
+        ...
+
     def products(self, at: Expansion) -> Products:
-        """Sums over pixels that steer a step."""
+        """Sums that tell how well other coefficients would do."""
         ...
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
-        """Products under W of the columns c A ∂g/∂θ, c ∂s/∂v and s ∘ Φ, which say how sure a fit is.
+        """Products under C⁻¹ of the columns c A ∂g/∂θ, c ∂s/∂v and s ∘ Φ, which say how sure a fit is.
 
         Args:
             at: Where.
@@ -84,7 +90,9 @@ def few_stars(at: Expansion) -> Iterator[tuple[slice, Tensor]]:
 
 def rows_of(at: Expansion, rows: slice) -> Expansion:
     """Some of the stars; the continuum functions stay."""
-    return Expansion._make([*(part[rows] for part in at[:-1]), at.continuum_basis])
+    places = torch.arange(len(at.rv))[rows]
+    own = {name: getattr(at, name)[rows] for name in ("coefficients", "rv", "spectrum", "by_rv", "continuum")}
+    return at._replace(**own, noise=at.noise.take(places))
 
 
 def functions_at(basis: Tensor, places: Tensor) -> Tensor:
@@ -96,7 +104,9 @@ def functions_at(basis: Tensor, places: Tensor) -> Tensor:
 
 def gram_of(theta: Tensor, at: Expansion, continuum: Tensor) -> Tensor:
     """Products of θ's rows (B, Q, P), the velocity's and the continuum's (C, P) or (B, C, P), float64."""
-    weight = at.ivar.sqrt()
-    inner, outer = (weight * at.continuum)[:, None], (weight * at.spectrum)[:, None]
+    inner, outer = at.continuum[:, None], at.spectrum[:, None]
     rows = torch.cat([theta * inner, at.by_rv[:, None] * inner, continuum * outer], dim=1).float()
-    return (rows @ rows.mT).double()
+    if at.noise.wide is None:
+        rows = at.noise.white.float().sqrt()[:, None] * rows
+        return (rows @ rows.mT).double()
+    return (rows @ at.noise.solve(rows).mT).double()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from synth2obs.models.projection.at_rest import AtRest, interpolated, stretch_products
+from synth2obs.models.projection.at_rest import AtRest, interpolated, stretch_normal, stretch_products
 from synth2obs.models.projection.linear import Expansion, Products, few_stars, functions_at, gram_of, rows_of
 from synth2obs.physics.broadening import Broadening, moved
 from synth2obs.physics.coarser import coarser
@@ -112,6 +112,11 @@ class Through:
         seen = self.instrument.adjoint(values, velocity, 0.0, self.stars) @ self.seen
         return torch.cat([sharp, seen], dim=1)
 
+    def normal(self, at: Expansion) -> Tensor:
+        """See `Linear`; in each stretch weights are linear in the mean spectrum."""
+        shift = log_doppler(self.origin + at.rv)
+        return torch.stack([stretch_normal(part, at, shift) for part in self.still.stretches]).sum(0)
+
     def products(self, at: Expansion) -> Products:
         """See `Linear`; in each stretch the continuum is constant, weights and factor linear in the mean spectrum."""
         shift = log_doppler(self.origin + at.rv)
@@ -127,7 +132,7 @@ class Through:
         for rows, own in few_stars(at):
             slope, here = jacobian[rows].float().mT, rows_of(moved, rows)
             total = jacobian.new_zeros(())
-            for run in self.still.runs:
+            for run in self.still.runs if at.noise.wide is None else [slice(0, len(self.still.pixels))]:
                 theta = (slope.flatten(0, 1) @ still[:, run]).unflatten(0, slope.shape[:2])
                 some = here.mapped(itemgetter((slice(None), run)))
                 total = total + gram_of(theta, some, functions_at(own, nearest[rows, run]).mT)

@@ -50,10 +50,19 @@ class Projected:
         total[:, :-2] -= spread[:, 1:-1]
         return torch.einsum("bpm,bp->bm", self.functions, total)
 
+    def normal(self, at: Expansion) -> Tensor:
+        """See `Linear`; exact but for the shift."""
+        weight = at.noise.marginal.float() * at.continuum.square()
+        parts = []
+        for rows, _ in few_stars(at):
+            functions = self.functions[rows]
+            parts.append(functions.mT @ (functions * weight[rows, :, None]))
+        return torch.cat(parts)
+
     def products(self, at: Expansion) -> Products:
         """See `Linear`; exact."""
         shift = (self._spacing() * at.rv.float()[:, None])[..., None]
-        factor = at.ivar * at.continuum
+        factor = at.noise.marginal.float() * at.continuum
         normal, velocity, cross = [], [], []
         for rows, own in few_stars(at):
             functions = self.functions[rows]

@@ -129,7 +129,7 @@ class CriticStage(StageBase):
         native = seen.instrument(fields["features"][labels] @ self.change[name][:-1], rv, 0.0, stars)
         wider = seen.instrument(self.change[name][-1].expand(len(rows), -1), rv, 0.0, stars).exp()
         scale, own = fields["scale"][rows], fields["noise"][rows]
-        smooth = _smooth_noise(scale.shape, float(model.correlation), random)
+        smooth = _smooth_noise(scale.shape, model.correlation, random)
         scatter = (1.0 - own.square()).clamp(min=0.0).sqrt() * smooth * wider
         white = own * torch.randn(scale.shape, generator=random)
         mask = (scale > 0).float()

@@ -3,8 +3,9 @@
 from pydantic import Field
 
 from synth2obs.core.config import Section
+from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import rms, update_correlation, update_scatter
+from synth2obs.models.fit.refine import rms, typical, update_scatter
 from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
@@ -37,8 +38,11 @@ class LabelsStage(StageBase):
         else:
             fit = fit_labels(bridge, seen, Options(steps=6, refresh=1, morphed=False), stars.x, stars.rv)
         update_scatter(bridge.survey(name), seen, fit, bridge.decoder.rest_wavelength)
-        correlation = update_correlation(bridge.survey(name), fit)
-        return {f"{name}/correlation": correlation} | remember(self.state, name, fit)
+        usual = typical(fit, bridge.survey(name).gap.config.outlier).nonzero()[:, 0]
+        noise = learn_noise(bridge.survey(name), seen, fit, usual)
+        return {f"{name}/noise_{key}": value for key, value in noise.items()} | remember(
+            self.state, name, fit
+        )
 
 
 def remember(state: State, name: str, fit: LabelFit) -> dict[str, float]:

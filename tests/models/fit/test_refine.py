@@ -14,7 +14,6 @@ from synth2obs.models.fit.refine import (
     refine_gap,
     rms,
     typical,
-    update_correlation,
     update_scatter,
 )
 from synth2obs.models.fit.task import fit_labels
@@ -79,33 +78,6 @@ def quiet(build, labels_of, stars_of):
     seen = prepare(bridge, "toy", spectra)
     start = bridge.scale(torch.from_numpy(labels))
     return bridge, seen, fit_labels(bridge, seen, Options(steps=4, scatter=False), start, seen.rv)
-
-
-def test_white_noise_is_not_correlated(quiet):
-    bridge, _, fit = quiet
-    model = bridge.survey("toy")
-    assert update_correlation(model, fit) == pytest.approx(1.0, abs=0.12)
-    assert float(model.correlation) == update_correlation(model, fit)
-
-
-@pytest.mark.parametrize("width", [3, 5])
-def test_a_moving_average_is_as_correlated_as_it_is_wide(quiet, width):
-    bridge, _, fit = quiet
-    noise = torch.randn(fit.residual.shape, generator=torch.Generator().manual_seed(0))
-    smooth = torch.nn.functional.avg_pool1d(noise[:, None], width, 1, width // 2)[:, 0]
-    residual = smooth * (fit.ivar > 0) / (fit.continuum * fit.ivar.clamp(min=1e-9).sqrt())
-    # 1 + 2 Σ (1 - k/width) = width.
-    assert update_correlation(bridge.survey("toy"), replace(fit, residual=residual)) == pytest.approx(
-        width, rel=0.15
-    )
-
-
-def test_masked_pixels_are_not_correlated_with_anything(quiet):
-    bridge, _, fit = quiet
-    spoiled, weights = fit.residual.clone(), fit.ivar.clone()
-    spoiled[:, 40:60], weights[:, 40:60] = 5.0, 0.0
-    found = update_correlation(bridge.survey("toy"), replace(fit, residual=spoiled, ivar=weights))
-    assert found == pytest.approx(1.0, abs=0.12)
 
 
 def test_noise_leaves_no_scatter(quiet):

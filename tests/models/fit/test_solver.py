@@ -10,6 +10,7 @@ from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.fit.covariance import with_covariance
 from synth2obs.models.fit.objective import Objective, evaluate, origin_prior
 from synth2obs.models.fit.solver import minimise
+from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
 
@@ -40,7 +41,7 @@ def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, *
     objective = Objective(
         model=Projected(functions, wavelength.log()),
         flux=torch.ones(count, instrument.pixels),
-        ivar=torch.full((count, instrument.pixels), SNR**2),
+        noise=Noise(torch.full((count, instrument.pixels), SNR**2)),
         continuum_basis=basis,
         coefficients=lambda u: model.coefficients(bridge.decoder, u),
         value=lambda u: model.value(bridge.decoder, u),
@@ -131,11 +132,11 @@ class TestInvariance:
     def test_masked_pixels_are_an_exact_no_op(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        masked = torch.rand(objective.ivar.shape, generator=torch.Generator().manual_seed(1)) < 0.3
-        ivar = objective.ivar.masked_fill(masked, 0.0)
+        masked = torch.rand(objective.noise.white.shape, generator=torch.Generator().manual_seed(1)) < 0.3
+        ivar = objective.noise.white.masked_fill(masked, 0.0)
         garbage = objective.flux.masked_fill(masked, -1e6)
         one, two = (
-            solve(replace(objective, ivar=ivar, flux=flux), torch.zeros_like(theta), steps=5)
+            solve(replace(objective, noise=Noise(ivar), flux=flux), torch.zeros_like(theta), steps=5)
             for flux in (objective.flux, garbage)
         )
         for first, second in zip((*one.iterate, *one[1:]), (*two.iterate, *two[1:]), strict=True):
@@ -150,7 +151,7 @@ class TestInvariance:
                 objective,
                 model=replace(objective.model, functions=objective.model.functions[n : n + 1]),
                 flux=objective.flux[n : n + 1],
-                ivar=objective.ivar[n : n + 1],
+                noise=Noise(objective.noise.white[n : n + 1]),
             )
             alone = solve(own, torch.zeros_like(theta[:1]), steps=9)
             torch.testing.assert_close(alone.covariance[0], together.covariance[n], rtol=2e-3, atol=1e-6)
@@ -159,7 +160,7 @@ class TestInvariance:
     def test_unit_of_the_flux_does_not_matter(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
-        scaled = replace(objective, flux=objective.flux * 1e4, ivar=objective.ivar * 1e-8)
+        scaled = replace(objective, flux=objective.flux * 1e4, noise=Noise(objective.noise.white * 1e-8))
         one, two = (solve(each, torch.zeros_like(theta), steps=9) for each in (objective, scaled))
         assert_same(one, two)
         torch.testing.assert_close(one.iterate.continuum, two.iterate.continuum * 1e-4, rtol=0, atol=1e-4)
@@ -186,7 +187,9 @@ class TestContinuum:
         theta, rv = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, rv, noise=1.0)
         state = evaluate(objective, theta, rv)
-        _, best = profile_continuum(state.spectrum, objective.flux, objective.ivar, objective.continuum_basis)
+        _, best = profile_continuum(
+            state.spectrum, objective.flux, objective.noise.white, objective.continuum_basis
+        )
         torch.testing.assert_close(state.continuum, best, rtol=0, atol=2e-5)
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
@@ -194,18 +197,18 @@ class TestContinuum:
         """At the truth and S/N 1000, without noise."""
         theta, _ = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, zeros(6), order=16)
-        ivar = 100 * objective.ivar
+        ivar = 100 * objective.noise.white
         ivar[:, : int(share * 145)] = 0.0
-        assert (solve(replace(objective, ivar=ivar), theta, steps=0).iterate.chi2 < 0.05).all()
+        assert (solve(replace(objective, noise=Noise(ivar)), theta, steps=0).iterate.chi2 < 0.05).all()
 
     @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.8])
     def test_detector_masked_in_part(self, bridge, instrument, theta_rv, share):
         """Polynomials of degree 16 are then nearly dependent, and the fit must not notice."""
         theta, rv = theta_rv
         objective, continuum = make_problem(bridge, instrument, theta, rv, order=16)
-        ivar = objective.ivar.clone()
+        ivar = objective.noise.white.clone()
         ivar[:, : int(share * 145)] = 0.0
-        state = solve(replace(objective, ivar=ivar), torch.zeros_like(theta), steps=8).iterate
+        state = solve(replace(objective, noise=Noise(ivar)), torch.zeros_like(theta), steps=8).iterate
         # Freedom of 17 polynomials on few pixels, and the prior of θ, leave a percent.
         assert (state.chi2 < 1.0).all()
         assert ((state.continuum - continuum) * (ivar > 0)).abs().max() < 0.02
@@ -213,9 +216,9 @@ class TestContinuum:
     def test_star_without_a_good_pixel_keeps_the_prior(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, rv)
-        ivar = objective.ivar.clone()
+        ivar = objective.noise.white.clone()
         ivar[2] = 0.0
-        solution = solve(replace(objective, ivar=ivar), torch.zeros_like(theta), steps=4)
+        solution = solve(replace(objective, noise=Noise(ivar)), torch.zeros_like(theta), steps=4)
         assert (solution.iterate.theta[2] == 0).all() and solution.iterate.objective[2] == 0
         torch.testing.assert_close(solution.covariance[2], torch.eye(6, dtype=torch.float64))
         assert all(torch.isfinite(part).all() for part in (*solution.iterate, *solution[1:]))

@@ -253,7 +253,8 @@ class TestWeights:
         before = encode(bridge, stars)
         model.gap.scatter.fill_(1e-3)
         scattered = encode(bridge, stars)
-        model.correlation.fill_(4.0)
+        model.noise.wide.fill_(0.8)
+        model.noise.length.fill_(3e-3)
         correlated = encode(bridge, stars)
         assert (errors(scattered) > errors(before)).all() and (errors(correlated) > errors(scattered)).all()
         without = encode(bridge, stars, Options(steps=3, scatter=False))
@@ -262,6 +263,20 @@ class TestWeights:
         good = scattered.ivar > 0
         torch.testing.assert_close(scattered.ivar[good], expected[good], rtol=0.02, atol=0)
         torch.testing.assert_close(correlated.ivar[good], scattered.ivar[good], rtol=0.02, atol=0)
+
+    def test_theory_that_knows_its_error_widens_the_errors(self, build, spectra, monkeypatch):
+        bridge = build()
+        stars, cells = prepare(bridge, "toy", spectra), len(bridge.decoder.rest_wavelength)
+        before = fit_labels(bridge, stars, FLAT)
+        known = torch.full((cells,), 4e-4)
+        monkeypatch.setattr(
+            type(bridge.emulator), "flux_variance", lambda own, x: known.expand(len(x), -1), raising=False
+        )
+        after = fit_labels(bridge, stars, FLAT)
+        assert (errors(after) > errors(before)).all()
+        good = after.ivar > 0
+        expected = 1 / (1 / stars.ivar + 4e-4 * after.continuum.square())
+        torch.testing.assert_close(after.ivar[good], expected[good], rtol=0.05, atol=0)
 
     def test_chi2_is_that_of_the_residuals(self, bridge, fit):
         own = (fit.residual * fit.continuum).double().square() * fit.ivar

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.projection.linear import Expansion
 from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis
@@ -39,7 +40,7 @@ def scene(build):
     ivar = 1e4 / spectrum * good
     level = 1.0 + 0.1 * torch.sin(torch.linspace(0.0, 3.0, len(wavelength))).expand_as(spectrum)
     basis = chebyshev_basis(wavelength, segment, 3).float()
-    place = Expansion(found.value, still, spectrum, 10.0 * by_rv, ivar, level, basis)
+    place = Expansion(found.value, still, spectrum, 10.0 * by_rv, Noise(ivar), level, basis)
     return through, projected, found, place
 
 
@@ -65,7 +66,9 @@ def test_spectra_are_the_same(scene, shift):
 def test_pull_is_the_transpose(scene, which):
     model, (_, _, found, place) = scene[which], scene
     rv = torch.full((COUNT,), 0.3, dtype=torch.float64)
-    values = torch.cos(torch.arange(place.ivar.numel(), dtype=torch.float32)).view_as(place.ivar)
+    values = torch.cos(torch.arange(place.noise.white.numel(), dtype=torch.float32)).view_as(
+        place.noise.white
+    )
     forward = (model.spectrum(found.value, rv)[0] * values).sum(1)
     backward = (model.pull(values, rv) * found.value.float()).sum(1)
     torch.testing.assert_close(forward, backward, rtol=2e-4, atol=2e-4)
@@ -93,7 +96,7 @@ def test_gram_is_the_sum_over_the_pixels(scene):
         errors.append(covariance.diagonal(dim1=1, dim2=2)[:, : found.jacobian.shape[2]].sqrt())
     torch.testing.assert_close(errors[0], errors[1], rtol=1e-2, atol=0)
     dense = projected.functions.double() @ found.jacobian.double() * place.continuum[..., None]
-    expected = dense.mT @ (dense * place.ivar[..., None].double())
+    expected = dense.mT @ (dense * place.noise.white[..., None].double())
     size = expected.shape[1]
     torch.testing.assert_close(
         projected.gram(place, found.jacobian)[:, :size, :size], expected, rtol=1e-4, atol=1e-2
@@ -104,10 +107,10 @@ def test_products_steer(scene):
     """Over short stretches they are those of the pixels, relative to what such sums can be."""
     through, projected, _, place = scene
     near, exact = through.products(place), projected.products(place)
-    weight = place.ivar * place.continuum.square()
+    weight = place.noise.white * place.continuum.square()
     functions = exact.normal.diagonal(dim1=1, dim2=2).sqrt()
     velocity = (weight * place.by_rv.square()).sum(1, keepdim=True).sqrt()
-    basis = (place.ivar * place.spectrum.square() @ place.continuum_basis.square()).sqrt()
+    basis = (place.noise.white * place.spectrum.square() @ place.continuum_basis.square()).sqrt()
     largest = (
         functions[:, :, None] * functions[:, None],
         functions * velocity,

@@ -1,0 +1,1 @@
+"""How far a spectrum may be from its model: photon noise, and what theory leaves."""
