@@ -26,7 +26,7 @@ ROOMS = {
     "models": (
         {"contracts", "checkpoint", "decoder", "projection"},
         {"alignment", "emulator", "gap"},
-        {"priors", "survey"},
+        {"priors", "survey", "theory_error"},
         {"native"},
         {"bridge"},
         {"bundle", "fit"},
