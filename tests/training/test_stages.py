@@ -242,9 +242,10 @@ class TestWhatTrains:
             *("width_scale", "width_scale_error"),
         }
         assert not any("trunk" in key for key in moved("theory", "latent"))
-        assert moved("latent", "labels") == {"correlation", "gap.scatter"}
+        assert parts("latent", "labels") == {"noise", "gap"}
+        assert "gap.mean" not in moved("latent", "labels")
         assert parts("labels", "morph") == {"morph", "density"}
-        assert moved("morph", "gap") == {"gap.mean", "gap.factor", "gap.scatter", "correlation"}
+        assert parts("morph", "gap") == {"gap", "noise"}
         assert moved("gap", "critic") <= {"gap.mean", "gap.scatter"}
 
     def test_the_decoder_never_sees_a_star(self, domains, small, trained):
@@ -408,6 +409,7 @@ class TestCritic:
     def test_a_scatter_that_is_not_that_of_validation_stars_is_refused(self, factor, stage, state):
         scatter = state.bridge.survey("miles").gap.scatter
         before = scatter.fill_(1e-4).clone()
+        state.bridge.survey("miles").noise.white.fill_(1.0)
         stage.change["miles"].data[-1] = np.log(factor)
         assert stage.finish()["miles/kept"] == 0.0
         assert torch.equal(scatter, before)

@@ -118,22 +118,25 @@ def _residuals(model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor) ->
 
 
 def _white(own: _Residuals) -> float:
-    r"""Factor k on the quoted variance, by scoring: pixels count with the share q that noise has in their variance.
+    r"""Factor k on the quoted variance, by scoring, together with a factor f on the scatter.
 
-    .. math:: \ln k \leftarrow \ln k + \frac{\sum q (r^2 w - 1)}{\sum q^2} , \qquad q = k \sigma^2 w .
+    .. math:: \ln k \leftarrow \ln k + \frac{\sum q (r^2 w - 1)}{\sum q^2} , \qquad q = k \sigma^2 w ,
 
-    The prior is that quoted errors are right to 30 %; as neighbouring pixels err together, ten count as one.
+    is the step of k alone; with f, whose share is 1 - q, what only says that the scatter is too small is not taken for
+    noise. The prior is that quoted errors are right to 30 %; as neighbouring pixels err together, ten count as one.
     """
-    log = 0.0
+    logs, believed = torch.zeros(2, dtype=torch.float64), torch.tensor([LEAST**-2, 1e-3], dtype=torch.float64)
     for _ in range(ROUNDS):
-        noise = math.exp(log) * own.noise
-        variance = noise + own.scatter
+        noise, scatter = float(logs[0].exp()) * own.noise, float(logs[1].exp()) * own.scatter
+        variance = noise + scatter
         excess = (own.value.square() / variance).clamp(max=CLIP**2) / CLIPPED - 1.0
-        share = (noise / variance).where(own.good, 0.0)
-        slope, bend = (0.05 * float(part.double().sum()) for part in (share * excess, share.square()))
-        log += (slope - log / LEAST**2) / (bend + LEAST**-2)
-        log = min(max(log, -3.0), 3.0)
-    return math.exp(log)
+        shares = torch.stack([part.div(variance).where(own.good, 0.0) for part in (noise, scatter)]).flatten(
+            1
+        )
+        slope = 0.05 * (shares @ excess.where(own.good, 0.0).flatten()).double() - believed * logs
+        bend = 0.05 * (shares @ shares.T).double() + torch.diag(believed)
+        logs = (logs + torch.linalg.solve(bend, slope).clamp(-1.0, 1.0)).clamp(-3.0, 3.0)
+    return float(logs[0].exp())
 
 
 def _white_error(own: _Residuals, group: Tensor) -> float:
