@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import synth2obs
+from synth2obs.analysis.flags import FAR, OUTSIDE
 from synth2obs.core.errors import DataError, ModelError
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard.read import read_shard
@@ -51,7 +52,7 @@ class TestMorph:
 
     def test_labels_outside_the_grid_are_answered_and_flagged(self, bridge):
         found = synth2obs.morph(bridge, labels={"teff": [5777.0, 40000.0], "fe_h": -9.0}, survey="miles")
-        assert list(found.flags) == [1, 1]
+        assert list(found.flags) == [OUTSIDE | FAR] * 2
         assert found.outside == (("fe_h",), ("teff", "fe_h"))
         assert np.isfinite(found.flux).any()
         assert list(synth2obs.morph(bridge, labels=SUN, survey="miles").flags) == [0]
