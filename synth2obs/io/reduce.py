@@ -78,7 +78,7 @@ def cut_wavelengths(spectra: Spectra, start: float, stop: float) -> Spectra:
         DataError: If none does.
     """
     inside = (spectra.wavelength >= start) & (spectra.wavelength <= stop)
-    keep = inside if spectra.shared_wavelength else inside.all(axis=0)
+    keep: NDArray[np.bool_] = np.logical_and.reduce(np.atleast_2d(inside))
     if not keep.any():
         raise DataError(
             f"no pixel between {start} and {stop} Å (vacuum)",

@@ -64,7 +64,8 @@ class AtmosphereGrid:
         block = self.values[tuple(slice(low, low + 2) for low, _ in places)]
         for _, fraction in places:
             block = (1.0 - fraction) * block[0] + fraction * block[1]
-        return Atmosphere(*point, layers=dict(zip(STRUCTURE, block.T, strict=True)))
+        teff, logg, fe_h = point
+        return Atmosphere(teff, logg, fe_h, dict(zip(STRUCTURE, block.T, strict=True)))
 
 
 def _place(name: str, axis: Array, value: float) -> tuple[int, float]:
@@ -119,9 +120,9 @@ def convert_marcs(text: Path, target: Path) -> None:
         )
     order = np.lexsort(points.T[::-1])
     values = np.array([models[i][1] for i in order])
-    np.savez_compressed(
-        target, **dict(zip(AXES, axes, strict=True)), values=values.reshape(*shape, *values[0].shape)
-    )
+    teff, logg, fe_h = axes
+    values = values.reshape(*shape, *values[0].shape)
+    np.savez_compressed(target, teff=teff, logg=logg, fe_h=fe_h, values=values)
 
 
 def _read(lines: list[str], start: int) -> tuple[tuple[float, float, float], Array]:

@@ -42,4 +42,8 @@ class Engine(Protocol):
 
 def band_wavelengths(bands: tuple[tuple[float, float], ...], step: float) -> list[Array]:
     """Wavelengths of each band in Å, from its start to its end in equal steps."""
-    return [start + step * np.arange(int((stop - start) / step + 1e-6) + 1) for start, stop in bands]
+    counts = [int((stop - start) / step + 1e-6) + 1 for start, stop in bands]
+    return [
+        start + step * np.arange(count, dtype=np.float64)
+        for (start, _), count in zip(bands, counts, strict=True)
+    ]

@@ -48,9 +48,9 @@ def assemble(
         ivar=ivar,
         flags=None if first.flags is None else np.stack([_flags(record) for record in records]),
         flag_names=survey.flag_names if first.flags is not None else {},
-        **{
-            name: np.array([getattr(record, name) for record in records]) for name in ("id", "rv", "rv_error")
-        },
+        id=np.array([record.id for record in records]),
+        rv=np.array([record.rv for record in records]),
+        rv_error=np.array([record.rv_error for record in records]),
         line_spread=LineSpread.of_stars([record.line_spread for record in records]),
         snr=median_snr(flux, ivar),
         labels=labels,

@@ -80,24 +80,24 @@ def learn_noise(
     chosen = torch.arange(len(seen)) if rows is None else rows
     if not len(chosen):
         return {name: float(getattr(model.noise, name)) for name in NUMBERS}
-    reach = math.ceil(REACH * seen.width / _step(seen))
+    step = _step(seen)
+    reach = math.ceil(REACH * seen.width / step)
     own = _residuals(model, seen, fit, chosen)
     white = _white(own)
     group = torch.arange(len(chosen)) % min(GROUPS, len(chosen))
     sums = _sums(own, white, seen.segment)
     values = [_numbers(sums, group != left, reach) for left in [-1, *group.unique().tolist()]]
     errors = _jackknife(torch.tensor(values[1:], dtype=torch.float64))
-    step = _step(seen)
     found = {"white": white, "narrow": values[0][0], "wide": values[0][1], "length": values[0][2] * step}
     spread = {
         "white": _white_error(own, group),
-        "narrow": errors[0],
-        "wide": errors[1],
-        "length": errors[2] * step,
+        "narrow": float(errors[0]),
+        "wide": float(errors[1]),
+        "length": float(errors[2]) * step,
     }
     for name in NUMBERS:
         getattr(model.noise, name).fill_(found[name])
-        getattr(model.noise, f"{name}_error").fill_(float(spread[name]))
+        getattr(model.noise, f"{name}_error").fill_(spread[name])
     return found
 
 
@@ -150,7 +150,8 @@ def _sums(own: _Residuals, white: float, segment: Tensor) -> _Sums:
     z = (own.value * own.scatter.sqrt() * weight).where(usual, 0.0)
     q = (own.scatter * weight).where(usual, 0.0)
     longest = min(LONGEST, z.shape[1] // 4)
-    products, expected = [], []
+    products: list[Tensor] = []
+    expected: list[Tensor] = []
     for lag in range(longest + 1):
         same = segment[lag:] == segment[: len(segment) - lag]
         for rows, total in ((z, products), (q, expected)):

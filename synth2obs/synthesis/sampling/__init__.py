@@ -1,11 +1,11 @@
 """Which labels a grid's spectra are computed at."""
 
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.config import Section, choice
+from synth2obs.core.config import choice
 from synth2obs.synthesis.sampling.population import Population
 from synth2obs.synthesis.sampling.table import Table
 from synth2obs.synthesis.sampling.uniform import LatinHypercube, SobolCube
@@ -14,7 +14,9 @@ from synth2obs.synthesis.sampling.uniform import LatinHypercube, SobolCube
 class Sampling(Protocol):
     """A way to choose labels."""
 
-    def __init__(self, config: Section) -> None: ...
+    Config: ClassVar[Any]
+
+    def __init__(self, config: Any) -> None: ...
 
     def draw(
         self, names: tuple[str, ...], ranges: dict[str, tuple[float, float]], spectra: int, seed: int
@@ -23,7 +25,7 @@ class Sampling(Protocol):
         ...
 
 
-SAMPLINGS = {
+SAMPLINGS: dict[str, type[Sampling]] = {
     "population": Population,
     "sobol": SobolCube,
     "latin_hypercube": LatinHypercube,

@@ -1,6 +1,6 @@
 """Labels like those of a survey's stars: on isochrones, with the abundances that stars have, and broad margins."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Population:
         config: Population.
     """
 
-    Config: ClassVar[type[Section]] = PopulationConfig
+    Config: ClassVar[Any] = PopulationConfig
 
     def __init__(self, config: PopulationConfig) -> None:
         self.config = config

@@ -77,7 +77,9 @@ def evolution() -> Evolution:
     content = json.loads((resources.files("synth2obs") / "data" / "evolution_prior.json").read_text())
     floor = content["floor"]
     return Evolution(
-        *(np.array(content[name]) for name in ("weight", "mean", "covariance")),
+        weight=np.array(content["weight"]),
+        mean=np.array(content["mean"]),
+        covariance=np.array(content["covariance"]),
         floor_weight=float(floor["weight"]),
         floor_mean=np.array(floor["mean"]),
         floor_sigma=np.array(floor["sigma"]),

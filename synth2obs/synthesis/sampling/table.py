@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class Table:
         config: Where it is.
     """
 
-    Config: ClassVar[type[Section]] = TableConfig
+    Config: ClassVar[Any] = TableConfig
 
     def __init__(self, config: TableConfig) -> None:
         self.config = config

@@ -57,7 +57,7 @@ S_PROCESS = {"sr": 0.8, "y": 1.0, "zr": 0.9, "ba": 1.2, "la": 1.1, "ce": 1.1, "n
 """Elements that rise together in stars rich in s-process elements, relative to yttrium."""
 
 
-def mean_abundance(element: str, fe_h: Array, alpha_rich: Array) -> Array:
+def mean_abundance(element: str, fe_h: Array, alpha_rich: NDArray[np.bool_]) -> Array:
     """Mean [X/Fe] of unmixed stars, shape (N,).
 
     Args:

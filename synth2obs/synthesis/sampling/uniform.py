@@ -1,6 +1,6 @@
 """Labels spread evenly over their ranges."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class SobolCube:
         config: It has no settings.
     """
 
-    Config: ClassVar[type[Section]] = SobolConfig
+    Config: ClassVar[Any] = SobolConfig
 
     def __init__(self, config: Section) -> None:
         self.config = config
@@ -50,7 +50,7 @@ class LatinHypercube:
         config: It has no settings.
     """
 
-    Config: ClassVar[type[Section]] = LatinHypercubeConfig
+    Config: ClassVar[Any] = LatinHypercubeConfig
 
     def __init__(self, config: Section) -> None:
         self.config = config
