@@ -96,9 +96,9 @@ def morph_labels(
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
     flags = outside.any(1) * np.int64(OUTSIDE) | (distance > 1.0) * np.int64(FAR)
-    seen = seen_by(bridge, survey, bridge.emulator(x), velocity, flags, names, broadening)
-    own = bridge.emulator_variance(survey, x, velocity).sqrt().numpy()
-    return replace(seen, distance=distance, emulator_error=np.where(np.isfinite(seen.flux), own, np.nan))
+    own = bridge.emulator_variance(survey, x, velocity)
+    seen = seen_by(bridge, survey, bridge.emulator(x), velocity, flags, names, broadening, own)
+    return replace(seen, distance=distance)
 
 
 def seen_by(
@@ -109,6 +109,7 @@ def seen_by(
     flags: NDArray[np.int64],
     names: tuple[tuple[str, ...], ...],
     broadening: Broadening | None = None,
+    own: Tensor | None = None,
 ) -> Morphed:
     """Theory's latents through a survey's morph and gap.
 
@@ -118,6 +119,7 @@ def seen_by(
         rv: km/s, shape (N,).
         flags, names: The result's ``flags`` and ``outside``.
         broadening: Rotation and macroturbulence of every star, of theory and gap alike; None: of no star.
+        own: Variance of theory's own error in native pixels, shape (N, P); None: of the decoder alone.
     """
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
@@ -128,7 +130,8 @@ def seen_by(
     gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
     variance = _turned(bridge, model.gap.variance(features), broadening)
     error = instrument(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
-    left = instrument(bridge.theory_error.remainder.expand(len(rv), -1), rv, 0.0).clamp(min=0).sqrt().numpy()
+    if own is None:
+        own = instrument(bridge.theory_error.remainder.expand(len(rv), -1), rv, 0.0).clamp(min=0.0)
     return Morphed(
         survey=survey,
         wavelength=model.wavelength.numpy(),
@@ -136,7 +139,7 @@ def seen_by(
         flux_theory=theory,
         gap=np.where(np.isfinite(flux), gap, np.nan),
         gap_error=np.where(np.isfinite(flux), error, np.nan),
-        emulator_error=np.where(np.isfinite(flux), left, np.nan),
+        emulator_error=np.where(np.isfinite(flux), own.sqrt().numpy(), np.nan),
         distance=np.full(len(rv), np.nan),
         latent=latent.numpy(),
         flags=flags,

@@ -25,6 +25,9 @@ from synth2obs.models.survey import SurveyModel
 from synth2obs.models.theory_error import TheoryError
 from synth2obs.physics.instrument import Instrument
 
+STARS = 64
+"""Stars whose errors are predicted at once."""
+
 
 @shaped
 class Bridge(nn.Module):
@@ -153,6 +156,11 @@ class Bridge(nn.Module):
             rv: km/s, shape (B,).
             instrument: On other pixels than the usual ones.
         """
+        # A star is as many spectra as it has latents, so that many stars at once would fill the memory.
+        rows = torch.arange(len(x)).split(STARS)
+        return torch.cat([self._emulator_variance(survey, x[some], rv[some], instrument) for some in rows])
+
+    def _emulator_variance(self, survey: str, x: Tensor, rv: Tensor, instrument: Instrument | None) -> Tensor:
         factor = self.emulator_factor(survey, x)
         stars, _, size = factor.shape
         rows = factor.mT.flatten(0, 1), survey, rv.repeat_interleave(size), instrument

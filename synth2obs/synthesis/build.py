@@ -109,10 +109,8 @@ class Build:
 
     def steps(self, point: Task) -> list[tuple[str, Task, Task]]:
         """Both ends of the central difference in each label at a point."""
-        return [
-            (name, *(self._moved(point, name, sign) for sign in (1.0, -1.0)))
-            for name in self.recipe.labels.names
-        ]
+        names = self.recipe.labels.names
+        return [(name, self._moved(point, name, 1.0), self._moved(point, name, -1.0)) for name in names]
 
     def ends(self, point: Task) -> list[Task]:
         """The spectra of all differences at a point."""
@@ -120,11 +118,7 @@ class Build:
 
     def gradient_tasks(self) -> list[Task]:
         """Everything that gradients need, point by point."""
-        return [
-            task
-            for point in self.points()
-            for task in (point, *(t for _, *ends in self.steps(point) for t in ends))
-        ]
+        return [task for point in self.points() for task in (point, *self.ends(point))]
 
     def _point(self, number: int) -> dict[str, float]:
         given, names = self.recipe.gradients.points[number], self.recipe.labels.names

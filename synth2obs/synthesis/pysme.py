@@ -21,7 +21,7 @@ from synth2obs.synthesis.atmospheres import Atmosphere, load_atmospheres
 from synth2obs.synthesis.composition import abundances
 from synth2obs.synthesis.engine import SynthesisError, band_wavelengths
 from synth2obs.synthesis.hydrogen import hydrogen_lines
-from synth2obs.synthesis.installed import find, line_digest, read_lines
+from synth2obs.synthesis.installed import MODELS, find, line_digest, model_atmospheres, read_lines
 from synth2obs.synthesis.isotopes import Shares, share
 from synth2obs.synthesis.line_lists import (
     CROSS_SECTION,
@@ -69,9 +69,9 @@ class PySME:
         self, config: EngineConfig, spectrum: SpectrumConfig, lists: Sequence[LineListConfig], cache: Path
     ) -> None:
         one_medium(lists, spectrum.medium, spectrum.medium)
-        self.config, self.bands, self.lists = config, spectrum, lists
+        self.config, self.lists = config, lists
         self.installed = find("pysme")
-        self.atmospheres = find("marcs").folder / "marcs.npz"
+        self.atmospheres = model_atmospheres()
         self.lines = prepare_table(lists, config.isotopes, spectrum.medium, cache)
         self.parts = band_wavelengths(spectrum.bands, spectrum.step)
         self.wavelength = np.concatenate(self.parts)
@@ -79,7 +79,7 @@ class PySME:
     def spectrum(self, labels: Mapping[str, float], folder: Path) -> Array:
         """See `Engine.spectrum`."""
         request, answer = folder / "request.npz", folder / "answer.npz"
-        atmosphere = load_atmospheres(self.atmospheres).at(labels)
+        atmosphere = load_atmospheres(self.atmospheres.folder / MODELS).at(labels)
         np.savez(
             request,
             wavelength=self.wavelength,
@@ -98,7 +98,7 @@ class PySME:
         """See `Engine.provenance`."""
         return {
             "engine": f"PySME ({self.installed.source})",
-            "atmospheres": f"MARCS, plane-parallel, interpolated ({find('marcs').source})",
+            "atmospheres": self.atmospheres.source,
             "physics": "1D LTE, scattering in the continuum",
             "solar_scale": self.config.solar_scale,
             "line_lists": {config.file: line_digest(config) for config in self.lists},

@@ -11,11 +11,11 @@ from typing import Any
 os.environ["HOME"] = sys.prefix
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-from pysme.abund import Abund  # noqa: E402
-from pysme.atmosphere.atmosphere import Atmosphere  # noqa: E402
-from pysme.linelist.linelist import LineList  # noqa: E402
-from pysme.sme_synth import SME_DLL  # noqa: E402
+import numpy as np  # noqa: E402 - after HOME is set
+from pysme.abund import Abund  # noqa: E402 - after HOME is set
+from pysme.atmosphere.atmosphere import Atmosphere  # noqa: E402 - after HOME is set
+from pysme.linelist.linelist import LineList  # noqa: E402 - after HOME is set
+from pysme.sme_synth import SME_DLL  # noqa: E402 - after HOME is set
 
 Columns = dict[str, Any]
 

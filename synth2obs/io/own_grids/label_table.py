@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
 from synth2obs.io.own_grids.description import Description
+from synth2obs.io.surveys.own_columns import numbers
 
 Array = NDArray[np.float64]
 
@@ -132,15 +133,9 @@ def _numbers(table: Any, name: str, path: Path) -> Array:
     if name not in table.colnames:
         raise _no_column(path, name, table.colnames)
     column = table[name]
-    filled = column.filled(np.nan) if hasattr(column, "filled") and column.dtype.kind == "f" else column
-    if hasattr(filled, "mask") and np.any(filled.mask):
+    if column.dtype.kind != "f" and np.any(getattr(column, "mask", False)):
         raise DataError("is blank for a spectrum", path=path, field=name, remedy="leave the spectrum out")
-    try:
-        return np.asarray(filled, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            "holds something that is no number", path=path, field=name, remedy="check the column"
-        ) from error
+    return numbers(column, path, name)
 
 
 def _no_column(path: Path, name: str, there: Sequence[str]) -> DataError:

@@ -98,11 +98,15 @@ def _from_text(path: Path, names: Sequence[str]) -> Columns:
     for name in names:
         if name not in table.colnames:
             raise _no_column(path, name, table.colnames)
-    return Columns(path, {name: _numbers(table[name], path, name) for name in names}, dict(table.meta))
+    return Columns(path, {name: numbers(table[name], path, name) for name in names}, dict(table.meta))
 
 
-def _numbers(column: Any, path: Path, name: str) -> Array:
-    """A column as float64; what is blank is NaN."""
+def numbers(column: Any, path: Path, name: str) -> NDArray[np.float64]:
+    """A column of a table as float64; what is blank is NaN.
+
+    Raises:
+        DataError: If it holds something that is no number.
+    """
     filled = column.filled(np.nan) if hasattr(column, "filled") and column.dtype.kind == "f" else column
     try:
         return np.asarray(filled, dtype=np.float64)

@@ -44,5 +44,19 @@ def open_variance(
         cross: Kernel between stars and rows.
         own: k(x, x), the noise of a single spectrum included.
     """
-    solved = torch.linalg.solve_triangular(factor, cross.T, upper=False)
-    return (own - solved.square().sum(0)).clamp(min=0.0)
+    return (own - _known(factor, cross).square().sum(0)).clamp(min=0.0)
+
+
+@shaped
+def open_covariance(
+    factor: Float64[Tensor, "rows rows"],
+    cross: Float64[Tensor, "stars rows"],
+    own: Float64[Tensor, "stars stars"],
+) -> Float64[Tensor, "stars stars"]:
+    """The same between stars, without the noise, shape (B, B); ``own`` is k(x, x')."""
+    known = _known(factor, cross)
+    return own - known.T @ known
+
+
+def _known(factor: Tensor, cross: Tensor) -> Tensor:
+    return torch.linalg.solve_triangular(factor, cross.T, upper=False)

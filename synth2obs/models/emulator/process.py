@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import Differences
 from synth2obs.models.emulator.evidence import learn
-from synth2obs.models.emulator.posterior import left_out_spread, open_variance
+from synth2obs.models.emulator.posterior import left_out_spread, open_covariance, open_variance
 from synth2obs.models.emulator.settings import EmulatorConfig
 from synth2obs.models.emulator.structured import Pulled, StructuredKernel, slopes
+from synth2obs.models.projection.memo import Memo
+
+KEPT = 2
+"""Preparations that are kept: the factor and the products."""
 
 AGAIN = 5
 """A fit that begins with settings learned before takes so many times fewer steps."""
@@ -75,7 +79,7 @@ class ProcessEmulator(nn.Module):
             "spread": (latent, latent),
         }.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        self._pulled: tuple[tuple[int, ...], Pulled] | None = None
+        self._memo = Memo(KEPT)
 
     @property
     def spectra(self) -> int:
@@ -109,16 +113,13 @@ class ProcessEmulator(nn.Module):
 
     def covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents latents"]:
         """Of the error of h(x), shape (B, D, D): the process's variance, in the unit of left-out spectra."""
-        gram, cross = self._observed(self.kernel(x, self.places))
         own = self.kernel.own(x) + self.kernel.variance
-        left = open_variance(torch.linalg.cholesky(gram), cross, own)
+        left = open_variance(self._factor(), self._cross(x), own)
         return left[:, None, None] * self.spread
 
     def open_covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars stars"]:
         """Between the errors at labels (B, K), relative to one another, (B, B): what the fit leaves open."""
-        gram, cross = self._observed(self.kernel(x, self.places))
-        solved = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), cross.T, upper=False)
-        return self.kernel(x, x) - solved.T @ solved
+        return open_covariance(self._factor(), self._cross(x), self.kernel(x, x))
 
     @torch.no_grad()
     def fit(
@@ -150,14 +151,23 @@ class ProcessEmulator(nn.Module):
 
     def _solve(self, targets: Tensor) -> None:
         """Weights of all places from what was observed there, (N + R, D)."""
-        gram, design = self._observed(torch.eye(len(self.places), dtype=torch.float64))
-        factor = torch.linalg.cholesky(gram)
+        design = _differenced(torch.eye(len(self.places), dtype=torch.float64), self.spectra)
+        factor = self._factor()
         weights = design @ torch.cholesky_solve(targets, factor)
         self.alpha, self.end_alpha = weights[: self.spectra].clone(), weights[self.spectra :].clone()
         self.spread.copy_(left_out_spread(factor, targets, self.spectra))
 
-    def _observed(self, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Kernel matrix of what was observed, and columns for places, (B, N + 2R), as columns for that, (B, N + R).
+    def _cross(self, x: Tensor) -> Tensor:
+        """Kernel between labels (B, K) and what was observed, (B, N + R)."""
+        return _differenced(self.kernel(x, self.places), self.spectra)
+
+    def _factor(self) -> Tensor:
+        """Lower Cholesky factor of the kernel matrix of what was observed, kept until that or the kernel changes."""
+        parts = (*self.kernel.parameters(), self.centres, self.ends)
+        return self._memo.get(("factor",), parts, lambda: torch.linalg.cholesky(self._observed()))
+
+    def _observed(self) -> Tensor:
+        """Kernel matrix of what was observed, (N + R, N + R).
 
         A difference has the noise of a spectrum times the square of its share of the labels' spread.
         """
@@ -166,16 +176,17 @@ class ProcessEmulator(nn.Module):
         half = len(self.ends) // 2
         apart = (self.ends[:half] - self.ends[half:]).square().sum(1)
         white = torch.cat([torch.ones(count, dtype=apart.dtype), apart.clamp(max=2.0)])
-        return kernel + torch.diag(self.kernel.variance * white), _differenced(columns, count)
+        return kernel + torch.diag(self.kernel.variance * white)
 
     def _products(self) -> Pulled:
         """For `slopes`, kept until weights or places change."""
-        parts = self.alpha, self.end_alpha, self.centres, self.ends
-        key = tuple(value for part in parts for value in (id(part), part._version))
-        if self._pulled is None or self._pulled[0] != key:
+
+        def make() -> Pulled:
             places = self.places
-            self._pulled = key, Pulled(self.weights * self.kernel.grown(places)[:, None], places)
-        return self._pulled[1]
+            return Pulled(self.weights * self.kernel.grown(places)[:, None], places)
+
+        parts = self.alpha, self.end_alpha, self.centres, self.ends, self.kernel.growth
+        return self._memo.get(("products",), parts, make)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As many ends as were saved."""
