@@ -23,6 +23,7 @@ from synth2obs.models.fit.objective import (
     ENOUGH,
     ROUNDING,
     Iterate,
+    Quadratic,
     Objective,
     evaluate,
     far_quadratic,
@@ -30,13 +31,19 @@ from synth2obs.models.fit.objective import (
     put,
     quadratic,
     rows_of,
+    tilted,
 )
 
 STUCK = 1e4
 """Damping above which a star is given up."""
 
+FAR = 3.0
+"""Fall of the objective in one step above which the normal matrix is summed anew."""
 
-def minimise(objective: Objective, theta: Tensor, *, steps: int, damping: float = 1e-3) -> Iterate:
+
+def minimise(
+    objective: Objective, theta: Tensor, *, steps: int, enough: float = ENOUGH, damping: float = 1e-3
+) -> Iterate:
     """Minimise χ² + 2·prior over θ, velocity and continuum, batched over stars.
 
     Args:
@@ -44,6 +51,7 @@ def minimise(objective: Objective, theta: Tensor, *, steps: int, damping: float 
         theta: Start, shape (B, Q), float64.
         steps: Looks at the pixels; a step that raises the objective of a star is undone and damped for that star
             alone.
+        enough: Objective still to be gained below which a star is left alone.
         damping: First Levenberg–Marquardt damping.
     """
     iterate = evaluate(objective, theta.clone(), torch.zeros(len(theta), dtype=torch.float64))
@@ -62,14 +70,24 @@ def minimise(objective: Objective, theta: Tensor, *, steps: int, damping: float 
         put(iterate, active, here)
         left = change * torch.where(last[active] > 0, change / last[active], 1.0).clamp(max=1.0)
         last[active] = torch.where(better, change, 0.0)
-        moving = (left > ENOUGH) & (change > ROUNDING * here.objective) & (damp[active] < STUCK)
+        moving = (left > enough) & (change > ROUNDING * here.objective) & (damp[active] < STUCK)
         active = active[moving]
         if not len(active):
             break
-        moved = active[better[moving]]
-        if step + 1 < steps and len(moved):
-            put(local, moved, quadratic(objective.take(moved), rows_of(iterate, moved)))
+        if step + 1 < steps:
+            _look_again(objective, iterate, local, active[better[moving]], change[moving & better])
     return iterate
+
+
+def _look_again(
+    objective: Objective, iterate: Iterate, local: Quadratic, moved: Tensor, change: Tensor
+) -> None:
+    """The quadratic where stars have moved to; those that have hardly moved keep their normal matrix."""
+    far, near = moved[change > FAR], moved[change <= FAR]
+    if len(far):
+        put(local, far, quadratic(objective.take(far), rows_of(iterate, far)))
+    if len(near):
+        put(local, near, tilted(objective.take(near), rows_of(iterate, near), local.normal[near]))
 
 
 def best_start(objective: Objective, theta: Tensor, candidates: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.fit.covariance import with_covariance
-from synth2obs.models.fit.objective import Iterate, Objective, Solution, evaluate, origin_prior
+from synth2obs.models.fit.objective import ENOUGH, Iterate, Objective, Solution, evaluate, origin_prior
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
@@ -30,10 +30,13 @@ from synth2obs.models.survey import SurveyModel
 EDGE = 0.1
 """How far fits may leave the grid, as a share of its range of each label."""
 
-STEP_LIMIT = 0.7
+STEP_LIMIT = 1.5
 """Largest change of a scaled label in one step."""
 
 RV_LIMIT = 1000.0
+
+ROUGH = 0.5
+"""Objective still to be gained below which a star waits for the last projection."""
 
 REACH = 2.0
 """Widths of the velocity prior within which a pixel must stay on the rest grid to be used."""
@@ -202,9 +205,12 @@ class _Task:
         return Fit(**{name: torch.cat([getattr(part, name) for part in parts]) for name in FIELDS})
 
     def _batch(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Fit:
-        for _ in range(self.options.refresh):
+        for left in reversed(range(self.options.refresh)):
             objective = self._problem(rows, theta, rv)
-            state = minimise(objective, theta, steps=self.options.steps)
+            # Correlated errors move a minimum by about its error: the way there need not know of them.
+            on_the_way = left > 0 and self._has_scatter
+            near, enough = (objective.independent, ROUGH) if on_the_way else (objective, ENOUGH)
+            state = minimise(near, theta, steps=self.options.steps, enough=enough)
             theta, rv = state.theta, (rv + state.rv).clamp(-RV_LIMIT, RV_LIMIT)
             if self._settled(state):
                 break
