@@ -1,6 +1,6 @@
 """The bridge: one decoder, one emulator, and a model of every survey. It composes them and predicts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -109,22 +109,45 @@ class Bridge(nn.Module):
             x: Scaled labels, shape (B, K), float64.
             morphed: False gives plain theory: no morph, no gap.
         """
-        model, latent, by_x = self.survey(survey), self.emulator(x), self.emulator.jacobian(x)
-        if not morphed:
-            value, jacobian = model.coefficients(self.decoder, latent)
-            layout = model.layout(self.decoder)
-            return Coefficients(layout.without_gap(value), layout.without_gap(jacobian) @ by_x)
-        value, jacobian = model.coefficients(self.decoder, model.morph(latent)[0])
-        return Coefficients(value, jacobian @ (model.morph.jacobian(latent) @ by_x))
+        by_latent, of_latent = self.slopes_from_labels(survey, x, morphed=morphed)
+        value = self.values_from_labels(survey, x, morphed=morphed)
+        return Coefficients(value, by_latent @ (of_latent @ self.emulator.jacobian(x)))
 
     def values_from_labels(
-        self, survey: str, x: Float64[Tensor, "stars labels"], *, morphed: bool = True
+        self,
+        survey: str,
+        x: Float64[Tensor, "stars labels"],
+        offset: Float64[Tensor, "stars latents"] | None = None,
+        *,
+        morphed: bool = True,
     ) -> Float[Tensor, "stars coefficients"]:
-        """The value of `from_labels` alone, shape (B, M)."""
-        model, latent = self.survey(survey), self.emulator(x)
+        """The value of `from_labels` alone, shape (B, M), theory's latents moved by ``offset``."""
+        model, latent = self.survey(survey), self._theory(x, offset)
         if not morphed:
             return model.layout(self.decoder).without_gap(model.value(self.decoder, latent))
         return model.value(self.decoder, model.morph(latent)[0])
+
+    def slopes_from_labels(
+        self,
+        survey: str,
+        x: Float64[Tensor, "stars labels"],
+        offset: Float64[Tensor, "stars latents"] | None = None,
+        *,
+        morphed: bool = True,
+    ) -> tuple[Float64[Tensor, "stars coefficients latents"], Float64[Tensor, "stars latents latents2"]]:
+        """Change of `values_from_labels` with the survey's latents (B, M, D), and of these with theory's (B, D, D)."""
+        model, latent = self.survey(survey), self._theory(x, offset)
+        if not morphed:
+            slope = model.coefficients(self.decoder, latent).jacobian
+            eye = torch.eye(latent.shape[1], dtype=latent.dtype).expand(len(latent), -1, -1)
+            return model.layout(self.decoder).without_gap(slope), eye
+        slope = model.coefficients(self.decoder, model.morph(latent)[0]).jacobian
+        return slope, model.morph.jacobian(latent)
+
+    def _theory(self, x: Tensor, offset: Tensor | None) -> Tensor:
+        """Theory's latents of scaled labels, moved."""
+        latent = self.emulator(x)
+        return latent if offset is None else latent + offset
 
     def grid_distance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
         """Distance of scaled labels from the grid's spectra, (B, K) → (B,); beyond 1 the grid has nothing like it."""
@@ -134,9 +157,8 @@ class Bridge(nn.Module):
         self, survey: str, x: Float64[Tensor, "stars labels"]
     ) -> Float[Tensor, "stars coefficients latents"]:
         """F, shape (B, M, D): F Fᵀ is the covariance of `from_labels` that the emulator's error causes."""
-        model, latent = self.survey(survey), self.emulator(x)
-        slope = model.coefficients(self.decoder, model.morph(latent)[0]).jacobian
-        return slope @ (model.morph.jacobian(latent) @ self.theory_error.latent_factor(self.emulator, x))
+        by_latent, of_latent = self.slopes_from_labels(survey, x)
+        return by_latent @ (of_latent @ self.theory_error.latent_factor(self.emulator, x))
 
     @torch.no_grad()
     def emulator_variance(
@@ -176,18 +198,12 @@ class Bridge(nn.Module):
         model = self.survey(survey)
         return model.gap.features(model.morph(self.emulator(x))[0])
 
-    @property
-    def knows_theory_error(self) -> bool:
-        """Whether the emulator says how far its spectra may be off: it has a method ``flux_variance``."""
-        return hasattr(self.emulator, "flux_variance")
-
-    def theory_variance(self, x: Float64[Tensor, "stars labels"]) -> Float[Tensor, "stars cells"] | None:
-        """Variance of theory's own error at scaled labels, on the rest grid in units of the continuum, shape (B, L).
-
-        None where the emulator does not know it.
-        """
-        known: Callable[[Tensor], Tensor] | None = getattr(self.emulator, "flux_variance", None)
-        return None if known is None else known(x)
+    @torch.no_grad()
+    def theory_variance(self, x: Float64[Tensor, "stars labels"]) -> Float[Tensor, "stars cells"]:
+        """Variance of the emulator's error at scaled labels, on the rest grid in units of the continuum, (B, L)."""
+        rows = torch.arange(len(x)).split(STARS)
+        parts = [self.theory_error.of_emulator(self.decoder, self.emulator, x[some]) for some in rows]
+        return torch.cat(parts) if parts else torch.zeros(0, len(self.decoder.mean))
 
     @torch.no_grad()
     def rest_flux(self, labels: ArrayLike) -> Float[Tensor, "stars cells"]:

@@ -41,14 +41,19 @@ class TheoryError(nn.Module):
         floor = FLOOR * torch.eye(covariance.shape[1], dtype=covariance.dtype)
         return torch.linalg.cholesky(covariance + floor)
 
+    def of_emulator(
+        self, decoder: RestFrameDecoder, emulator: Emulator, x: Float64[Tensor, "stars labels"]
+    ) -> Float[Tensor, "stars cells"]:
+        """Variance of theory's flux in the rest frame that the emulator's error causes, (B, K) → (B, L)."""
+        moved = decoder.weights_jacobian(emulator(x)) @ self.latent_factor(emulator, x)
+        trunk = decoder.functions()[:, 1:]
+        return torch.stack([(trunk @ own.float()).square().sum(1) for own in moved])
+
     def variance(
         self, decoder: RestFrameDecoder, emulator: Emulator, x: Float64[Tensor, "stars labels"]
     ) -> Float[Tensor, "stars cells"]:
-        """Variance of theory's flux in the rest frame, (B, K) → (B, L)."""
-        moved = decoder.weights_jacobian(emulator(x)) @ self.latent_factor(emulator, x)
-        trunk = decoder.functions()[:, 1:]
-        parts = [(trunk @ own.float()).square().sum(1) for own in moved]
-        return torch.stack(parts) + self.remainder
+        """The same, and what the decoder leaves, (B, K) → (B, L)."""
+        return self.of_emulator(decoder, emulator, x) + self.remainder
 
     @torch.no_grad()
     def calibrate(

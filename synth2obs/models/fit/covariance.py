@@ -8,8 +8,9 @@ from synth2obs.models.fit.objective import Iterate, Objective, Solution, informa
 
 def with_covariance(objective: Objective, iterate: Iterate) -> Solution:
     """A minimum and its Laplace covariance, from exact sums over pixels."""
-    jacobian, prior = objective.coefficients(iterate.theta).jacobian, objective.prior(iterate.theta)
-    full, size = information(objective, iterate, jacobian), iterate.theta.shape[1]
+    parameters, size = objective.parameters, iterate.theta.shape[1]
+    full = information(objective, iterate, parameters.slopes(iterate.theta))
+    prior = parameters.prior(iterate.theta)
     full[:, :size, :size] += prior.curvature
     full[:, -1, -1] += 1.0
     covariance = torch.cholesky_inverse(cholesky_factor(full))

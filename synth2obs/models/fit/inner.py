@@ -43,7 +43,8 @@ def _slope(jacobian: Tensor, normal: Tensor) -> _Slope:
 def _inner(
     objective: Objective, iterate: Iterate, local: Quadratic, slope: _Slope, theta: Tensor, x: Tensor
 ) -> _Inner:
-    prior, offset = objective.prior(theta), objective.value(theta) - iterate.coefficients
+    prior = objective.parameters.prior(theta)
+    offset = objective.parameters.value(theta) - iterate.coefficients
     z = torch.cat([offset, (x - scaled_velocity(objective, iterate.rv))[:, None]], dim=1)
     pulled = (local.normal @ z[..., None])[..., 0]
     value = (0.5 * pulled - local.gradient).mul(z).sum(1) + prior.value + 0.5 * x.square()
@@ -68,7 +69,7 @@ def advance(objective: Objective, iterate: Iterate, local: Quadratic, damp: Tens
     damp = torch.full_like(start, 1e-6)
     for _ in range(INNER):
         step = _newton(here, damp)
-        theta = _bounded(objective, iterate.theta, here.theta + step[:, :-1])
+        theta = objective.parameters.bounded(iterate.theta, here.theta + step[:, :-1])
         x = torch.clamp(here.x + step[:, -1], start - 2.0, start + 2.0)
         there = _inner(objective, iterate, damped, slope, theta, x)
         better, change = there.value <= here.value, (there.value - here.value).abs()
@@ -89,10 +90,3 @@ def _newton(here: _Inner, damp: Tensor) -> Tensor:
             break
         damp = torch.where(failed > 0, damp.clamp(min=1e-4) * 10.0, damp)
     return -torch.cholesky_solve(here.gradient[..., None], factor)[..., 0]
-
-
-def _bounded(objective: Objective, origin: Tensor, theta: Tensor) -> Tensor:
-    theta = torch.clamp(theta, origin - objective.max_step, origin + objective.max_step)
-    if objective.lower is None or objective.upper is None:
-        return theta
-    return torch.maximum(torch.minimum(theta, objective.upper), objective.lower)

@@ -51,7 +51,7 @@ class _Residuals(NamedTuple):
 
     value: Tensor
     noise: Tensor  # variance as it is quoted
-    scatter: Tensor  # s²
+    scatter: Tensor  # s², and the emulator's
     good: Tensor
 
 
@@ -64,7 +64,11 @@ class _Sums(NamedTuple):
 
 @torch.no_grad()
 def learn_noise(
-    model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor | None = None
+    model: SurveyModel,
+    seen: Observation,
+    fit: Fit,
+    rows: Tensor | None = None,
+    theory: Tensor | None = None,
 ) -> dict[str, float]:
     """Set a survey's noise to what its stars' residuals say, given its scatter.
 
@@ -73,6 +77,7 @@ def learn_noise(
         seen: The spectra, N stars.
         fit: Their fit.
         rows: Stars that take part; all by default.
+        theory: Variance of the emulator's error on the rest grid, (N, L), which residuals have beside the scatter.
 
     Returns:
         The numbers by name; without a star they stay.
@@ -82,7 +87,7 @@ def learn_noise(
         return {name: float(getattr(model.noise, name)) for name in NUMBERS}
     step = _step(seen)
     reach = math.ceil(REACH * seen.width / step)
-    own = _residuals(model, seen, fit, chosen)
+    own = _residuals(model, seen, fit, chosen, theory)
     white = _white(own)
     group = torch.arange(len(chosen)) % min(GROUPS, len(chosen))
     sums = _sums(own, white, seen.segment)
@@ -105,10 +110,13 @@ def _step(seen: Observation) -> float:
     return float(seen.log_wave.diff(dim=-1).median())
 
 
-def _residuals(model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor) -> _Residuals:
+def _residuals(
+    model: SurveyModel, seen: Observation, fit: Fit, rows: Tensor, theory: Tensor | None
+) -> _Residuals:
     parts = []
     for some in rows.split(64):
-        spread = model.gap.scatter.sqrt().expand(len(some), -1)
+        variance = model.gap.scatter.expand(len(some), -1)
+        spread = (variance if theory is None else variance + theory[some]).sqrt()
         scatter = seen.instrument(spread, fit.rv[some], 0.0, seen.instrument_rows(some))
         level = fit.continuum[some].square()
         good = (fit.ivar[some] > 0) & (level > 1e-6)

@@ -1,6 +1,5 @@
 """What a fit minimises: spectra, the map that explains them, priors; its value and its quadratic at a point."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -8,11 +7,10 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.fit.cholesky import cholesky_factor
 from synth2obs.models.fit.continuum import OrthonormalContinuum
+from synth2obs.models.fit.parameters import Parameters, Slopes
 from synth2obs.models.noise.covariance import Noise
-from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Expansion, Linear
 
 ENOUGH = 1e-4
@@ -37,25 +35,16 @@ class Objective:
         flux: Shape (B, P); any finite value where ivar = 0.
         noise: Covariance of everything that is not model: noise, and what theory leaves.
         continuum_basis: Continuum functions Φ, shape (P, C) or (B, P, C).
-        coefficients: θ (B, Q) → `Coefficients`.
-        value: The same without the Jacobian, (B, M).
-        prior: θ (B, Q) → `PriorTerms`.
+        parameters: θ, how it makes coefficients, and its prior.
         rv_sigma: Prior width of the velocity *correction* in km/s; 0 holds the velocity.
-        lower, upper: Bounds of θ, shape (Q,).
-        max_step: Largest change of a parameter in one step.
     """
 
     model: Linear
     flux: Tensor
     noise: Noise
     continuum_basis: Tensor
-    coefficients: Callable[[Tensor], Coefficients]
-    value: Callable[[Tensor], Tensor]
-    prior: Callable[[Tensor], PriorTerms]
+    parameters: Parameters
     rv_sigma: float = 30.0
-    lower: Tensor | None = None
-    upper: Tensor | None = None
-    max_step: float = 1.0
 
     @property
     def good(self) -> Tensor:
@@ -74,7 +63,7 @@ class Objective:
             model=self.model.take(rows),
             flux=self.flux[rows],
             noise=self.noise.take(rows),
-            prior=self.prior.take(rows) if isinstance(self.prior, StarPrior) else self.prior,
+            parameters=self.parameters.take(rows),
             continuum_basis=self.continuum_basis[rows]
             if self.continuum_basis.dim() == 3
             else self.continuum_basis,
@@ -82,11 +71,10 @@ class Objective:
         own.__dict__["orthonormal"] = self.orthonormal.take(rows)
         return own
 
-    def prior_among(self, candidates: Tensor) -> Tensor:
-        """Half χ² of the prior at candidates (N, Q), shape (B, N) or (N,)."""
-        if isinstance(self.prior, StarPrior):
-            return self.prior.among(candidates)
-        return self.prior(candidates).value
+    @property
+    def without_error(self) -> "Objective":
+        """The same with `Parameters.without_error`."""
+        return replace(self, parameters=self.parameters.without_error)
 
     @property
     def independent(self) -> "Objective":
@@ -130,12 +118,12 @@ class Solution(NamedTuple):
 
 def evaluate(objective: Objective, theta: Tensor, rv: Tensor) -> Iterate:
     """The model and its objective at given parameters, the continuum at its best."""
-    coefficients = objective.value(theta)
+    coefficients = objective.parameters.value(theta)
     spectrum, by_rv = objective.model.spectrum(coefficients, rv)
     values, factor = objective.orthonormal.under(objective.noise, spectrum, objective.flux)
     residual = (objective.flux - values * spectrum).double() * objective.good
     chi2 = (residual * objective.noise.solve(residual)).sum(1)
-    total = chi2 + 2.0 * objective.prior(theta).value + _velocity_prior(objective, rv)
+    total = chi2 + 2.0 * objective.parameters.prior(theta).value + _velocity_prior(objective, rv)
     return Iterate(theta, rv, coefficients, spectrum, by_rv, values, factor, total, chi2)
 
 
@@ -160,16 +148,16 @@ def expansion(objective: Objective, here: Iterate) -> Expansion:
 def quadratic(objective: Objective, iterate: Iterate) -> Quadratic:
     """Exact gradient, and a normal matrix that is exact along ∂g/∂θ; velocity in units of ``rv_sigma``."""
     at = expansion(objective, iterate)
-    jacobian = objective.coefficients(iterate.theta).jacobian
-    exact = information(objective, iterate, jacobian)
-    normal = _exact_along(objective.model.normal(at).double(), jacobian, exact)
+    slopes = objective.parameters.slopes(iterate.theta)
+    exact = _summed(objective, iterate, slopes.by_latent)
+    normal = _exact_along(objective.model.normal(at).double(), slopes.by_latent, exact)
     # A linear map may share one Jacobian among its stars; each needs its own to be overwritten.
-    return Quadratic(normal, _gradient(objective, at)[1], jacobian.contiguous())
+    return Quadratic(normal, _gradient(objective, at)[1], slopes.jacobian.contiguous())
 
 
 def tilted(objective: Objective, iterate: Iterate, normal: Tensor) -> Quadratic:
     """`quadratic` with a normal matrix from nearby, which only steers; the gradient is exact."""
-    jacobian = objective.coefficients(iterate.theta).jacobian.contiguous()
+    jacobian = objective.parameters.slopes(iterate.theta).jacobian.contiguous()
     return Quadratic(normal, _gradient(objective, expansion(objective, iterate))[1], jacobian)
 
 
@@ -198,10 +186,19 @@ def _gradient(objective: Objective, at: Expansion) -> tuple[Tensor, Tensor]:
     return moving, torch.cat([pulled, uphill], dim=1)
 
 
-def information(objective: Objective, iterate: Iterate, jacobian: Tensor) -> Tensor:
+def information(objective: Objective, iterate: Iterate, slopes: Slopes) -> Tensor:
     """Fisher information of θ and the scaled velocity, the continuum eliminated, (B, Q + 1, Q + 1): exact sums."""
-    continuum, size = objective.orthonormal, jacobian.shape[2]
-    gram = objective.model.gram(expansion(objective, iterate), jacobian)
+    inner = _summed(objective, iterate, slopes.by_latent)
+    count, size = slopes.of_latent.shape[0], slopes.of_latent.shape[2]
+    change = inner.new_zeros(count, inner.shape[1], size + 1)
+    change[:, :-1, :-1], change[:, -1, -1] = slopes.of_latent, 1.0
+    return change.mT @ inner @ change
+
+
+def _summed(objective: Objective, iterate: Iterate, by_latent: Tensor) -> Tensor:
+    """The same of the latents, (B, D + 1, D + 1)."""
+    continuum, size = objective.orthonormal, by_latent.shape[2]
+    gram = objective.model.gram(expansion(objective, iterate), by_latent)
     inner, outer = gram[:, : size + 1, : size + 1], gram[:, : size + 1, size + 1 :] @ continuum.transform
     basis = continuum.transform.mT @ gram[:, size + 1 :, size + 1 :] @ continuum.transform
     half = torch.linalg.solve_triangular(cholesky_factor(basis), outer.mT, upper=False)
@@ -258,9 +255,3 @@ def put(stars: Fields, rows: Tensor, values: Fields) -> None:
     """Overwrite some of the stars."""
     for part, value in zip(stars, values, strict=True):
         part[rows] = value
-
-
-def origin_prior(theta: Tensor) -> PriorTerms:
-    """θ ~ N(0, I): the prior of whitened latents."""
-    eye = torch.eye(theta.shape[1], dtype=theta.dtype).expand(len(theta), -1, -1)
-    return PriorTerms(0.5 * theta.square().sum(1), theta, eye)

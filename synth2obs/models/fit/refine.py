@@ -21,10 +21,22 @@ ROUNDS = 15
 """Steps of the scatter."""
 
 
-def update_scatter(model: SurveyModel, seen: Observation, fit: Fit, rest_wavelength: Tensor) -> None:
-    """Set the survey's scatter to the width of the residuals beyond their noise, on the rest grid; robust."""
+def update_scatter(
+    model: SurveyModel, seen: Observation, fit: Fit, rest_wavelength: Tensor, theory: Tensor | None = None
+) -> None:
+    """Set the survey's scatter to the width of the residuals beyond what is known, on the rest grid; robust.
+
+    Args:
+        model: Changed in place.
+        seen: The spectra, N stars.
+        fit: Their fit.
+        rest_wavelength: The rest grid, shape (L,).
+        theory: Variance of the emulator's error, shape (N, L).
+    """
     residual, ivar = to_rest(seen, fit, rest_wavelength)
     noise = float(model.noise.white) / ivar.where(ivar > 0, torch.nan)
+    if theory is not None:
+        noise = noise + theory
     width = MAD_TO_SIGMA * residual.where(ivar > 0, torch.nan).abs().nanmedian(0).values
     start = (width.square() - noise.nanmedian(0).values).clamp(min=FLOOR**2)
     model.gap.scatter.copy_(_scored(residual, noise, start).nan_to_num(UNKNOWN**2))
@@ -69,18 +81,13 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
     kept = typical(fit, model.gap.config.outlier)
-    weight = _beyond_theory(bridge, model, fit.x[kept], ivar[kept])
+    theory = bridge.theory_variance(fit.x)
+    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + theory
+    weight = torch.where(ivar > 0, 1.0 / variance, 0.0)[kept]
     posterior = model.gap.posterior(residual[kept].double(), weight.double(), features[kept])
     model.gap.update(posterior)
-    learn_noise(model, seen, fit, kept.nonzero()[:, 0])
+    learn_noise(model, seen, fit, kept.nonzero()[:, 0], theory)
     return fit, posterior
-
-
-def _beyond_theory(bridge: Bridge, model: SurveyModel, x: Tensor, ivar: Tensor) -> Tensor:
-    """Inverse variance (N, L) of rest-frame residuals: noise as it is, and theory's own error at scaled labels."""
-    known = bridge.theory_variance(x)
-    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + (0.0 if known is None else known)
-    return torch.where(ivar > 0, 1.0 / variance, 0.0)
 
 
 def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit:

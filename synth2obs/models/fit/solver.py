@@ -23,8 +23,8 @@ from synth2obs.models.fit.objective import (
     ENOUGH,
     ROUNDING,
     Iterate,
-    Quadratic,
     Objective,
+    Quadratic,
     evaluate,
     far_quadratic,
     merged,
@@ -110,7 +110,8 @@ def best_start(objective: Objective, theta: Tensor, candidates: Tensor) -> Tenso
     moving = normal[:, :-1, -1:] / (normal[:, -1:, -1:] + 1.0)
     normal_left = normal[:, :-1, :-1] - moving @ normal[:, -1:, :-1]
     gradient_left = gradient[:, :-1] - moving[..., 0] * gradient[:, -1:]
-    offset = (objective.value(candidates)[None] - iterate.coefficients[:, None]).float()
+    coefficients, prior = objective.parameters.among(candidates)
+    offset = (coefficients[None] - iterate.coefficients[:, None]).float()
     pulled = torch.bmm(offset, 0.5 * normal_left.float()) - gradient_left.float()[:, None]
     value = torch.linalg.vecdot(pulled, offset).double()
-    return candidates[(value + objective.prior_among(candidates)).argmin(1)]
+    return candidates[(value + prior).argmin(1)]

@@ -1,37 +1,27 @@
 """From spectra to latents and labels by the Gauss–Newton solver, batched over stars."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.contracts import Coefficients, PriorTerms
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.fit.covariance import with_covariance
-from synth2obs.models.fit.objective import ENOUGH, Iterate, Objective, Solution, evaluate, origin_prior
+from synth2obs.models.fit.objective import ENOUGH, Iterate, Objective, Solution, evaluate
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.parameters import HeldLatent, LabelParameters, LatentParameters
 from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
 from synth2obs.models.noise.covariance import Noise
-from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Linear
 from synth2obs.models.projection.shared import Through, covered
 from synth2obs.models.projection.star import Projected
 from synth2obs.models.survey import SurveyModel
-
-EDGE = 0.1
-"""How far fits may leave the grid, as a share of its range of each label."""
-
-STEP_LIMIT = 1.5
-"""Largest change of a scaled label in one step."""
 
 RV_LIMIT = 1000.0
 
@@ -51,17 +41,9 @@ def _between(joined: Tensor) -> Tensor:
 def encode(bridge: Bridge, seen: Observation, options: Options | None = None) -> LatentFit:
     """Latents from the origin, with covariance, velocity and continuum (the survey's gap included)."""
     choice = options or Options(steps=6)
-    model = bridge.survey(seen.survey)
-
-    def coefficients(u: Tensor) -> Coefficients:
-        return model.coefficients(bridge.decoder, u)
-
     start = torch.zeros(len(seen), bridge.decoder.latent, dtype=torch.float64)
-
-    def value(u: Tensor) -> Tensor:
-        return model.value(bridge.decoder, u)
-
-    task = _Task.of(bridge, seen, _Map(coefficients, value, origin_prior), choice)
+    parameters = LatentParameters(bridge.survey(seen.survey), bridge.decoder)
+    task = _Task.of(bridge, seen, parameters, choice)
     return LatentFit(**vars(task.run(start, starting_velocity(bridge, seen, choice.rv_search))))
 
 
@@ -75,20 +57,8 @@ def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options |
         u: Latents of the same stars in this survey, shape (N, D), float64.
         options: How to fit.
     """
-    model = bridge.survey(seen.survey)
-
-    def coefficients(theta: Tensor) -> Coefficients:
-        value, jacobian = model.coefficients(bridge.decoder, theta)
-        return Coefficients(value, torch.zeros_like(jacobian))
-
-    def held(theta: Tensor) -> PriorTerms:
-        zero = torch.zeros_like(theta)
-        return origin_prior(theta)._replace(value=zero.sum(1), gradient=zero)
-
-    def value(theta: Tensor) -> Tensor:
-        return model.value(bridge.decoder, theta)
-
-    task = _Task.of(bridge, seen, _Map(coefficients, value, held), options or Options(steps=4))
+    parameters = HeldLatent(bridge.survey(seen.survey), bridge.decoder)
+    task = _Task.of(bridge, seen, parameters, options or Options(steps=4))
     return LatentFit(**vars(task.run(u, seen.rv)))
 
 
@@ -118,48 +88,10 @@ def fit_labels(
 
 
 def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":
-    prior = bridge.label_prior(population=choice.population)
     free = torch.ones(len(bridge.labels), dtype=torch.float64)
     free[list(choice.fixed)] = 0.0
-
-    def coefficients(x: Tensor) -> Coefficients:
-        value, jacobian = bridge.from_labels(seen.survey, x, morphed=choice.morphed)
-        return Coefficients(value, jacobian * free)
-
-    def held_prior(x: Tensor) -> PriorTerms:
-        value, gradient, curvature = prior(x)
-        held = torch.diag_embed(1.0 - free).expand_as(curvature)
-        return PriorTerms(value, gradient * free, curvature * free * free[:, None] + held)
-
-    def value(x: Tensor) -> Tensor:
-        return bridge.values_from_labels(seen.survey, x, morphed=choice.morphed)
-
-    variance = bridge.theory_variance if bridge.knows_theory_error else _nothing
-    parameters = _Map(coefficients, value, held_prior, variance)
-    return _Task.of(bridge, seen, parameters, choice, free=free)
-
-
-def _bounds(bridge: Bridge, free: Tensor) -> tuple[Tensor, Tensor]:
-    """The grid's range of every free label and a little more, in scaled labels."""
-    space = bridge.labels
-    ends = bridge.scale(torch.as_tensor(np.stack([space.lower, space.upper])))
-    low, high = ends.amin(0), ends.amax(0)
-    margin = torch.where(free > 0, EDGE * (high - low), torch.inf)
-    return low - margin, high + margin
-
-
-def _nothing(theta: Tensor) -> Tensor | None:
-    """Variance of theory where θ is a latent: labels, and their emulator, take no part."""
-    return None
-
-
-class _Map(NamedTuple):
-    """Parameters θ of a fit: their coefficients with and without Jacobian, their prior, theory's own variance."""
-
-    coefficients: Callable[[Tensor], Coefficients]
-    value: Callable[[Tensor], Tensor]
-    prior: Callable[[Tensor], PriorTerms]
-    variance: Callable[[Tensor], Tensor | None] = _nothing
+    prior = bridge.label_prior(population=choice.population)
+    return _Task.of(bridge, seen, LabelParameters(bridge, seen.survey, choice.morphed, free, prior), choice)
 
 
 @dataclass(frozen=True)
@@ -169,32 +101,28 @@ class _Task:
     seen: Observation
     model: SurveyModel
     decoder: Decoder
-    parameters: _Map
+    parameters: LatentParameters | LabelParameters
     options: Options
     through: Through | None
-    free: Tensor | None = None
-    bounds: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(
         cls,
         bridge: Bridge,
         seen: Observation,
-        parameters: _Map,
+        parameters: LatentParameters | LabelParameters,
         options: Options,
-        free: Tensor | None = None,
     ) -> "_Task":
-        """A fit of latents, or with ``free`` (1 for labels that are fitted, 0 for those held) of labels."""
+        """A fit of latents or of labels."""
         model, through = bridge.survey(seen.survey), None
         if seen.instrument.shared:
             through = bridge.native.through(seen.survey, seen.instrument, seen.segment, options.broadening)
-        bounds = None if free is None else _bounds(bridge, free)
-        return cls(seen, model, bridge.decoder, parameters, options, through, free, bounds)
+        return cls(seen, model, bridge.decoder, parameters, options, through)
 
     def best_start(self, theta: Tensor, candidates: Tensor, rv: Tensor) -> Tensor:
         """Of the candidates (N, Q), the one to start from for every star, looked at from ``theta``."""
         parts = [
-            best_start(self._problem(rows, theta[rows], rv[rows]), theta[rows], candidates)
+            best_start(self._problem(rows, theta[rows], rv[rows]).without_error, theta[rows], candidates)
             for rows in self.seen.batches()
         ]
         return torch.cat(parts)
@@ -204,12 +132,14 @@ class _Task:
         parts = [self._batch(rows, start[rows], rv[rows]) for rows in self.seen.batches()]
         return Fit(**{name: torch.cat([getattr(part, name) for part in parts]) for name in FIELDS})
 
-    def _batch(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Fit:
+    def _batch(self, rows: Tensor, start: Tensor, rv: Tensor) -> Fit:
+        theta = start
         for left in reversed(range(self.options.refresh)):
             objective = self._problem(rows, theta, rv)
             # Correlated errors move a minimum by about its error: the way there need not know of them.
-            on_the_way = left > 0 and self._has_scatter
+            on_the_way = left > 0 and self._weights_move
             near, enough = (objective.independent, ROUGH) if on_the_way else (objective, ENOUGH)
+            theta = near.parameters.joined(theta)
             state = minimise(near, theta, steps=self.options.steps, enough=enough)
             theta, rv = state.theta, (rv + state.rv).clamp(-RV_LIMIT, RV_LIMIT)
             if self._settled(state):
@@ -219,12 +149,24 @@ class _Task:
     def _settled(self, state: Iterate) -> bool:
         """Whether another projection would change nothing: the map is exact at every velocity, weights are fixed."""
         near = bool((state.rv.abs() <= self.options.rv_sigma).all())
-        return self.through is not None and near and not self._has_scatter
+        return self.through is not None and near and not self._weights_move
 
     @cached_property
     def _has_scatter(self) -> bool:
-        known = self.parameters.variance is not _nothing
-        return self.options.scatter and (known or bool(self.model.gap.scatter.any()))
+        return self.options.scatter and bool(self.model.gap.scatter.any())
+
+    @property
+    def _weights_move(self) -> bool:
+        """Whether the weight of a pixel depends on where the fit stands."""
+        return self._has_scatter or (self.options.scatter and isinstance(self.parameters, LabelParameters))
+
+    def _parameters(self, rows: Tensor, theta: Tensor) -> LatentParameters | LabelParameters:
+        """Those of a batch of stars; the emulator's error is that at θ."""
+        if isinstance(self.parameters, LatentParameters):
+            return self.parameters
+        known = self.seen.known
+        own = self.parameters.of_stars(None if known is None else known.take(rows))
+        return own.with_error(theta) if self.options.scatter else own
 
     def _problem(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Objective:
         """The map around the velocities reached so far, and weights from noise and scatter."""
@@ -234,40 +176,16 @@ class _Task:
             flux=self.seen.flux[rows],
             noise=Noise(self.seen.ivar[rows] * valid),
             continuum_basis=self.seen.rows("continuum_basis", rows),
-            coefficients=self.parameters.coefficients,
-            value=self.parameters.value,
-            prior=self._prior(rows),
+            parameters=self._parameters(rows, theta),
             rv_sigma=self.options.rv_sigma,
-            lower=None if self.bounds is None else self.bounds[0],
-            upper=None if self.bounds is None else self.bounds[1],
-            max_step=STEP_LIMIT if self.bounds is not None else torch.inf,
         )
         if not self.options.scatter:
             return bare
         error = None
         if self._has_scatter:
-            continuum = evaluate(bare, theta, torch.zeros_like(rv)).continuum
-            error = continuum * self._with_theory(scatter, rows, theta, rv)
+            error = evaluate(bare, bare.parameters.joined(theta), torch.zeros_like(rv)).continuum * scatter
         log_wave = self.seen.rows("log_wave", rows)
         return replace(bare, noise=self.model.noise.of(bare.noise.white, error, log_wave, self.seen.segment))
-
-    def _prior(self, rows: Tensor) -> Callable[[Tensor], PriorTerms]:
-        """Of all stars, and in a fit of labels what is known of these."""
-        common, known = self.parameters.prior, self.seen.known
-        return (
-            common
-            if known is None or self.free is None
-            else StarPrior(common, known.take(rows).of_free(self.free))
-        )
-
-    def _with_theory(self, scatter: Tensor, rows: Tensor, theta: Tensor, rv: Tensor) -> Tensor:
-        """Scatter in native pixels, and what is known of theory's own error at these parameters, (B, P)."""
-        variance = self.parameters.variance(theta)
-        if variance is None:
-            return scatter
-        stars, width = self.seen.instrument_rows(rows), float(self.model.width_scale)
-        known = self.seen.instrument(variance.clamp(min=0.0).sqrt().float(), rv, width, stars)
-        return (scatter.square() + known.square()).sqrt()
 
     def _shared(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
         """The map, the scatter and the pixels covered at every velocity in reach."""
@@ -292,16 +210,21 @@ class _Task:
         return model, functions[..., -1], valid
 
     def _result(self, objective: Objective, solution: Solution, rv: Tensor) -> Fit:
-        state = solution.iterate
+        """What was found, and the spectrum that theory has there: the emulator's error is no part of it."""
+        found, own = solution.iterate, objective.parameters
+        theta = own.alone(found.theta)
+        state = found
+        if theta.shape != found.theta.shape:
+            state = evaluate(objective.without_error, theta, found.rv)
         good, single = objective.good, objective.noise.of_pixels
         residual = (objective.flux - state.continuum * state.spectrum).double() * good
         level = state.continuum.where(state.continuum.abs() > 1e-3, 1e-3)
         return Fit(
-            theta=state.theta,
-            covariance=self._covariance(solution),
+            theta=theta,
+            covariance=own.of_free(solution.covariance),
             rv=rv,
             rv_error=solution.rv_error,
-            objective=state.objective,
+            objective=found.objective,
             chi2=(residual.square() * single).sum(1),
             pixels=good.sum(1),
             spectrum=state.spectrum,
@@ -310,7 +233,3 @@ class _Task:
             residual=(objective.flux / level - state.spectrum) * good,
             coefficients=state.coefficients,
         )
-
-    def _covariance(self, solution: Solution) -> Tensor:
-        free = self.free
-        return solution.covariance if free is None else solution.covariance * free * free[:, None]

@@ -37,9 +37,10 @@ class LabelsStage(StageBase):
             fit = fit_labels(bridge, seen, Options(steps=8, refresh=1, scatter=False, morphed=False))
         else:
             fit = fit_labels(bridge, seen, Options(steps=6, refresh=1, morphed=False), stars.x, stars.rv)
-        update_scatter(bridge.survey(name), seen, fit, bridge.decoder.rest_wavelength)
+        theory = bridge.theory_variance(fit.x)
+        update_scatter(bridge.survey(name), seen, fit, bridge.decoder.rest_wavelength, theory)
         usual = typical(fit, bridge.survey(name).gap.config.outlier).nonzero()[:, 0]
-        noise = learn_noise(bridge.survey(name), seen, fit, usual)
+        noise = learn_noise(bridge.survey(name), seen, fit, usual, theory)
         return {f"{name}/noise_{key}": value for key, value in noise.items()} | remember(
             self.state, name, fit
         )

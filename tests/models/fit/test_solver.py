@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
-from synth2obs.models.contracts import Coefficients, PriorTerms
+from synth2obs.models.contracts import PriorTerms
 from synth2obs.models.fit.covariance import with_covariance
-from synth2obs.models.fit.objective import Objective, evaluate, origin_prior
+from synth2obs.models.fit.objective import Objective, evaluate
+from synth2obs.models.fit.parameters import LatentParameters, Slopes, origin_prior
 from synth2obs.models.fit.solver import minimise
 from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.projection.star import Projected
@@ -30,7 +31,7 @@ def flat_prior(theta):
     return PriorTerms(theta.new_zeros(count), torch.zeros_like(theta), theta.new_zeros(count, size, size))
 
 
-def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, **changes):
+def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, prior=origin_prior, **changes):
     """Stars of known latents and small velocities as the solver's own model has them; their continuum."""
     model, count = bridge.survey("toy"), len(theta)
     generator = torch.Generator().manual_seed(seed)
@@ -43,9 +44,8 @@ def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, *
         flux=torch.ones(count, instrument.pixels),
         noise=Noise(torch.full((count, instrument.pixels), SNR**2)),
         continuum_basis=basis,
-        coefficients=lambda u: model.coefficients(bridge.decoder, u),
-        value=lambda u: model.value(bridge.decoder, u),
-        **{"prior": origin_prior, **changes},
+        parameters=LatentParameters(model, bridge.decoder, prior),
+        **changes,
     )
     truth = 0.1 * torch.randn(count, 2, order + 1, generator=generator) / (1 + torch.arange(order + 1)) ** 2
     truth[..., 0] += 1.0
@@ -120,8 +120,13 @@ class TestRecovery:
 
     def test_bounds_and_largest_step_hold(self, bridge, instrument, theta_rv):
         theta, rv = theta_rv
-        limits = {"lower": torch.full((6,), -0.5).double(), "upper": torch.full((6,), 0.4).double()}
-        objective, _ = make_problem(bridge, instrument, 3 * theta, rv, max_step=0.3, **limits)
+
+        class Near(LatentParameters):
+            def bounded(self, origin, theta):
+                return theta.clamp(origin - 0.3, origin + 0.3).clamp(-0.5, 0.4)
+
+        objective, _ = make_problem(bridge, instrument, 3 * theta, rv)
+        objective = replace(objective, parameters=Near(bridge.survey("toy"), bridge.decoder))
         once = solve(objective, torch.zeros_like(theta), steps=1).iterate.theta
         ended = solve(objective, torch.zeros_like(theta), steps=9).iterate.theta
         assert once.abs().max() == pytest.approx(0.3)
@@ -230,7 +235,7 @@ class TestNormalEquations:
         theta, rv = theta_rv
         objective, _ = make_problem(bridge, instrument, theta, rv)
         solution = solve(objective, theta, steps=0)
-        state, jacobian = solution.iterate, objective.coefficients(theta).jacobian
+        state, jacobian = solution.iterate, objective.parameters.slopes(theta).jacobian
         x = objective.model.log_wave
         for n in range(len(theta)):
             spectrum, continuum = state.spectrum[n].double(), state.continuum[n].double()
@@ -255,15 +260,20 @@ class TestNormalEquations:
         theta, rv = truths(4, latent=4)
         mixing = torch.randn(13, 4, dtype=torch.float64) * (torch.arange(13) > 0)[:, None]
 
-        def linear(at):
-            first = torch.zeros(len(at), 13, dtype=torch.float64)
-            first[:, 0] = 1.0
-            return Coefficients(first + at @ mixing.T, mixing.expand(len(at), -1, -1))
+        class Mixed(LatentParameters):
+            def value(self, theta):
+                first = torch.zeros(len(theta), 13, dtype=torch.float64)
+                first[:, 0] = 1.0
+                return first + theta @ mixing.T
+
+            def slopes(self, theta):
+                eye = torch.eye(4, dtype=torch.float64).expand(len(theta), -1, -1)
+                return Slopes(mixing.expand(len(theta), -1, -1), eye)
 
         objective, _ = make_problem(
             bridge, instrument, torch.zeros(4, 6, dtype=torch.float64), zeros(4), noise=1.0, rv_sigma=0.0
         )
-        objective = replace(objective, coefficients=linear, value=lambda at: linear(at).value)
+        objective = replace(objective, parameters=Mixed(bridge.survey("toy"), bridge.decoder))
         state = solve(objective, torch.zeros_like(theta), steps=12).iterate
         for n in range(4):
             design = (objective.model.functions[n].double() @ mixing) * state.continuum[n].double()[:, None]

@@ -10,8 +10,9 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.parameters import EDGE, LabelParameters
 from synth2obs.models.fit.starts import starting_velocity
-from synth2obs.models.fit.task import EDGE, encode, evaluate_at, fit_labels
+from synth2obs.models.fit.task import encode, evaluate_at, fit_labels
 
 FLAT = Options(population=False)
 COUNT = 12
@@ -264,19 +265,41 @@ class TestWeights:
         torch.testing.assert_close(scattered.ivar[good], expected[good], rtol=0.02, atol=0)
         torch.testing.assert_close(correlated.ivar[good], scattered.ivar[good], rtol=0.02, atol=0)
 
-    def test_theory_that_knows_its_error_widens_the_errors(self, build, spectra, monkeypatch):
+    def test_error_of_the_emulator_enters_like_a_covariance(self, build, spectra, monkeypatch):
+        """(F + G)⁻¹ of labels alone, with the information of theory's latents what is left beside their error."""
         bridge = build()
-        stars, cells = prepare(bridge, "toy", spectra), len(bridge.decoder.rest_wavelength)
-        before = fit_labels(bridge, stars, FLAT)
-        known = torch.full((cells,), 4e-4)
+        stars, size = prepare(bridge, "toy", spectra), bridge.decoder.latent
+        exact = fit_labels(bridge, stars, FLAT)
+        root = 0.03 * torch.eye(size, dtype=torch.float64) + 0.01
         monkeypatch.setattr(
-            type(bridge.emulator), "flux_variance", lambda own, x: known.expand(len(x), -1), raising=False
+            type(bridge.theory_error), "latent_factor", lambda own, emulator, x: root.expand(len(x), -1, -1)
         )
         after = fit_labels(bridge, stars, FLAT)
-        assert (errors(after) > errors(before)).all()
-        good = after.ivar > 0
-        expected = 1 / (1 / stars.ivar + 4e-4 * after.continuum.square())
-        torch.testing.assert_close(after.ivar[good], expected[good], rtol=0.05, atol=0)
+        assert (errors(after) > errors(exact)).all()
+        own = LabelParameters(bridge, "toy", True, torch.ones(5), bridge.label_prior(population=False))
+        of_labels, of_prior = own.slopes(after.x).of_latent, own.prior(after.x).curvature
+        latent = encode(bridge, stars, Options(steps=6, scatter=False))
+        information = torch.linalg.inv(latent.covariance) - torch.eye(size)
+        left = torch.linalg.inv(torch.linalg.inv(information) + root @ root.T)
+        expected = torch.linalg.inv(of_labels.mT @ left @ of_labels + of_prior)
+        torch.testing.assert_close(after.covariance, expected, rtol=0.1, atol=1e-5)
+
+    def test_wrong_emulator_is_believed_as_much_as_it_says(self, build, spectra, monkeypatch):
+        bridge, generator = build(), torch.Generator().manual_seed(3)
+        stars, size = prepare(bridge, "toy", spectra), bridge.decoder.latent
+        right = fit_labels(bridge, stars, FLAT)
+        shift = 0.1 * torch.randn(size, generator=generator, dtype=torch.float64)
+        exact = bridge.emulator.forward
+        monkeypatch.setattr(bridge.emulator, "forward", lambda x: exact(x) + shift)
+        wrong = fit_labels(bridge, stars, FLAT)
+        root = 0.1 * torch.eye(size, dtype=torch.float64)
+        monkeypatch.setattr(
+            type(bridge.theory_error), "latent_factor", lambda own, emulator, x: root.expand(len(x), -1, -1)
+        )
+        aware = fit_labels(bridge, stars, FLAT)
+        pulls = [(fit.x - right.x) / errors(fit) for fit in (wrong, aware)]
+        assert pulls[0].abs().mean() > 2.0 > 1.0 > pulls[1].abs().mean()
+        assert (aware.residual.square().sum(1) > wrong.residual.square().sum(1)).all()
 
     def test_chi2_is_that_of_the_residuals(self, bridge, fit):
         own = (fit.residual * fit.continuum).double().square() * fit.ivar
