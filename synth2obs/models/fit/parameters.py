@@ -59,6 +59,10 @@ class Parameters(Protocol):
         """θ brought back to where a step from ``origin`` may end, both (B, Q)."""
         ...
 
+    def joined(self, theta: Tensor) -> Tensor:
+        """Those that a fit is for, made a whole θ: theory is right."""
+        ...
+
     def alone(self, theta: Tensor) -> Tensor:
         """Those of θ that a fit is for."""
         ...
