@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import compress
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from synth2obs.analysis.flags import FAR, OUTSIDE
 from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import bands, log_step
-from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.physics.broadening import Broadening
 
@@ -166,16 +164,6 @@ def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> 
     grid, rotates = bridge.decoder.rest_wavelength.numpy(), broadening.present
     averaged = broadening.take(rotates).apply(variance[rotates], log_step(grid), bands(grid))
     return variance.index_put((rotates,), averaged)
-
-
-def spectrum_table(morphed: Morphed) -> Any:
-    """Morphed spectra as an `astropy.table.Table`, one row a pixel; every star has its columns."""
-    columns = {"wavelength": morphed.wavelength}
-    for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error"):
-        rows = getattr(morphed, name)
-        columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
-    flags = [int(flag) for flag in morphed.flags]
-    return as_table(columns, {"wavelength": "Angstrom"}, survey=morphed.survey, medium="vacuum", flags=flags)
 
 
 def velocities(rv: ArrayLike, count: int) -> Tensor:

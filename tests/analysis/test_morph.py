@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.flags import OUTSIDE
 from synth2obs.analysis.morph import Morphed, morph_labels
 from synth2obs.analysis.telescopes import morph_spectra

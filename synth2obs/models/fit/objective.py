@@ -8,9 +8,10 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from synth2obs.models.contracts import Coefficients, PriorTerms
+from synth2obs.models.contracts import PriorTerms
 from synth2obs.models.fit.cholesky import cholesky_factor
 from synth2obs.models.fit.continuum import OrthonormalContinuum
+from synth2obs.models.layout import Coefficients
 from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Expansion, Linear

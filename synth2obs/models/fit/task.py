@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.contracts import Coefficients, PriorTerms
+from synth2obs.models.contracts import PriorTerms
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.fit.covariance import with_covariance
 from synth2obs.models.fit.objective import Iterate, Objective, Solution, evaluate, origin_prior
@@ -20,6 +20,7 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
+from synth2obs.models.layout import Coefficients
 from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.priors.known import StarPrior
 from synth2obs.models.projection.linear import Linear

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from synth2obs.core.constants import C_KMS
-from synth2obs.models.contracts import Coefficients, PriorTerms
+from synth2obs.models.contracts import PriorTerms
 from synth2obs.models.fit.covariance import with_covariance
 from synth2obs.models.fit.objective import Objective, evaluate, origin_prior
 from synth2obs.models.fit.solver import minimise
+from synth2obs.models.layout import Coefficients
 from synth2obs.models.noise.covariance import Noise
 from synth2obs.models.projection.star import Projected
 from synth2obs.physics.continuum import chebyshev_basis, profile_continuum
