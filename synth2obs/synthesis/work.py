@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -129,7 +130,8 @@ def _results(
         try:
             while True:
                 while len(running) < workers and (task := next(waiting, None)) is not None:
-                    running[pool.submit(_compute, engine, task, store)] = task
+                    # An interruption of `submit` leaves a thread behind that the pool does not know.
+                    running[pool.submit(copy_context().run, _compute, engine, task, store)] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
