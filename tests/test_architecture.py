@@ -26,7 +26,7 @@ FORBIDDEN = {("analysis", "training")}
 ROOMS = {
     "models": (
         {"noise"},
-        {"contracts", "checkpoint", "decoder", "projection"},
+        {"contracts", "checkpoint", "decoder", "layout", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey", "theory_error"},
         {"native"},

@@ -10,7 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from synth2obs.models.priors.population import DEFAULT, Population
+from synth2obs.core.evolution import DEFAULT
+from synth2obs.models.priors.population import Population
 
 METALLICITIES = (0.0, -1.0, -2.0)
 

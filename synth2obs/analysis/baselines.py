@@ -1,15 +1,12 @@
 """The baselines: the same bridge with simpler things in the place of a survey's morph and gap."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from synth2obs.core.config import Section
-from synth2obs.models.alignment import ALIGNMENTS
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
@@ -19,9 +16,8 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import refine, update_scatter
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.gap import GAPS
 from synth2obs.models.priors.labels import STELLAR
-from synth2obs.models.survey import SurveyModel, make_gap, make_morph
+from synth2obs.models.survey import SurveyModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,46 +51,6 @@ METHODS: dict[str, Method] = {
 
 BASELINES = tuple(name for name in METHODS if name not in (THEORY, MORPH))
 """Those that have to be made."""
-
-
-def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
-    """The bridge with one survey's model replaced; everything else is shared."""
-    models = {**{other: bridge.survey(other) for other in bridge.surveys}, name: model}
-    made = Bridge(
-        bridge.labels,
-        bridge.decoder,
-        bridge.emulator,
-        bridge.scale,
-        models,
-        bridge.population,
-        density=bridge.density,
-    )
-    made.distance, made.theory_error = bridge.distance, bridge.theory_error
-    return made
-
-
-def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> SurveyModel:
-    """A survey whose morph and gap are new and do nothing yet; its fitted line width and scatter are kept.
-
-    Args:
-        model: The survey; it stays as it is.
-        gap: Entry of `models.gap.GAPS`; its own if empty.
-        alignment: Entry of `models.alignment.ALIGNMENTS`; its own if empty.
-    """
-    other, config = copy.deepcopy(model), model.config
-    morph = _settings(ALIGNMENTS[alignment or config.morph.name], config.morph)
-    kind = _settings(GAPS[gap or config.gap.name], config.gap)
-    other.config = config.model_copy(update={"morph": morph, "gap": kind})
-    other.morph = make_morph(config.latent, morph)
-    other.gap = make_gap(other.gap.reading, config.samples, kind)
-    other.gap.scatter.copy_(model.gap.scatter)
-    return other
-
-
-def _settings(entry: Any, like: Section) -> Any:
-    """Settings of a registry's entry: those that it shares with another's, its own defaults for the rest."""
-    shared = {key: value for key, value in like if key != "name" and key in entry.Config.model_fields}
-    return entry.Config(**shared)
 
 
 def baselines(bridge: Bridge, seen: Observation, stars: StarLabels) -> Mapping[str, Bridge]:

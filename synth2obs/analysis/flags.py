@@ -1,9 +1,12 @@
 """Bits that say what to beware of in a result."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.models.fit.result import Fit
+if TYPE_CHECKING:
+    from synth2obs.models.fit.result import Fit
 
 OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT, UNUSUAL, FAR = 1, 2, 4, 8, 16, 32, 64
 RIVAL, OPEN = 128, 256
@@ -24,7 +27,7 @@ POOR, FEW = 2.0, 0.5
 """χ² per pixel, and share of good pixels, that set a bit."""
 
 
-def quality(fit: Fit) -> NDArray[np.int64]:
+def quality(fit: "Fit") -> NDArray[np.int64]:
     """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,)."""
     pixels = fit.pixels.numpy()
     poor = fit.chi2.numpy() > POOR * np.maximum(pixels, 1)

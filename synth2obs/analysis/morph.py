@@ -1,9 +1,9 @@
 """From theory to what a survey sees."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import compress
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor
 from synth2obs.analysis.flags import FAR, OUTSIDE
 from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import bands, log_step
-from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.physics.broadening import Broadening
 
@@ -33,13 +32,12 @@ class Morphed:
         gap: The part of ``difference`` that no latent can say: Δ of the survey.
         gap_error: Standard deviation of its posterior: an upper limit where pixels average over several cells,
             however these are correlated.
-        emulator_error: Standard deviation of the error that emulator and decoder make, shape (N, P); without labels,
-            of the decoder alone.
         distance: Of the labels from the grid's spectra, beyond 1 where it has nothing like them, shape (N,);
             NaN without labels.
         latent: Theory's latents, shape (N, D).
         flags: Bits as in `FLAGS`: 1 and 64 for labels, 2 and 4 for spectra, 32 for draws.
         outside: Names of the labels that lie outside, for every star.
+        emulator_variance: Computes the square of `emulator_error`, shape (N, P), which takes longer than the spectra.
     """
 
     survey: str
@@ -48,16 +46,25 @@ class Morphed:
     flux_theory: NDArray[np.float32]
     gap: NDArray[np.float32]
     gap_error: NDArray[np.float32]
-    emulator_error: NDArray[np.float32]
     distance: NDArray[np.float64]
     latent: NDArray[np.float64]
     flags: NDArray[np.int64]
     outside: tuple[tuple[str, ...], ...]
+    emulator_variance: Callable[[], Tensor] = field(repr=False, compare=False)
 
     @property
     def difference(self) -> NDArray[np.float32]:
         """``flux − flux_theory``: what morph and gap change together, shape (N, P)."""
         return self.flux - self.flux_theory
+
+    @cached_property
+    def emulator_error(self) -> NDArray[np.float32]:
+        """Standard deviation of the error that emulator and decoder make, shape (N, P), NaN where there is no flux.
+
+        Without labels it is that of the decoder alone. It is computed when it is first asked for.
+        """
+        error = self.emulator_variance().sqrt().numpy()
+        return np.where(np.isfinite(self.flux), error, np.float32(np.nan))
 
 
 @torch.no_grad()
@@ -96,9 +103,9 @@ def morph_labels(
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
     flags = outside.any(1) * np.int64(OUTSIDE) | (distance > 1.0) * np.int64(FAR)
-    own = bridge.emulator_variance(survey, x, velocity)
-    seen = seen_by(bridge, survey, bridge.emulator(x), velocity, flags, names, broadening, own)
-    return replace(seen, distance=distance)
+    seen = seen_by(bridge, survey, bridge.emulator(x), velocity, flags, names, broadening)
+    variance = partial(bridge.emulator_variance, survey, x, velocity)
+    return replace(seen, distance=distance, emulator_variance=variance)
 
 
 def seen_by(
@@ -109,9 +116,8 @@ def seen_by(
     flags: NDArray[np.int64],
     names: tuple[tuple[str, ...], ...],
     broadening: Broadening | None = None,
-    own: Tensor | None = None,
 ) -> Morphed:
-    """Theory's latents through a survey's morph and gap.
+    """Theory's latents through a survey's morph and gap; theory's own error is that of the decoder alone.
 
     Args:
         bridge, survey: Trained, and one of its surveys.
@@ -119,7 +125,6 @@ def seen_by(
         rv: km/s, shape (N,).
         flags, names: The result's ``flags`` and ``outside``.
         broadening: Rotation and macroturbulence of every star, of theory and gap alike; None: of no star.
-        own: Variance of theory's own error in native pixels, shape (N, P); None: of the decoder alone.
     """
     model = bridge.survey(survey)
     moved = model.morph(latent)[0]
@@ -130,8 +135,6 @@ def seen_by(
     gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
     variance = _turned(bridge, model.gap.variance(features), broadening)
     error = instrument(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
-    if own is None:
-        own = instrument(bridge.theory_error.remainder.expand(len(rv), -1), rv, 0.0).clamp(min=0.0)
     return Morphed(
         survey=survey,
         wavelength=model.wavelength.numpy(),
@@ -139,12 +142,19 @@ def seen_by(
         flux_theory=theory,
         gap=np.where(np.isfinite(flux), gap, np.nan),
         gap_error=np.where(np.isfinite(flux), error, np.nan),
-        emulator_error=np.where(np.isfinite(flux), own.sqrt().numpy(), np.nan),
         distance=np.full(len(rv), np.nan),
         latent=latent.numpy(),
         flags=flags,
         outside=names,
+        emulator_variance=partial(_remainder, bridge, survey, rv),
     )
+
+
+@torch.no_grad()
+def _remainder(bridge: Bridge, survey: str, rv: Tensor) -> Tensor:
+    """Variance of what the decoder leaves, in native pixels, shape (N, P)."""
+    rest = bridge.theory_error.remainder.expand(len(rv), -1)
+    return bridge.instrument(survey)(rest, rv, 0.0).clamp(min=0.0)
 
 
 def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> Tensor:
@@ -154,16 +164,6 @@ def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> 
     grid, rotates = bridge.decoder.rest_wavelength.numpy(), broadening.present
     averaged = broadening.take(rotates).apply(variance[rotates], log_step(grid), bands(grid))
     return variance.index_put((rotates,), averaged)
-
-
-def spectrum_table(morphed: Morphed) -> Any:
-    """Morphed spectra as an `astropy.table.Table`, one row a pixel; every star has its columns."""
-    columns = {"wavelength": morphed.wavelength}
-    for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error"):
-        rows = getattr(morphed, name)
-        columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
-    flags = [int(flag) for flag in morphed.flags]
-    return as_table(columns, {"wavelength": "Angstrom"}, survey=morphed.survey, medium="vacuum", flags=flags)
 
 
 def velocities(rv: ArrayLike, count: int) -> Tensor:

@@ -8,7 +8,6 @@ import numpy as np
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
-from synth2obs.io.interop import from_specutils
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bridge import Bridge
@@ -40,6 +39,8 @@ def _read(bridge: Bridge, spectra: Any, survey: str, medium: str) -> Spectra:
             field="spectra",
             remedy="give a shard's path, Spectra, or specutils spectra",
         )
+    from synth2obs.io.interop import from_specutils
+
     axis = first.spectral_axis.to_value("Angstrom")
     sigma = np.interp(axis, model.wavelength.numpy(), model.lsf_sigma.numpy())
     return from_specutils(spectra, survey=survey, medium=medium, lsf_sigma=sigma)

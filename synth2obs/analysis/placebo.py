@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.line_spread import LineSpread

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.lines import AttributedLine
 from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
 from synth2obs.core.errors import DataError

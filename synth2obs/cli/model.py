@@ -42,7 +42,7 @@ def morph(
         labels = _labels(label or []) if label or spectrum is None else None
         table_ready(out)
         import synth2obs
-        from synth2obs.analysis.morph import spectrum_table
+        from synth2obs.analysis.morphed_table import spectrum_table
         from synth2obs.io.tables import write_table
 
         bridge = load(model, store)
@@ -76,7 +76,7 @@ def generate(
         table_ready(out)
         import synth2obs
         from synth2obs.analysis.flags import UNUSUAL
-        from synth2obs.analysis.morph import spectrum_table
+        from synth2obs.analysis.morphed_table import spectrum_table
         from synth2obs.io.tables import write_table
 
         found = synth2obs.generate(load(model, store), survey, count, seed, rv)

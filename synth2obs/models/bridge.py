@@ -14,10 +14,11 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.density import FlowDensity
-from synth2obs.models.contracts import Coefficients, Emulator
+from synth2obs.models.contracts import Emulator
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.distance import GridDistance
 from synth2obs.models.emulator.scale import LabelScale
+from synth2obs.models.layout import Coefficients
 from synth2obs.models.native import NativeViews
 from synth2obs.models.priors.labels import LabelPrior
 from synth2obs.models.priors.population import Population

@@ -1,13 +1,12 @@
 """What the parts of a model promise each other: read this first.
 
 The way of a spectrum is labels x → `Emulator` → latent u → `Alignment` (the morph T) → `RestFrameDecoder` and
-`GapModel` → coefficients in the order of `Layout` → native pixels. Each registry (`emulator.EMULATORS`,
+`GapModel` → coefficients in the order of `layout.Layout` → native pixels. Each registry (`emulator.EMULATORS`,
 `alignment.ALIGNMENTS`, `gap.GAPS`) maps names to classes that keep one of these promises; ``tests/laws`` holds every
 entry to them. N or B stars, K labels, D latents, L rest-frame cells, F features of the gap.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -15,80 +14,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from synth2obs.core.shapes import shaped
-
-
-@shaped
-class Coefficients(NamedTuple):
-    """Coefficients of the functions that make a spectrum, in the order of `Layout`, and their Jacobian."""
-
-    value: Float[Tensor, "stars coefficients"]
-    jacobian: Float[Tensor, "stars coefficients parameters"]
-
-
-@shaped
-class PriorTerms(NamedTuple):
-    """Half χ² of a prior at some parameters, its gradient and a positive semidefinite curvature."""
-
-    value: Float[Tensor, " stars"]
-    gradient: Float[Tensor, "stars parameters"]
-    curvature: Float[Tensor, "stars parameters parameters"]
-
-
-@shaped
-@dataclass(frozen=True)
-class Layout:
-    """Columns of a spectrum's functions and of their coefficients: mean | trunk | gap | scatter.
-
-    Args:
-        functions: Number of trunk functions.
-        features: Number of features of the gap.
-    """
-
-    functions: int
-    features: int
-
-    @property
-    def mean(self) -> slice:
-        """Of the mean spectrum."""
-        return slice(0, 1)
-
-    @property
-    def trunk(self) -> slice:
-        """Of the decoder's trunk."""
-        return slice(1, 1 + self.functions)
-
-    @property
-    def theory(self) -> slice:
-        """Mean and trunk: what the line spread acts on."""
-        return slice(0, 1 + self.functions)
-
-    @property
-    def gap(self) -> slice:
-        """Of the gap, which is at the survey's resolution already."""
-        return slice(1 + self.functions, self.coefficients)
-
-    @property
-    def scatter(self) -> slice:
-        """Of the intrinsic scatter: a function in native pixels without a coefficient."""
-        return slice(self.coefficients, self.coefficients + 1)
-
-    @property
-    def coefficients(self) -> int:
-        """Number of coefficients M."""
-        return 1 + self.functions + self.features
-
-    def join(
-        self, trunk: Float[Tensor, "stars functions"], gap: Float[Tensor, "stars features"]
-    ) -> Float[Tensor, "stars coefficients"]:
-        """Coefficients (B, M) of values of trunk (B, K) and gap (B, F); that of the mean is 1."""
-        return torch.cat([torch.ones_like(trunk[:, :1]), trunk, gap], dim=1)
-
-    def without_gap(
-        self, coefficients: Float[Tensor, "stars coefficients *any"]
-    ) -> Float[Tensor, "stars coefficients *any"]:
-        """The same coefficients (B, M), or their Jacobian (B, M, Q), with those of the gap at zero."""
-        theory = coefficients[:, self.theory]
-        return torch.cat([theory, torch.zeros_like(coefficients[:, self.gap])], dim=1)
 
 
 class Module(Protocol):
@@ -329,6 +254,15 @@ class GapModel(Module, Protocol):
     def update(self, posterior: GapPosterior) -> None:
         """Take a posterior over."""
         ...
+
+
+@shaped
+class PriorTerms(NamedTuple):
+    """Half χ² of a prior at some parameters, its gradient and a positive semidefinite curvature."""
+
+    value: Float[Tensor, " stars"]
+    gradient: Float[Tensor, "stars parameters"]
+    curvature: Float[Tensor, "stars parameters parameters"]
 
 
 class Prior(Protocol):

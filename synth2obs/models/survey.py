@@ -15,10 +15,11 @@ from synth2obs.models import alignment, gap
 from synth2obs.models.alignment import ALIGNMENTS, AnyAlignmentConfig
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.alignment.settings import AlignmentConfig, DensityConfig
-from synth2obs.models.contracts import Alignment, Coefficients, GapModel, Layout, RestFrameDecoder
+from synth2obs.models.contracts import Alignment, GapModel, RestFrameDecoder
 from synth2obs.models.gap import GAPS, AnyGapConfig
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.gap.reading import LabelReading
+from synth2obs.models.layout import Coefficients, Layout
 from synth2obs.models.noise.survey_noise import SurveyNoise
 from synth2obs.models.projection.shared import Functions, Through
 from synth2obs.physics.broadening import Broadening

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Event, Lock
 
@@ -15,21 +16,27 @@ TAIL = 400
 
 _running: set["subprocess.Popen[str]"] = set()
 _lock = Lock()
-_stopped = Event()
+_stopped: ContextVar[Event | None] = ContextVar("stopped", default=None)
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """A block in which `stop` is heeded; afterwards programs may start again."""
+    """A block in which `stop` is heeded; afterwards programs may start again.
+
+    Threads that run programs for the block do so in a copy of its context, so that one that comes late, when the block
+    has been left, still knows that it was stopped.
+    """
+    token = _stopped.set(Event())
     try:
         yield
     finally:
-        _stopped.clear()
+        _stopped.reset(token)
 
 
 def stop() -> None:
-    """End every program that runs, in whichever thread, and start none until the block of `stoppable` is left."""
-    _stopped.set()
+    """End every program that runs, in whichever thread, and start none of the block of `stoppable` any more."""
+    if (stopped := _stopped.get()) is not None:
+        stopped.set()
     with _lock:
         for process in _running:
             _end(process)
@@ -63,7 +70,7 @@ def run(command: list[str], *, text: str, folder: Path, limit: float) -> str:
         raise SynthesisError(f"{command[0]}: cannot be started ({error.strerror})") from error
     with process, _registered(process):
         # Asked once it is among those that are stopped, so that none slips through.
-        if _stopped.is_set():
+        if (stopped := _stopped.get()) is not None and stopped.is_set():
             raise SynthesisError(f"{name} was stopped")
         try:
             output, _ = process.communicate(text, timeout=limit)

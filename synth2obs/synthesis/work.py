@@ -3,9 +3,10 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.files import write_atomic, write_json_atomic
+from synth2obs.core.files import output_error, write_atomic, write_json_atomic
 from synth2obs.synthesis.engine import Engine, SynthesisError
 from synth2obs.synthesis.programs import stop, stoppable
 
@@ -129,7 +130,8 @@ def _results(
         try:
             while True:
                 while len(running) < workers and (task := next(waiting, None)) is not None:
-                    running[pool.submit(_compute, engine, task, store)] = task
+                    # An interruption of `submit` leaves a thread behind that the pool does not know.
+                    running[pool.submit(copy_context().run, _compute, engine, task, store)] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -144,17 +146,33 @@ def _results(
 
 
 def _compute(engine: Engine, task: Task, store: Store) -> str:
-    """Compute and keep one spectrum; the reason if that fails."""
+    """Compute and keep one spectrum; the reason if that fails.
+
+    Raises:
+        OutputError: If nothing can be written.
+    """
     if store.read(task) is not None:
         return ""
-    with tempfile.TemporaryDirectory(dir=store.folder, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
-        try:
-            flux = engine.spectrum(task.labels, Path(scratch))
-            _plausible(flux)
-        except (SynthesisError, DataError) as error:
-            return str(error)
+    try:
+        with _scratch(store) as folder:
+            flux = engine.spectrum(task.labels, folder)
+        _plausible(flux)
+    except (SynthesisError, DataError) as error:
+        return str(error)
     store.write(task, flux)
     return ""
+
+
+@contextmanager
+def _scratch(store: Store) -> Iterator[Path]:
+    """An empty folder for an engine's files; what cannot be written there is no engine's failure."""
+    try:
+        with tempfile.TemporaryDirectory(
+            dir=store.folder, prefix=SCRATCH, ignore_cleanup_errors=True
+        ) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise output_error(error, store.folder) from error
 
 
 def _plausible(flux: Array) -> None:

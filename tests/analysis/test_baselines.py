@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.analysis.baselines import bare, baselines, stellar_table, with_survey
+from synth2obs.analysis.bare import bare, with_survey
+from synth2obs.analysis.baselines import baselines, stellar_table
 from synth2obs.models.alignment.change import minimal_change
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.result import StarLabels

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.placebo import placebo
 from synth2obs.analysis.recovery import anchored, literature, recovery
 from synth2obs.analysis.same_star import Pairs, same_star

@@ -2,8 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.flags import OUTSIDE
 from synth2obs.analysis.morph import Morphed, morph_labels
 from synth2obs.analysis.telescopes import morph_spectra
@@ -16,9 +17,11 @@ def rows(result: Morphed, chosen: slice) -> Morphed:
     changes = {
         field.name: getattr(result, field.name)[chosen]
         for field in dataclasses.fields(result)
-        if field.name not in ("survey", "wavelength")
+        if field.name not in ("survey", "wavelength", "emulator_variance")
     }
-    return dataclasses.replace(result, **changes)
+    return dataclasses.replace(
+        result, **changes, emulator_variance=lambda: result.emulator_variance()[chosen]
+    )
 
 
 @pytest.mark.parametrize("survey", ["near", "far"])
@@ -57,6 +60,33 @@ def test_the_gap_has_an_error_wherever_there_is_flux(bridge):
     far = morph_labels(bridge, SUN, "far", 3.0)
     assert (np.isfinite(far.gap_error) == np.isfinite(far.flux)).all()
     assert np.nanmin(far.gap_error) >= 0
+
+
+def test_the_emulators_error_is_computed_when_asked_for_and_once(bridge, monkeypatch):
+    asked, compute = [], bridge.emulator_variance
+
+    def counted(*arguments):
+        asked.append(arguments)
+        return compute(*arguments)
+
+    monkeypatch.setattr(bridge, "emulator_variance", counted)
+    far = morph_labels(bridge, {"teff": [5000, 6000]}, "far", 3.0)
+    assert not asked
+    error = far.emulator_error
+    assert far.emulator_error is error and len(asked) == 1
+    assert error.shape == far.flux.shape and error.dtype == np.float32 and np.nanmin(error) > 0
+    np.testing.assert_array_equal(np.isfinite(error), np.isfinite(far.flux))
+    np.testing.assert_array_equal(error, np.where(np.isfinite(far.flux), compute(*asked[0]).sqrt(), np.nan))
+
+
+def test_without_labels_the_emulators_error_is_the_decoders(bridge, labels_of, by_name, stars_of):
+    flux = morph_labels(bridge, by_name(labels_of(2, seed=9, share=0.7)), "far", 18.0).flux
+    found = morph_spectra(bridge, stars_of("far", flux), "far", "near", rv=0.0)
+    rest = bridge.theory_error.remainder.expand(2, -1)
+    decoders = (
+        bridge.instrument("near")(rest, torch.zeros(2, dtype=torch.float64), 0.0).detach().clamp(min=0).sqrt()
+    )
+    np.testing.assert_array_equal(found.emulator_error, np.where(np.isfinite(found.flux), decoders, np.nan))
 
 
 def test_labels_left_out_have_their_default(bridge, same):

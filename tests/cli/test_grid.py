@@ -2,6 +2,8 @@
 
 import re
 
+import h5py
+import numpy as np
 import own_grid_files as files
 import pytest
 from typer.testing import CliRunner
@@ -52,6 +54,56 @@ def test_info_reads_the_embedded_grid_and_descriptions(tmp_path):
     said = run("info", "embedded:optical_grid").output
     assert "435 spectra" in said and "Gaia-ESO" in said and "eu_fe" in said
     assert "7 spectra" in run("info", files.npz(tmp_path)).output
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory):
+    """A grid's shard, and files that are none."""
+    folder = tmp_path_factory.mktemp("grids")
+    run("join", files.hdf5(folder), "-o", folder / "good.h5")
+    whole = (folder / "good.h5").read_bytes()
+    (folder / "empty.h5").write_bytes(b"")
+    (folder / "half.h5").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.h5").write_text("wavelength flux\n")
+    (folder / "nan.h5").write_bytes(whole)
+    with h5py.File(folder / "nan.h5", "r+") as file:
+        file["labels/teff"][2:4] = np.nan
+    with h5py.File(folder / "other.h5", "w") as file:
+        file["flux"] = np.ones(3)
+    return folder
+
+
+@pytest.mark.parametrize("command", ["info {}", "join {} -o {}.out.h5"])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("empty.h5", ["is empty; copy or build the file again"]),
+        ("half.h5", ["is truncated", "copy or build the file again"]),
+        ("text.h5", ["is not an HDF5 file"]),
+        ("other.h5", ["format", "is missing"]),
+        ("nan.h5", ["labels/teff: is NaN for a spectrum of a grid (row 2; 2 such)", "drop the spectrum"]),
+    ],
+)
+def test_what_is_no_grid_is_refused_by_name(command, name, words, grids):
+    done = run(*command.replace("{}", str(grids / name)).split())
+    assert done.exit_code == 2 and done.stderr.startswith("error: ") and name in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not list(grids.glob("*.out.h5"))
+
+
+def test_shards_of_other_pixels_or_labels_are_not_joined(tmp_path, grids):
+    description = files.hdf5(tmp_path)
+    for change, words in (
+        (("15000", "14000"), "give both descriptions the same [output]"),
+        (('fe_h = "stars.mh"', 'alpha_fe = "stars.mh"'), "describe the same labels in all sources"),
+    ):
+        (tmp_path / "other.toml").write_text(
+            description.read_text().replace(*change).replace('"mine"', '"two"')
+        )
+        assert run("join", tmp_path / "other.toml", "-o", tmp_path / "two.h5").exit_code == 0
+        done = run("join", grids / "good.h5", tmp_path / "two.h5", "-o", tmp_path / "both.h5")
+        assert done.exit_code == 2 and "two.h5" in done.stderr and words in done.stderr, done.stderr
+        assert not (tmp_path / "both.h5").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from synth2obs.core import shapes
-from synth2obs.models.contracts import Coefficients, Layout
 from synth2obs.models.decoder.branch import Branch
+from synth2obs.models.layout import Coefficients, Layout
 
 PACKAGE = Path(shapes.__file__).parents[1]
 ANNOTATION = re.compile(r'\b(?:Bool|Float|Float64|Int|Shaped)\[\w+, "([^"]*)"\]')
 UNCHECKED = """
 import sys
 import torch
-from synth2obs.models.contracts import Coefficients
+from synth2obs.models.layout import Coefficients
 Coefficients(torch.zeros(3), torch.zeros(2, 1))
 assert "beartype" not in sys.modules and "synth2obs.core.shapes" in sys.modules
 import synth2obs.models.bridge

@@ -1,5 +1,6 @@
 """External programs: their ends, whichever they come to."""
 
+import contextvars
 import os
 import sys
 import threading
@@ -83,4 +84,13 @@ def test_stop_ends_programs_of_other_threads_and_starts_none(tmp_path):
         assert not thread.is_alive() and "ended with code -9" in trouble[0]
         with pytest.raises(SynthesisError, match="was stopped"):
             python("print(1)", tmp_path)
+    assert python("print(1)", tmp_path).strip() == "1"
+
+
+def test_a_thread_that_comes_late_starts_nothing(tmp_path):
+    with programs.stoppable():
+        context = contextvars.copy_context()
+        programs.stop()
+    with pytest.raises(SynthesisError, match="was stopped"):
+        context.run(python, "print(1)", tmp_path)
     assert python("print(1)", tmp_path).strip() == "1"

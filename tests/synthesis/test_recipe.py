@@ -68,6 +68,9 @@ def test_names_and_limits(read):
         ('[sampling]\nname = "sobol"', '[sampling]\nname = "sobal"', "sobal"),
         ("range = [4990.0, 5260.0]", "range = [5260.0, 4990.0]", "two increasing wavelengths"),
         ('medium = "air"\nrange', 'medium = "water"\nrange', "air.*vacuum"),
+        ('medium = "air"\nrange', "range", r"line_list\.0\.medium: missing; add it to the file"),
+        ('medium = "air"\n[output]', "[output]", r"spectrum\.medium: missing; add it to the file"),
+        ('name = "sobol"', 'name = "sobol"\nseed = 3', "sampling: unknown 'seed'; known: name"),
         ("[output]", '[engine]\nname = "moog"\n[output]', "turbospectrum.*pysme"),
     ],
 )

@@ -169,6 +169,23 @@ def test_full_disk_is_an_output_error_and_what_is_there_stays(grid, monkeypatch)
     assert len(files(grid)) == 2
 
 
+def test_full_disk_where_an_engine_works_is_an_output_error(grid, monkeypatch):
+    compute(grid, workers=1)
+    (grid.store.folder / "000004.npz").unlink()
+    before = files(grid)
+
+    def full(self, labels, folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "request.npz"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "spectrum", full)
+        with pytest.raises(OutputError, match="toy.h5.parts/spectra: No space left .* free some space"):
+            compute(grid, workers=1)
+    assert files(grid) == before and grid.store.failures() == {}
+    compute(grid)
+    assert len(files(grid)) == 6
+
+
 def test_one_process_at_a_time(grid):
     grid.folder.mkdir(parents=True)
     with (

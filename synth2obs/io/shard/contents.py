@@ -122,7 +122,9 @@ def _label(column: h5py.Dataset, name: str, is_grid: bool) -> Iterator[Problem]:
     if np.isinf(values).any():
         yield Problem(f"labels/{name}", "is infinite for a star", "use NaN for unknown")
     if is_grid and np.isnan(values).any():
-        yield Problem(f"labels/{name}", "is unknown for a spectrum of a grid", "drop the spectrum")
+        row, count = int(np.argmax(np.isnan(values))), int(np.isnan(values).sum())
+        what = f"is NaN for a spectrum of a grid (row {row}; {count} such)"
+        yield Problem(f"labels/{name}", what, "drop the spectrum, or give its label")
 
 
 def _gradients(file: h5py.File) -> Iterator[Problem]:

@@ -5,18 +5,16 @@ so that it says where stars can be and not how many there are, plus a broad floo
 possible. ``grids/evolution_prior`` builds its numbers; no star's label enters.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synth2obs.core.errors import ModelError
+from synth2obs.core.evolution import DEFAULT, Evolution, read_evolution
 
-FORMAT = "synth2obs-population/1"
-DEFAULT = Path(__file__).parents[2] / "data" / "evolution_prior.json"
 LOG_2PI = math.log(2.0 * math.pi)
 
 
@@ -28,16 +26,7 @@ class Population(nn.Module):
     prior stays as it is at the range's end.
 
     Args:
-        weight: Weights of the components, shape (K,), any positive scale.
-        mean: Means in (K, dex, dex), shape (K, 3).
-        covariance: Covariances in the same units, shape (K, 3, 3).
-        floor_weight: Share of the floor, in (0, 1).
-        floor_mean: Teff in K and log g at the centre of the floor, shape (2,).
-        floor_sigma: Width of the floor in K and dex, shape (2,).
-        fe_h: Lowest and highest [Fe/H] in dex, shape (2,).
-
-    Raises:
-        ModelError: If shapes disagree, or a covariance is not positive definite.
+        evolution: The mixture.
     """
 
     weight: Tensor
@@ -49,39 +38,25 @@ class Population(nn.Module):
     fe_h_variance: Tensor
     fe_h: Tensor
 
-    def __init__(
-        self,
-        weight: Tensor,
-        mean: Tensor,
-        covariance: Tensor,
-        *,
-        floor_weight: float,
-        floor_mean: Tensor,
-        floor_sigma: Tensor,
-        fe_h: Tensor,
-    ) -> None:
+    def __init__(self, evolution: Evolution) -> None:
         super().__init__()
-        weight, mean, covariance = weight.double(), mean.double(), covariance.double()
-        _check(weight, mean, covariance, floor_weight)
-        variance = covariance[:, 2, 2]
-        slope = covariance[:, :2, 2] / variance[:, None]
-        inner = covariance[:, :2, :2] - slope[:, :, None] * covariance[:, None, 2, :2]
-        widest = torch.diag(floor_sigma.double() ** 2)
-        factor = torch.linalg.cholesky(torch.cat([inner, widest[None]]))
+        weight, mean = torch.from_numpy(evolution.weight), torch.from_numpy(evolution.mean)
+        slope = torch.from_numpy(evolution.slope)
+        widest = torch.from_numpy(np.diag(evolution.floor_sigma**2))
+        factor = torch.linalg.cholesky(torch.cat([torch.from_numpy(evolution.inner), widest[None]]))
+        share = evolution.floor_weight
         buffers = {
-            "weight": torch.cat(
-                [(1.0 - floor_weight) * weight / weight.sum(), weight.new_tensor([floor_weight])]
-            ),
-            "mean": torch.cat([mean[:, :2], floor_mean.double()[None]]),
+            "weight": torch.cat([(1.0 - share) * weight / weight.sum(), weight.new_tensor([share])]),
+            "mean": torch.cat([mean[:, :2], torch.from_numpy(evolution.floor_mean)[None]]),
             "slope": torch.cat([slope, slope.new_zeros(1, 2)]),
             "factor": factor,
             "precision": torch.cholesky_inverse(factor),
             "fe_h_mean": mean[:, 2],
-            "fe_h_variance": variance,
-            "fe_h": fe_h.double(),
+            "fe_h_variance": torch.from_numpy(evolution.covariance[:, 2, 2]),
+            "fe_h": torch.from_numpy(evolution.fe_h),
         }
         for name, value in buffers.items():
-            self.register_buffer(name, value.contiguous())
+            self.register_buffer(name, value.clone(memory_format=torch.contiguous_format))
 
     @classmethod
     def load(cls, path: str | Path = DEFAULT) -> "Population":
@@ -90,32 +65,7 @@ class Population(nn.Module):
         Raises:
             ModelError: If the file cannot be read or is not such a prior.
         """
-        try:
-            content = json.loads(Path(path).read_text())
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path}: cannot read the stellar-evolution prior ({error})") from error
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != FORMAT:
-            raise ModelError(
-                f"{path}: format is {found!r}, expected {FORMAT!r}; build it with grids/evolution_prior"
-            )
-        try:
-            return cls._from_content(content)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{path}: incomplete stellar-evolution prior ({error!r}); build it again"
-            ) from error
-
-    @classmethod
-    def _from_content(cls, content: dict[str, Any]) -> "Population":
-        floor = content["floor"]
-        return cls(
-            *(torch.tensor(content[name], dtype=torch.float64) for name in ("weight", "mean", "covariance")),
-            floor_weight=float(floor["weight"]),
-            floor_mean=torch.tensor(floor["mean"], dtype=torch.float64),
-            floor_sigma=torch.tensor(floor["sigma"], dtype=torch.float64),
-            fe_h=torch.tensor(content["fe_h"], dtype=torch.float64),
-        )
+        return cls(read_evolution(path))
 
     def log_prob(self, labels: Tensor) -> Tensor:
         """Log density of (teff, logg) at fe_h, shape (B,), for labels (B, 3) in K, dex and dex."""
@@ -194,16 +144,3 @@ def _as_labels(labels: Tensor) -> Tensor:
     if labels.ndim != 2 or labels.shape[1] != 3:
         raise ValueError(f"labels must have shape (B, 3) (teff, logg, fe_h), got {tuple(labels.shape)}")
     return labels.double()
-
-
-def _check(weight: Tensor, mean: Tensor, covariance: Tensor, floor_weight: float) -> None:
-    size = len(weight)
-    if mean.shape != (size, 3) or covariance.shape != (size, 3, 3):
-        raise ModelError(
-            f"weight, mean and covariance must have shapes (K,), (K, 3) and (K, 3, 3), got "
-            f"{tuple(weight.shape)}, {tuple(mean.shape)} and {tuple(covariance.shape)}"
-        )
-    if not 0.0 < floor_weight < 1.0:
-        raise ModelError(f"floor_weight must lie between 0 and 1, got {floor_weight}")
-    if not bool((weight > 0).all()) or not bool((torch.linalg.eigvalsh(covariance) > 0).all()):
-        raise ModelError("every weight must be positive and every covariance positive definite")

@@ -8,8 +8,9 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from synth2obs.core.config import Section
+from synth2obs.core.evolution import Evolution, read_evolution
 from synth2obs.synthesis.sampling.sequence import sobol
-from synth2obs.synthesis.sampling.stars import evolution
+from synth2obs.synthesis.sampling.stars import draw_stars
 from synth2obs.synthesis.sampling.trends import (
     OTHER_SCATTER,
     S_PROCESS,
@@ -62,18 +63,22 @@ class Population:
     def draw(self, names: tuple[str, ...], ranges: Ranges, spectra: int, seed: int) -> Array:
         """Labels inside the ranges, shape (N, K)."""
         low, high = np.array([ranges[name] for name in names]).T
+        evolution = read_evolution()
         found: list[Array] = []
         start = 0
         while sum(map(len, found)) < spectra:
-            table = self._block(names, ranges["fe_h"], sobol(BLOCK, 9 + len(names), seed, start))
+            numbers = sobol(BLOCK, 9 + len(names), seed, start)
+            table = self._block(evolution, names, ranges["fe_h"], numbers)
             inside = ((table >= low) & (table <= high)).all(axis=1) & ~_hot_giant(table, names)
             found.append(table[inside])
             start += BLOCK
         return np.concatenate(found)[:spectra]
 
-    def _block(self, names: tuple[str, ...], fe_h_range: tuple[float, float], u: Array) -> Array:
+    def _block(
+        self, evolution: Evolution, names: tuple[str, ...], fe_h_range: tuple[float, float], u: Array
+    ) -> Array:
         fe_h = self._metallicity(u[:, 0], fe_h_range)
-        teff, logg = evolution().draw(fe_h, u[:, 1:4], self.config.giants).T
+        teff, logg = draw_stars(evolution, fe_h, u[:, 1:4], self.config.giants).T
         vmic = microturbulence(teff, logg, fe_h) + self.config.vmic_scatter * ndtri(u[:, 4])
         columns = {"teff": teff, "logg": logg, "fe_h": fe_h, "vmic": np.maximum(vmic, 0.5)}
         for number, name in enumerate(names):

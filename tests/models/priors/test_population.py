@@ -1,14 +1,10 @@
 """The stellar-evolution prior: where stars are, its derivatives and its normalisation."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from synth2obs.core.errors import ModelError
-from synth2obs.models.priors.population import DEFAULT, Population
+from synth2obs.models.priors.population import Population
 
 
 @pytest.fixture(scope="module")
@@ -155,28 +151,3 @@ def test_sampling_repeats_with_its_generator(population: Population) -> None:
 def test_labels_of_another_shape_are_refused(population: Population, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"labels must have shape \(B, 3\)"):
         population.log_prob(torch.zeros(shape))
-
-
-def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="absent.json"):
-        Population.load(tmp_path / "absent.json")
-    foreign = tmp_path / "foreign.json"
-    foreign.write_text('{"format": "other"}')
-    with pytest.raises(ModelError, match="format is 'other'"):
-        Population.load(foreign)
-
-
-def test_a_covariance_that_is_not_positive_is_refused(tmp_path: Path) -> None:
-    content = json.loads(DEFAULT.read_text())
-    content["covariance"][0] = (-torch.eye(3)).tolist()
-    broken = tmp_path / "broken.json"
-    broken.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match="positive definite"):
-        Population.load(broken)
-
-
-def test_the_data_file_names_its_sources_and_stays_small() -> None:
-    provenance = json.loads(DEFAULT.read_text())["provenance"]
-    assert {entry["name"] for entry in provenance["libraries"]} == {"MIST", "PARSEC", "BaSTI", "Dartmouth"}
-    assert all(entry["citation"] and entry["sha256"] for entry in provenance["libraries"])
-    assert DEFAULT.stat().st_size < 300_000

@@ -1,0 +1,50 @@
+"""A bridge with one survey's parts replaced."""
+
+import copy
+from typing import Any
+
+from synth2obs.core.config import Section
+from synth2obs.models.alignment import ALIGNMENTS
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.gap import GAPS
+from synth2obs.models.survey import SurveyModel, make_gap, make_morph
+
+
+def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
+    """The bridge with one survey's model replaced; everything else is shared."""
+    models = {**{other: bridge.survey(other) for other in bridge.surveys}, name: model}
+    made = Bridge(
+        bridge.labels,
+        bridge.decoder,
+        bridge.emulator,
+        bridge.scale,
+        models,
+        bridge.population,
+        density=bridge.density,
+    )
+    made.distance, made.theory_error = bridge.distance, bridge.theory_error
+    return made
+
+
+def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> SurveyModel:
+    """A survey whose morph and gap are new and do nothing yet; its fitted line width and scatter are kept.
+
+    Args:
+        model: The survey; it stays as it is.
+        gap: Entry of `models.gap.GAPS`; its own if empty.
+        alignment: Entry of `models.alignment.ALIGNMENTS`; its own if empty.
+    """
+    other, config = copy.deepcopy(model), model.config
+    morph = _settings(ALIGNMENTS[alignment or config.morph.name], config.morph)
+    kind = _settings(GAPS[gap or config.gap.name], config.gap)
+    other.config = config.model_copy(update={"morph": morph, "gap": kind})
+    other.morph = make_morph(config.latent, morph)
+    other.gap = make_gap(other.gap.reading, config.samples, kind)
+    other.gap.scatter.copy_(model.gap.scatter)
+    return other
+
+
+def _settings(entry: Any, like: Section) -> Any:
+    """Settings of a registry's entry: those that it shares with another's, its own defaults for the rest."""
+    shared = {key: value for key, value in like if key != "name" and key in entry.Config.model_fields}
+    return entry.Config(**shared)

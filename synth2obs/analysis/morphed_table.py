@@ -1,0 +1,16 @@
+"""Morphed spectra as a table, to be written."""
+
+from typing import Any
+
+from synth2obs.analysis.morph import Morphed
+from synth2obs.io.tables import as_table
+
+
+def spectrum_table(morphed: Morphed) -> Any:
+    """Morphed spectra as an `astropy.table.Table`, one row a pixel; every star has its columns."""
+    columns = {"wavelength": morphed.wavelength}
+    for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error"):
+        rows = getattr(morphed, name)
+        columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
+    flags = [int(flag) for flag in morphed.flags]
+    return as_table(columns, {"wavelength": "Angstrom"}, survey=morphed.survey, medium="vacuum", flags=flags)
