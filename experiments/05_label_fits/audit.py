@@ -32,7 +32,7 @@ STARS = {
 }
 """Teff, log g, [Fe/H], [α/Fe]."""
 
-SHIFT, WIDTH = 0.25, 1.2
+SHIFT, WIDTH = 0.25, 1.1
 """Shift in quoted errors, and ratio of widths (or its inverse), from which the Gaussian counts as wrong."""
 
 WIDER, START, STEPS = 1.15, 1.3, (0.3, 0.8)
