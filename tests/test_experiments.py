@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -54,3 +55,18 @@ def test_small_latents_stay_at_principal_components():
     assert table["SVD"][-1] < 0.98
     assert table["SVD, latents 25 times smaller"][-1] == pytest.approx(1.0, abs=0.01)
     assert table["SVD, latents 25 times smaller"][4] < 0.02 * table["SVD"][4]
+
+
+def test_pulls_of_right_errors_are_normal(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "05_label_fits"))
+    from scores import score
+
+    random = np.random.default_rng(0)
+    error = 10 ** random.uniform(-2, 0, 4000)
+    right = score(error * random.normal(size=4000), error)
+    assert right.pull == pytest.approx(1.0, abs=0.04)
+    assert right.inside == pytest.approx(0.683, abs=0.02)
+    assert right.distance < 1.36 / 4000**0.5
+    halved = score(error * random.normal(size=4000), 0.5 * error)
+    assert halved.pull == pytest.approx(2.0, abs=0.08)
+    assert halved.p_value < 1e-6
