@@ -11,10 +11,10 @@ from synth2obs.models.priors.population import Population
 ALPHA = ("o_fe", "mg_fe", "si_fe", "s_fe", "ca_fe", "ti_fe")
 """Elements that vary together, as products of the same supernovae."""
 
-SPREAD = {"c_fe": 0.2, "n_fe": 0.3}
+SPREAD = {"c_fe": 0.25, "n_fe": 0.35}
 """Prior σ in dex of elements that stars themselves change by dredge-up."""
 
-SINGLE, COMMON, VMIC = 0.08, 0.2, 0.25
+SINGLE, COMMON, VMIC = 0.15, 0.2, 0.25
 """Prior σ of one element alone (dex), of the α elements together (dex), of vmic about its relation (km/s)."""
 
 STELLAR = ("teff", "logg", "fe_h")
