@@ -142,6 +142,7 @@ def expansion(objective: Objective, here: Iterate) -> Expansion:
         objective.noise,
         here.continuum,
         objective.continuum_basis,
+        objective.rv_sigma,
     )
 
 

@@ -65,14 +65,25 @@ class AtRest:
         self.instrument, self.functions = instrument, functions
         self.log_wave, self.detectors = instrument.log_wave, _detectors(segment)
 
-    @cached_property
+    @property
     def pixels(self) -> Tensor:
         """All functions, shape (P, M); the first star's line spread."""
+        return self._linearised[0]
+
+    @cached_property
+    def _linearised(self) -> tuple[Tensor, Tensor]:
+        """The functions and their derivatives by the velocity per km/s, both (P, M)."""
         parts = []
         for functions, width in self.functions:
             still = torch.zeros(functions.shape[1], dtype=torch.float64)
-            parts.append(self.instrument(functions.T.contiguous(), still, width, still.long()).T)
-        return torch.cat(parts, dim=1)
+            parts.append(self.instrument.linearised(functions.T.contiguous(), still, width, still.long()))
+        value, slope = zip(*parts, strict=True)
+        return torch.cat(value).T.contiguous(), torch.cat(slope).T.contiguous()
+
+    def spectrum(self, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectra of coefficients (B, M), and their derivatives by the velocity per km/s, both (B, P)."""
+        value, slope = (coefficients.float() @ part.T for part in self._linearised)
+        return value, slope
 
     @property
     def runs(self) -> list[slice]:

@@ -37,6 +37,7 @@ class Expansion(NamedTuple):
     noise: Noise  # C, of B stars
     continuum: Tensor  # c, (B, P)
     continuum_basis: Tensor  # Φ, (P, C) or (B, P, C)
+    unit: float = 1.0  # of the scaled velocity, km/s
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Expansion":
         """The same with every array of shape (B, P) changed."""

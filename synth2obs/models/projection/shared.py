@@ -124,9 +124,11 @@ class Through:
         return Products(*(torch.stack(sums).sum(0) for sums in zip(*parts, strict=True)))
 
     def gram(self, at: Expansion, jacobian: Tensor) -> Tensor:
-        """See `Linear`; the functions at rest, and all else where it then falls, interpolated between pixels."""
+        """See `Linear`; the spectrum at rest, continuum and weights where they then fall, between pixels."""
         lower, share = self._between(log_doppler(self.origin + at.rv))
         moved = at.mapped(lambda values: interpolated(values, lower, share))
+        spectrum, by_rv = self.still.spectrum(at.coefficients)
+        moved = moved._replace(spectrum=spectrum, by_rv=by_rv * at.unit)
         nearest, still = lower + share.round().long(), self.still.pixels.T
         parts = []
         for rows, own in few_stars(at):
