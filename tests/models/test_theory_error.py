@@ -25,9 +25,38 @@ def test_held_out_errors_are_as_large_as_expected(trusted):
     assert (bridge.theory_error.remainder > 0).any()
 
 
-def test_native_variance_is_that_of_draws(trusted):
+def test_every_star_has_its_own_error(trusted):
+    """Pulls of stars whose errors are expected to be small are as wide as those of the others."""
+    bridge, x, flux = trusted
+    expected = bridge.theory_error.variance(bridge.decoder, bridge.emulator, x)
+    pull = (bridge.decoder(bridge.emulator(x).float()) - flux).square() / expected
+    order = expected.mean(1).argsort()
+    for stars in order.chunk(2):
+        assert 0.6 < float(pull[stars].mean().sqrt()) < 1.6
+
+
+def test_what_the_decoder_leaves_is_a_part_of_the_variance(trusted):
     bridge, x, _ = trusted
-    bridge.theory_error.remainder.zero_()
+    parts = bridge.decoder, bridge.emulator, x[:4]
+    left, error = bridge.theory_error.left(*parts), bridge.theory_error
+    without = error.variance(*parts) - left
+    torch.testing.assert_close(left, without.mean(1, keepdim=True) * error.share, rtol=1e-3, atol=1e-12)
+
+
+def test_a_bundle_without_shares_has_the_same_remainder_for_all_stars(trusted):
+    bridge, x, _ = trusted
+    state = bridge.theory_error.state_dict()
+    del state["share"]
+    old = type(bridge.theory_error)(len(bridge.theory_error.share))
+    old.load_state_dict(state)
+    left = old.left(bridge.decoder, bridge.emulator, x[:2])
+    assert torch.equal(left, bridge.theory_error.remainder.expand(2, -1))
+
+
+def test_native_variance_is_that_of_draws(trusted, monkeypatch):
+    bridge, x, _ = trusted
+    monkeypatch.setattr(bridge.theory_error, "share", torch.zeros_like(bridge.theory_error.share))
+    monkeypatch.setattr(bridge.theory_error, "remainder", torch.zeros_like(bridge.theory_error.remainder))
     still = torch.zeros(3, dtype=torch.float64)
     found = bridge.emulator_variance("toy", x[:3], still)
     factor = bridge.emulator_factor("toy", x[:3])
