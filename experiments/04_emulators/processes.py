@@ -46,18 +46,24 @@ def attached(emulator, data: Data):
     return emulator
 
 
+def process_on_latents(data: Data, name: str = "process"):
+    """Decoder, and an emulator of the registry from labels to its latents."""
+    decoder, latents = decoder_of(data)
+    emulator = attached(EMULATORS[name](data.x.shape[1], decoder.latent, len(latents)), data)
+    differences = None
+    if data.pairs is not None:
+        half = 0.5 * data.pairs.change
+        ends = [encode_flux(decoder, (data.pairs.base + sign * half).float()) for sign in (1, -1)]
+        differences = Differences(data.pairs.upper, data.pairs.lower, (ends[0] - ends[1]).double())
+    emulator.fit(data.x[data.train], latents.double(), latent_weight(decoder, latents), differences)
+    return decoder, emulator
+
+
 def on_latents(name: str):
     """An emulator of the registry, labels → latents → flux."""
 
     def train(data: Data, budget: float):
-        decoder, latents = decoder_of(data)
-        emulator = attached(EMULATORS[name](data.x.shape[1], decoder.latent, len(latents)), data)
-        differences = None
-        if data.pairs is not None:
-            half = 0.5 * data.pairs.change
-            ends = [encode_flux(decoder, (data.pairs.base + sign * half).float()) for sign in (1, -1)]
-            differences = Differences(data.pairs.upper, data.pairs.lower, (ends[0] - ends[1]).double())
-        emulator.fit(data.x[data.train], latents.double(), latent_weight(decoder, latents), differences)
+        decoder, emulator = process_on_latents(data, name)
         return lambda x: torch.cat(
             [decoder(emulator(part).float()).double() for part in x.split(64)]
         ).detach()
