@@ -34,7 +34,7 @@ def started(small):
     index = np.array([np.flatnonzero(~held)[3], np.flatnonzero(held)[0]])
     pixels = domains.grid.spectra.flux.shape[1]
     values = {
-        name: np.stack([lines(pixels, seed) * 0.01 / step] * 2)
+        name: np.stack([lines(pixels, seed) * 0.05 / step] * 2)
         for seed, (name, step) in enumerate(STEPS.items())
     }
     spectra = replace(domains.grid.spectra, gradients=Gradients(index=index, values=values, steps=STEPS))
