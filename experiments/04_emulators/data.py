@@ -43,6 +43,8 @@ class Data:
     train: Tensor
     test: Tensor
     pairs: Pairs | None
+    space: LabelSpace
+    scale: LabelScale
 
     def first(self, count: int) -> "Data":
         """With fewer spectra to train on."""
@@ -63,7 +65,8 @@ def load(path: str, start: float, stop: float, seed: int = 0) -> Data:
     free = order[~np.isin(order, points)]
     held = int(HELD_OUT * len(values))
     train = np.concatenate([free[held:], points])
-    scale = LabelScale(LabelSpace.from_values(tuple(names), values[train]), values[train])
+    space = LabelSpace.from_values(tuple(names), values[train])
+    scale = LabelScale(space, values[train])
     flux = torch.from_numpy(np.asarray(grid.flux, np.float64))
     pairs = None if grid.gradients is None else _pairs(grid.gradients, names, values, flux, scale)
     return Data(
@@ -74,6 +77,8 @@ def load(path: str, start: float, stop: float, seed: int = 0) -> Data:
         torch.from_numpy(train),
         torch.from_numpy(free[:held]),
         pairs,
+        space,
+        scale,
     )
 
 

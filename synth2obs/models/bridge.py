@@ -189,7 +189,7 @@ class Bridge(nn.Module):
         rows = factor.mT.flatten(0, 1), survey, rv.repeat_interleave(size), instrument
         seen = torch.from_numpy(self.native.flux(*rows)).unflatten(0, (stars, size))
         seer = instrument or self.instrument(survey)
-        rest = seer(self.theory_error.remainder.expand(stars, -1), rv, 0.0)
+        rest = seer(self.theory_error.left(self.decoder, self.emulator, x), rv, 0.0)
         return seen.square().sum(1) + rest.clamp(min=0.0)
 
     def gap_features(

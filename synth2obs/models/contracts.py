@@ -67,7 +67,11 @@ class Differences(NamedTuple):
 
 
 class Emulator(Module, Protocol):
-    """Scaled labels → latents, fitted to a grid; a class attribute ``carried`` may name a module to start from."""
+    """Scaled labels → latents, fitted to a grid.
+
+    A class attribute ``carried`` may name modules to start from. A method ``attach(space, scale)``, if there is one, is
+    told names and scale of the labels before the first fit; what it makes of them belongs into the state.
+    """
 
     Config: ClassVar[Any]
     config: Any

@@ -31,6 +31,8 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
     count = int((~grid.held_out).sum())
     emulator = EMULATORS[config.emulator.name](len(grid.labels), decoder.latent, count, config.emulator)
     scale = LabelScale(grid.labels, grid.values)
+    if attach := getattr(emulator, "attach", None):
+        attach(grid.labels, scale)
     sizes = SurveyConfig(
         latent=decoder.latent,
         samples=len(decoder.mean),

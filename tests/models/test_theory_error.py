@@ -19,14 +19,43 @@ def trusted():
 
 def test_held_out_errors_are_as_large_as_expected(trusted):
     bridge, x, flux = trusted
-    found = (bridge.decoder(bridge.emulator(x).float()) - flux).square().mean()
-    expected = bridge.theory_error.variance(bridge.decoder, bridge.emulator, x).mean()
-    assert 0.5 < float(found / expected) < 2.0
+    found = (bridge.decoder(bridge.emulator(x).float()) - flux).square().mean(1)
+    expected = bridge.theory_error.variance(bridge.decoder, bridge.emulator, x).mean(1)
+    assert 0.5 < float((found / expected).mean()) < 2.0
     assert (bridge.theory_error.remainder > 0).any()
+
+
+def test_every_star_has_its_own_error(trusted):
+    """Pulls of stars whose errors are expected to be small are as wide as those of the others."""
+    bridge, x, flux = trusted
+    expected = bridge.theory_error.variance(bridge.decoder, bridge.emulator, x)
+    found = (bridge.decoder(bridge.emulator(x).float()) - flux).square()
+    pull = (found.mean(1) / expected.mean(1)).sqrt()
+    for stars in expected.mean(1).argsort().chunk(2):
+        assert 0.6 < float(pull[stars].mean()) < 1.6
+
+
+def test_what_the_decoder_leaves_is_a_part_of_the_variance(trusted):
+    bridge, x, _ = trusted
+    parts = bridge.decoder, bridge.emulator, x[:4]
+    left, error = bridge.theory_error.left(*parts), bridge.theory_error
+    without = error.variance(*parts) - left
+    torch.testing.assert_close(left, without.mean(1, keepdim=True) * error.share, rtol=1e-3, atol=1e-12)
+
+
+def test_a_bundle_without_shares_has_the_same_remainder_for_all_stars(trusted):
+    bridge, x, _ = trusted
+    state = bridge.theory_error.state_dict()
+    del state["share"]
+    old = type(bridge.theory_error)(len(bridge.theory_error.share))
+    old.load_state_dict(state)
+    left = old.left(bridge.decoder, bridge.emulator, x[:2])
+    assert torch.equal(left, bridge.theory_error.remainder.expand(2, -1))
 
 
 def test_native_variance_is_that_of_draws(trusted):
     bridge, x, _ = trusted
+    bridge.theory_error.share.zero_()
     bridge.theory_error.remainder.zero_()
     still = torch.zeros(3, dtype=torch.float64)
     found = bridge.emulator_variance("toy", x[:3], still)

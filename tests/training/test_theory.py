@@ -35,6 +35,34 @@ def test_beats_principal_components_on_spectra_left_out(whole):
     assert found["decoder/rms"] < 0.6 * found["decoder/pca_rms"]
 
 
+MG_B = (5167.0, 5184.0)
+
+
+@torch.no_grad()
+def predicted(bridge, x):
+    return torch.cat([bridge.decoder(bridge.emulator(part).float()) for part in x.split(64)])
+
+
+def test_more_magnesium_never_fills_its_lines(whole):
+    """Mean flux of Mg b falls from every step of [Mg/Fe] to the next, over the grid's range, for held-out labels."""
+    state = whole[0].state
+    bridge, column = state.bridge, state.bridge.labels.index("mg_fe")
+    wavelength, means = bridge.decoder.rest_wavelength, []
+    band = (wavelength > MG_B[0]) & (wavelength < MG_B[1])
+    for value in torch.linspace(float(state.x[:, column].min()), float(state.x[:, column].max()), 6):
+        x = state.x[~state.kept].clone()
+        x[:, column] = value
+        means.append(predicted(bridge, x)[:, band].mean(1))
+    rise = torch.stack(means, dim=1).diff(dim=1)
+    assert rise.max() < 1e-3 and rise.mean() < -1e-3
+
+
+def test_flux_stays_between_nothing_and_the_continuum(whole):
+    state = whole[0].state
+    flux = predicted(state.bridge, state.x[~state.kept])
+    assert flux.min() > -0.02 and flux.max() < 1.02
+
+
 @pytest.mark.slow
 def test_steps_improve_on_the_closed_form(small):
     sizes = ("decoder.latent=32", "decoder.rank=128")

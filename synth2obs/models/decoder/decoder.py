@@ -102,14 +102,23 @@ class Decoder(nn.Module):
         return mean + self.branch(u) @ self.trunk(position).T
 
     @torch.no_grad()
-    def start_from(self, flux: Float[Tensor, "stars cells"], *, whiten: bool = True) -> None:
+    def start_from(
+        self,
+        flux: Float[Tensor, "stars cells"],
+        *,
+        also: Float[Tensor, "rows cells"] | None = None,
+        whiten: bool = True,
+    ) -> None:
         """Take mean, trunk and skip from the singular value decomposition of a grid, shape (N, L).
+
+        Rows ``also``, shape (R, L), are changes of flux that the trunk shall span beside the spectra's own.
 
         One Gauss–Newton step from the origin is then the projection on the first D components; so is the
         published gradient step, if the trunk is left orthonormal (``whiten=False``).
         """
         self.mean.copy_(flux.mean(0))
-        _, singular, vectors = torch.linalg.svd((flux - self.mean).double(), full_matrices=False)
+        offset = flux - self.mean if also is None else torch.cat([flux - self.mean, also])
+        _, singular, vectors = torch.linalg.svd(offset.double(), full_matrices=False)
         rank = min(self.rank, len(singular))
         scale = singular[:rank] / math.sqrt(len(flux)) if whiten else torch.ones(rank, dtype=torch.float64)
         self.trunk.fine[:, :rank] = (vectors[:rank].T * scale).float()

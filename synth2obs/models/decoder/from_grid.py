@@ -29,7 +29,11 @@ def coefficients(offset: Float[Tensor, "stars cells"]) -> Float64[Tensor, "stars
 @shaped
 @torch.no_grad()
 def fit_branch(
-    decoder: Decoder, manifold: Manifold, flux: Float[Tensor, "stars cells"], own: Bool[Tensor, " stars"]
+    decoder: Decoder,
+    manifold: Manifold,
+    flux: Float[Tensor, "stars cells"],
+    own: Bool[Tensor, " stars"],
+    near: Float[Tensor, "rows cells"] | None = None,
 ) -> None:
     """Give a decoder, started from the SVD of the same spectra, the branch of a latent variable model.
 
@@ -40,14 +44,19 @@ def fit_branch(
         manifold: Model of some of the spectra.
         flux: Training spectra, shape (N, L).
         own: Which of them the model was made of, in its order, shape (N,), boolean.
+        near: Spectra close to some of these, such as the ends of gradient spectra, shape (R, L): the branch learns from
+            them, but has no units there.
     """
+    spectra = len(flux)
+    if near is not None:
+        flux, own = torch.cat([flux, near]), torch.cat([own, torch.zeros(len(near), dtype=torch.bool)])
     table = decoder.trunk.table().double()
     targets = (flux - decoder.mean).double() @ (table / table.square().sum(0).clamp(min=1e-300))
     manifold.into(decoder.branch, targets[own])
     if not bool(own.all()):
         latents = decoder.branch.inner.place(encode_flux(decoder, flux).double())
         latents[own] = manifold.latents
-        manifold.into(decoder.branch, targets, latents)
+        manifold.into(decoder.branch, targets, latents, spectra)
 
 
 @shaped

@@ -108,6 +108,7 @@ class Manifold(nn.Module):
         branch: Branch,
         targets: Float[Tensor, "stars functions"],
         latents: Float[Tensor, "stars latents"] | None = None,
+        first: int | None = None,
     ) -> None:
         """Put the mean of the process given some spectra into a branch whose latents are white.
 
@@ -118,10 +119,12 @@ class Manifold(nn.Module):
             branch: Overwritten.
             targets: Coefficients of the trunk, shape (N, K).
             latents: Of the same spectra, in this manifold's own coordinates; None: those found here.
+            first: Centres are among the first so many; None: among all.
         """
         points, hyper = self.latents if latents is None else latents, self.hyper()
-        units = min(len(points), branch.inner.out_features)
-        centres = points[torch.linspace(0, len(points) - 1, units).round().long()]
+        count = len(points) if first is None else first
+        units = min(count, branch.inner.out_features)
+        centres = points[torch.linspace(0, count - 1, units).round().long()]
         weights = _regressed(hyper, points, centres, targets.double())
         mean = self.latents.mean(0)
         scale = torch.linalg.cholesky((self.latents - mean).T @ (self.latents - mean) / len(self.latents))

@@ -21,7 +21,7 @@ def cross_validate(
     """Latents predicted for spectra that were left out of the fit, shape (N, D).
 
     Args:
-        emulator: Gives class and settings, and the module that its ``carried`` names, if any, to start from.
+        emulator: Gives class and settings, and the modules that its ``carried`` names, if any, to start from.
         x: Scaled labels, shape (N, K), float64.
         latent: Latents of the same spectra, shape (N, D).
         weight: As for `Emulator.fit`, shape (D,).
@@ -32,8 +32,8 @@ def cross_validate(
         keep = torch.ones(len(x), dtype=torch.bool)
         keep[fold] = False
         part = type(emulator)(x.shape[1], latent.shape[1], int(keep.sum()), emulator.config)
-        if carried := getattr(emulator, "carried", ""):
-            getattr(part, carried).load_state_dict(getattr(emulator, carried).state_dict())
+        for name in getattr(emulator, "carried", ()):
+            getattr(part, name).load_state_dict(getattr(emulator, name).state_dict())
         part.fit(x[keep], latent[keep], weight)
         predicted[fold] = part(x[fold])
     return predicted

@@ -12,6 +12,9 @@ from synth2obs.models.emulator.structured import StructuredKernel
 RATE = 0.1
 """Learning rate of the logarithms of the settings, in the first step."""
 
+SHRINKAGE = 0.003
+"""Cost of a squared gain of an element with a core label: gains of elements that do not show stay zero."""
+
 
 @shaped
 def profile_evidence(
@@ -29,7 +32,8 @@ def profile_evidence(
         products: C Cᵀ of outputs without their mean, shape (N, N).
     """
     white = kernel.variance * torch.eye(len(x), dtype=x.dtype)
-    factor = torch.linalg.cholesky(kernel(x, x) + white)
+    at = kernel.acting(x)
+    factor = torch.linalg.cholesky(kernel(at, at) + white)
     inverse = torch.cholesky_inverse(factor)
     return 2.0 * factor.diagonal().log().sum() / len(x) + (inverse * products).sum().log()
 
@@ -46,7 +50,7 @@ def learn(kernel: StructuredKernel, x: Tensor, outputs: Tensor, steps: int, rate
         rate: Of the first.
 
     Returns:
-        What `profile_evidence` came to.
+        What `profile_evidence` and the cost of gains came to.
     """
     offset = outputs - outputs.mean(0)
     products = offset @ offset.T
@@ -56,7 +60,7 @@ def learn(kernel: StructuredKernel, x: Tensor, outputs: Tensor, steps: int, rate
     lowest = math.inf
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 0.5 * rate * (1.0 + math.cos(math.pi * step / steps))
-        loss = profile_evidence(kernel, x, products)
+        loss = profile_evidence(kernel, x, products) + SHRINKAGE * kernel.gain.square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -7,16 +7,19 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor, nn
 
+from synth2obs.core.labels import LabelSpace
 from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import Differences
+from synth2obs.models.emulator.carbon import FreeCarbon
 from synth2obs.models.emulator.evidence import learn
 from synth2obs.models.emulator.posterior import left_out_spread, open_covariance, open_variance
+from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.emulator.settings import EmulatorConfig
 from synth2obs.models.emulator.structured import Pulled, StructuredKernel, slopes
 from synth2obs.models.projection.memo import Memo
 
-KEPT = 2
-"""Preparations that are kept: the factor and the products."""
+KEPT = 3
+"""Preparations that are kept: inputs of the centres, the factor and the products."""
 
 AGAIN = 5
 """A fit that begins with settings learned before takes so many times fewer steps."""
@@ -26,11 +29,7 @@ class ProcessConfig(EmulatorConfig):
     """Settings of the Gaussian process."""
 
     name: Literal["process"] = Field(default="process", description="entry of the registry")
-    core: int = Field(
-        default=6,
-        ge=1,
-        description="first labels, which change how elements act: the star's, and C and O, which bind each other",
-    )
+    core: int = Field(default=4, ge=1, description="first labels, which change how elements act: the star's")
     steps: int = Field(default=150, ge=0, description="Adam steps of the kernel's settings")
     learned_from: int = Field(
         default=400,
@@ -45,7 +44,8 @@ class ProcessEmulator(nn.Module):
 
     .. math:: h(x) = \bar u + \sum_n k(x, x_n)\, \alpha_n
 
-    with the kernel of `structured`, its settings by marginal likelihood. A gradient spectrum is the exact difference of
+    with the kernel of `structured` in the labels and, where a grid has C and O, in free carbon (`carbon`); its settings
+    by marginal likelihood. A gradient spectrum is the exact difference of
     two spectra; so it is a linear observation of the process, and both ends are centres.
 
     Args:
@@ -56,7 +56,7 @@ class ProcessEmulator(nn.Module):
     """
 
     Config: ClassVar[Any] = ProcessConfig
-    carried: ClassVar[str] = "kernel"
+    carried: ClassVar[tuple[str, ...]] = ("carbon", "kernel")
 
     centres: Tensor
     ends: Tensor
@@ -68,8 +68,9 @@ class ProcessEmulator(nn.Module):
     def __init__(self, labels: int, latent: int, spectra: int, config: Any = None) -> None:
         super().__init__()
         self.config: ProcessConfig = config or ProcessConfig()
-        core = min(self.config.core, labels)
-        self.kernel = StructuredKernel(core, labels - core)
+        self.core = min(self.config.core, labels)
+        self.kernel = StructuredKernel(self.core, labels - self.core)
+        self.carbon = FreeCarbon(labels)
         for name, shape in {
             "centres": (spectra, labels),
             "alpha": (spectra, latent),
@@ -80,6 +81,11 @@ class ProcessEmulator(nn.Module):
         }.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self._memo = Memo(KEPT)
+
+    def attach(self, space: LabelSpace, scale: LabelScale) -> None:
+        """Be told names and scale of the labels, before a fit: free carbon becomes the last of the core labels."""
+        if self.carbon.attach(space, scale):
+            self.kernel = StructuredKernel(self.core + 1, len(space) - self.core)
 
     @property
     def spectra(self) -> int:
@@ -103,23 +109,29 @@ class ProcessEmulator(nn.Module):
 
     def forward(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents"]:
         """Latents, shape (B, D), of scaled labels (float64), shape (B, K)."""
-        return self.mean + self.kernel(x, self.places) @ self.weights
+        return self.mean + self.kernel(self._inputs(x), self._centres()) @ self.weights
 
     def jacobian(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents labels"]:
         """∂h/∂x, shape (B, D, K)."""
-        core, inner = self.kernel.core, slopes(self.kernel, x, self._products())
+        core, at = self.kernel.core, self._inputs(x)
+        inner = slopes(self.kernel, at, self._products())
         grown = (self(x) - self.mean)[:, :, None] * self.kernel.growth
-        return torch.cat([inner[:, :, :core] + grown, inner[:, :, core:]], dim=2)
+        slope = self.kernel.by_labels(at, torch.cat([inner[:, :, :core] + grown, inner[:, :, core:]], dim=2))
+        if not self.carbon.known:
+            return slope
+        by_carbon = slope[:, :, self.core, None] * self.carbon.slope(x)[:, None, :]
+        return torch.cat([slope[:, :, : self.core], slope[:, :, core:]], dim=2) + by_carbon
 
     def covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents latents"]:
         """Of the error of h(x), shape (B, D, D): the process's variance, in the unit of left-out spectra."""
-        own = self.kernel.own(x) + self.kernel.variance
+        own = self.kernel.own(self._inputs(x)) + self.kernel.variance
         left = open_variance(self._factor(), self._cross(x), own)
         return left[:, None, None] * self.spread
 
     def open_covariance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars stars"]:
         """Between the errors at labels (B, K), relative to one another, (B, B): what the fit leaves open."""
-        return open_covariance(self._factor(), self._cross(x), self.kernel(x, x))
+        inputs = self._inputs(x)
+        return open_covariance(self._factor(), self._cross(x), self.kernel(inputs, inputs))
 
     @torch.no_grad()
     def fit(
@@ -139,11 +151,13 @@ class ProcessEmulator(nn.Module):
             differences: Of latents between pairs of labels, from gradient spectra.
         """
         self.centres.copy_(x)
+        if self.carbon.known and not bool(self.kernel.learned):
+            self.carbon.learn(x)
         self.mean.copy_(latent.double().mean(0))
         targets = latent.double() - self.mean
         rows = torch.linspace(0, len(x) - 1, min(len(x), self.config.learned_from)).round().long()
         steps = self.config.steps // AGAIN if bool(self.kernel.learned) else self.config.steps
-        learn(self.kernel, x[rows], (targets * weight.double())[rows], steps)
+        learn(self.kernel, self._labels(x[rows]), (targets * weight.double())[rows], steps)
         if differences is not None:
             self.ends = torch.cat([differences.upper, differences.lower])
             targets = torch.cat([targets, differences.change.double()])
@@ -159,11 +173,26 @@ class ProcessEmulator(nn.Module):
 
     def _cross(self, x: Tensor) -> Tensor:
         """Kernel between labels (B, K) and what was observed, (B, N + R)."""
-        return _differenced(self.kernel(x, self.places), self.spectra)
+        return _differenced(self.kernel(self._inputs(x), self._centres()), self.spectra)
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """Acting labels of the kernel of labels (B, K)."""
+        return self.kernel.acting(self._labels(x))
+
+    def _labels(self, x: Tensor) -> Tensor:
+        """Core labels, free carbon if it is known, and elements."""
+        if not self.carbon.known:
+            return x
+        return torch.cat([x[:, : self.core], self.carbon(x)[:, None], x[:, self.core :]], dim=1)
+
+    def _centres(self) -> Tensor:
+        """Inputs of all `places`, kept until these change."""
+        parts = self.centres, self.ends, self.kernel.gain, *self.carbon.buffers()
+        return self._memo.get(("centres",), parts, lambda: self._inputs(self.places))
 
     def _factor(self) -> Tensor:
         """Lower Cholesky factor of the kernel matrix of what was observed, kept until that or the kernel changes."""
-        parts = (*self.kernel.parameters(), self.centres, self.ends)
+        parts = (*self.kernel.parameters(), *self.carbon.buffers(), self.centres, self.ends)
         return self._memo.get(("factor",), parts, lambda: torch.linalg.cholesky(self._observed()))
 
     def _observed(self) -> Tensor:
@@ -171,7 +200,7 @@ class ProcessEmulator(nn.Module):
 
         A difference has the noise of a spectrum times the square of its share of the labels' spread.
         """
-        places, count = self.places, self.spectra
+        places, count = self._centres(), self.spectra
         kernel = _differenced(_differenced(self.kernel(places, places), count).T, count)
         half = len(self.ends) // 2
         apart = (self.ends[:half] - self.ends[half:]).square().sum(1)
@@ -182,10 +211,10 @@ class ProcessEmulator(nn.Module):
         """For `slopes`, kept until weights or places change."""
 
         def make() -> Pulled:
-            places = self.places
+            places = self._centres()
             return Pulled(self.weights * self.kernel.grown(places)[:, None], places)
 
-        parts = self.alpha, self.end_alpha, self.centres, self.ends, self.kernel.growth
+        parts = self.alpha, self.end_alpha, self._centres(), self.kernel.growth
         return self._memo.get(("products",), parts, make)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:

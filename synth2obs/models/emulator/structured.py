@@ -9,10 +9,12 @@ distance r (Rasmussen & Williams 2006, eq. 4.19), and :math:`q = \sum_e w_e^2 d_
                + c\,(1 + z^T z') + g\, q \right] .
 
 R₀ is the star whose elements follow iron; R₁ says how fast an element's response changes with the core labels, R₂ how
-its lines saturate; :math:`e^{\beta^T z}`, that cool, metal-rich spectra vary more than others.
+its lines saturate; :math:`e^{\beta^T z}`, that cool, metal-rich spectra vary more than others. Before all that,
+:math:`d_e` is multiplied by :math:`e^{\gamma_e^T z}` (`StructuredKernel.acting`): the lines of an element grow with the
+core labels at a rate of its own, by ionisation, excitation and the abundance of iron that d is relative to.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float64
@@ -27,6 +29,10 @@ JITTER = 1e-6
 """Least variance of the noise, relative to the kernel: weights that cancel further have no digits left."""
 
 
+LARGEST = 3.0
+"""Bound of |γᵀz|, reached smoothly: far from the grid no element acts e³ times as strongly."""
+
+
 class Radii(NamedTuple):
     """Values of R₀, R₁, R₂ between stars and centres, shape (B, N) each; −2 ∂R/∂r² is R²."""
 
@@ -37,7 +43,7 @@ class Radii(NamedTuple):
 
 @shaped
 class StructuredKernel(nn.Module):
-    """The kernel above; its settings are logarithms, but for β.
+    """The kernel above between acting labels; its settings are logarithms, but for β and γ.
 
     Args:
         core: Number of core labels, which come first.
@@ -49,6 +55,7 @@ class StructuredKernel(nn.Module):
     reach: Tensor
     amplitude: Tensor
     growth: Tensor
+    gain: Tensor
     noise: Tensor
     learned: Tensor
 
@@ -61,11 +68,30 @@ class StructuredKernel(nn.Module):
             "reach": torch.full((elements,), -3.0),
             "amplitude": torch.tensor([0.0, -1.0, 0.0, -1.0]),
             "growth": torch.zeros(core),
+            "gain": torch.zeros(elements, core),
             "noise": torch.tensor(-8.6),
         }
         for name, start in starts.items():
             self.register_parameter(name, nn.Parameter(start.double(), requires_grad=False))
         self.register_buffer("learned", torch.zeros((), dtype=torch.bool))
+
+    def acting(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars labels"]:
+        """Core labels, and elements times exp(γᵀz), shape (B, K)."""
+        z, d = x[:, : self.core], x[:, self.core :]
+        return torch.cat([z, d * (LARGEST * self._bounded(z)).exp()], dim=1)
+
+    def by_labels(
+        self, acting: Float64[Tensor, "stars labels"], slope: Float64[Tensor, "stars latents labels"]
+    ) -> Float64[Tensor, "stars latents labels"]:
+        """Slopes (B, D, K) by acting labels (B, K) as slopes by the labels that they were made of."""
+        bounded = self._bounded(acting[:, : self.core])
+        near, far = slope[:, :, : self.core], slope[:, :, self.core :]
+        moved = acting[:, self.core :] * (1.0 - bounded.square())
+        near = near + (far * moved[:, None, :]) @ self.gain
+        return torch.cat([near, far * (LARGEST * bounded).exp()[:, None, :]], dim=2)
+
+    def _bounded(self, z: Tensor) -> Tensor:
+        return (z @ self.gain.T / LARGEST).tanh()
 
     def scales(self) -> tuple[Tensor, Tensor, Tensor]:
         """Inverse lengths of R₀ and R₁ in the core labels and of R₂ in the elements, shapes (C,), (C,), (E,)."""
@@ -101,6 +127,18 @@ class StructuredKernel(nn.Module):
         q = (d.square() * (2.0 * self.strength).exp()).sum(1)
         inner = a + b + q + SHARE * (c * (1.0 + z.square().sum(1)) + g * q)
         return inner * self.grown(x).square()
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As many core labels and elements as were saved; the same gain for all where none was."""
+        length, strength = state.get(prefix + "length"), state.get(prefix + "strength")
+        if length is not None and strength is not None:
+            state.setdefault(prefix + "gain", length.new_zeros(len(strength), length.shape[1]))
+        for name, own in self.named_parameters():
+            saved = state.get(prefix + name)
+            if saved is not None and saved.shape != own.shape:
+                setattr(self, name, nn.Parameter(torch.zeros_like(saved), requires_grad=False))
+        self.core = self.length.shape[1]
+        super()._load_from_state_dict(state, prefix, *rest)
 
     @property
     def variance(self) -> Float64[Tensor, ""]:
@@ -138,11 +176,11 @@ class Pulled:
 def slopes(
     kernel: StructuredKernel, x: Float64[Tensor, "stars labels"], pulled: Pulled
 ) -> Float64[Tensor, "stars latents labels"]:
-    """∂/∂x of Σ_n k(x, x_n) α_n but for the growth's own slope, shape (B, D, K).
+    """∂/∂x of Σ_n k(x, x_n) α_n in acting labels but for the growth's own slope, shape (B, D, K).
 
     Args:
         kernel: Its settings.
-        x: Shape (B, K).
+        x: Acting labels, shape (B, K).
         pulled: Of the weights times exp(βᵀz_n), and the centres.
     """
     a, b, c, g = kernel.amplitude.exp()

@@ -9,7 +9,7 @@ from synth2obs.models.decoder.encode import encode_reduced
 from synth2obs.models.decoder.from_grid import latent_weight
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.task import encode
-from synth2obs.training.gradients import latent_differences
+from synth2obs.training.gradients import gradient_ends
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents, trust
@@ -88,7 +88,9 @@ class LatentStage(StageBase):
         state = self.state
         latents, kept = grid_latents(state), state.kept
         weight = latent_weight(state.bridge.decoder, latents[kept])
-        state.bridge.emulator.fit(state.x[kept], latents[kept].double(), weight, latent_differences(state))
+        ends = gradient_ends(state)
+        differences = None if ends is None else ends.differences(state.bridge.decoder)
+        state.bridge.emulator.fit(state.x[kept], latents[kept].double(), weight, differences)
         trust(state, latents, weight)
         metrics: dict[str, float] = {}
         for name in state.bridge.surveys:

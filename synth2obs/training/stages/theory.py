@@ -18,7 +18,7 @@ from synth2obs.models.decoder.from_grid import (
 )
 from synth2obs.models.decoder.manifold import Manifold
 from synth2obs.models.emulator.cross_validation import cross_validate
-from synth2obs.training.gradients import latent_differences
+from synth2obs.training.gradients import gradient_ends
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents, held_out_errors, trust
@@ -27,6 +27,10 @@ FOLDS = 5
 
 KERNEL_RATE = 3.0
 """Learning rate of the kernel's settings, in that of the latents."""
+
+
+GRADIENTS = 3.0
+"""Weight of a gradient spectrum, as the change between its ends, beside a spectrum where the trunk is chosen."""
 
 
 class TheoryConfig(Section):
@@ -54,7 +58,9 @@ class TheoryStage(StageBase):
                 f"{self.config.spectra} of the grid's {len(rows)} are used; "
                 "lower decoder.latent or raise theory.spectra"
             )
-        decoder.start_from(state.flux[rows])
+        self.ends = gradient_ends(state)
+        also = None if self.ends is None else GRADIENTS * self.ends.change
+        decoder.start_from(state.flux[rows], also=also)
         self.chosen = evenly(rows, self.config.spectra)
         offset = state.flux[self.chosen] - decoder.mean
         self.scale = rms_of(offset)
@@ -85,11 +91,15 @@ class TheoryStage(StageBase):
         """Build the branch, encode the grid, fit h(y), and measure both on spectra that took no part."""
         bridge, kept, x = self.state.bridge, self.state.kept, self.state.x
         rows = kept.nonzero()[:, 0]
-        fit_branch(bridge.decoder, self.manifold, self.state.flux[rows], torch.isin(rows, self.chosen))
+        ends, own = self.ends, torch.isin(rows, self.chosen)
+        fit_branch(
+            bridge.decoder, self.manifold, self.state.flux[rows], own, None if ends is None else ends.flux
+        )
         latents = order_latents(bridge.decoder, grid_latents(self.state))
         weight = latent_weight(bridge.decoder, latents[kept])
         folds = torch.arange(int(kept.sum())).chunk(FOLDS)
-        bridge.emulator.fit(x[kept], latents[kept].double(), weight, latent_differences(self.state))
+        differences = None if ends is None else ends.differences(bridge.decoder)
+        bridge.emulator.fit(x[kept], latents[kept].double(), weight, differences)
         predicted = cross_validate(bridge.emulator, x[kept], latents[kept].double(), weight, folds)
         trust(self.state, latents, weight)
         for name in bridge.surveys:

@@ -72,6 +72,19 @@ def test_start_from_fewer_spectra_than_functions(started):
     assert torch.isfinite(table).all() and (table[:, 3:] == 0).all()
 
 
+def test_trunk_spans_changes_that_the_spectra_do_not_show(started):
+    decoder, flux = started
+    change = 0.01 * torch.sin(torch.arange(flux.shape[1]) / 3.0)[None]
+
+    def left():
+        basis = torch.linalg.qr(decoder.trunk.table().detach().double())[0]
+        return float((change - change.double() @ basis @ basis.T).norm() / change.norm())
+
+    before = left()
+    decoder.start_from(flux, also=100.0 * change)
+    assert left() < 0.01 < 0.5 < before
+
+
 def test_at_the_rest_samples_it_is_forward(decoder):
     u = torch.randn(3, decoder.latent)
     torch.testing.assert_close(decoder.at(u, decoder.rest_wavelength), decoder(u), rtol=0, atol=1e-5)
