@@ -30,7 +30,7 @@ def learned(bridge: Bridge, survey: str, count: int, truth: Truth, lowest: float
     seen, model = prepare(bridge, survey, spectra), bridge.survey(survey)
     for scatter in (False, True, True):
         fit = fit_labels(bridge, seen, Options(morphed=False, scatter=scatter))
-        update_scatter(model, seen, fit, bridge.decoder.rest_wavelength)
+        update_scatter(bridge, seen, fit)
         learn_noise(model, seen, fit)
 
 

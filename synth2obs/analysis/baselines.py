@@ -19,6 +19,7 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import refine, update_scatter
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.fit.teachers import teachers
 from synth2obs.models.gap import GAPS
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel, make_gap, make_morph
@@ -132,8 +133,9 @@ def _weighted(bridge: Bridge, seen: Observation, stars: StarLabels) -> SurveyMod
     for scatter in (False, True):
         options = Options(steps=6, refresh=1, morphed=False, scatter=scatter)
         fit = fit_labels(trial, seen, options, stars.x, stars.rv)
-        update_scatter(model, seen, fit, bridge.decoder.rest_wavelength)
-        learn_noise(model, seen, fit)
+        rows = teachers(trial, fit, model.gap.config.outlier).nonzero()[:, 0]
+        update_scatter(trial, seen, fit, rows)
+        learn_noise(model, seen, fit, rows)
     return model
 
 

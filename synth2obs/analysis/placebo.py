@@ -70,7 +70,7 @@ def _by_theory(trial: Bridge, seen: Observation) -> LabelFit:
     """Labels by plain theory; the trial then knows what theory leaves."""
     model = trial.survey(seen.survey)
     fit = fit_labels(trial, seen, Options(scatter=False, morphed=False, refresh=1))
-    update_scatter(model, seen, fit, trial.decoder.rest_wavelength)
+    update_scatter(trial, seen, fit)
     learn_noise(model, seen, fit)
     return fit
 

@@ -12,6 +12,7 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.restframe import to_rest
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.fit.teachers import known_error, teachers
 from synth2obs.models.survey import SurveyModel
 
 FLOOR, UNKNOWN = 2e-3, 5e-2
@@ -21,9 +22,19 @@ ROUNDS = 15
 """Steps of the scatter."""
 
 
-def update_scatter(model: SurveyModel, seen: Observation, fit: Fit, rest_wavelength: Tensor) -> None:
-    """Set the survey's scatter to the width of the residuals beyond their noise, on the rest grid; robust."""
-    residual, ivar = to_rest(seen, fit, rest_wavelength)
+def update_scatter(bridge: Bridge, seen: Observation, fit: Fit, rows: Tensor | None = None) -> None:
+    """Set a survey's scatter to the width of the residuals beyond their noise, on the rest grid; robust.
+
+    Args:
+        bridge: Its model of the survey is changed in place.
+        seen: The spectra.
+        fit: Their fit.
+        rows: Stars that take part; all by default.
+    """
+    model = bridge.survey(seen.survey)
+    residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
+    if rows is not None:
+        residual, ivar = residual[rows], ivar[rows]
     noise = float(model.noise.white) / ivar.where(ivar > 0, torch.nan)
     width = MAD_TO_SIGMA * residual.where(ivar > 0, torch.nan).abs().nanmedian(0).values
     start = (width.square() - noise.nanmedian(0).values).clamp(min=FLOOR**2)
@@ -68,10 +79,11 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     features = bridge.gap_features(seen.survey, fit.x)
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
-    kept = typical(fit, model.gap.config.outlier)
+    kept = teachers(bridge, fit, model.gap.config.outlier)
     weight = _beyond_theory(bridge, model, fit.x[kept], ivar[kept])
     posterior = model.gap.posterior(residual[kept].double(), weight.double(), features[kept])
     model.gap.update(posterior)
+    model.gap.scatter.copy_(torch.maximum(model.gap.scatter, known_error(bridge, fit.x[kept])))
     learn_noise(model, seen, fit, kept.nonzero()[:, 0])
     return fit, posterior
 
@@ -89,9 +101,3 @@ def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit
         fit, _ = refine_gap(bridge, seen, x, rv)
         x, rv = fit.x, fit.rv
     return fit
-
-
-def typical(fit: Fit, limit: float) -> Tensor:
-    """Stars whose χ² per pixel is below a multiple of the median: binaries and errors must not shape a gap."""
-    chi2 = fit.chi2_per_pixel
-    return (chi2 < limit * chi2.nanmedian()) & torch.isfinite(chi2)
