@@ -165,7 +165,9 @@ def _numbers(sums: _Sums, rows: Tensor, reach: int) -> tuple[float, float, float
     wide, length, lost = _tail(rho, reach)
     lags = torch.arange(1, min(reach, len(rho)), dtype=torch.float64)
     inside = rho[1:reach] - wide * torch.exp(-lags / length) + lost
-    narrow = 1.0 - wide + lost + 2.0 * float(inside.sum())
+    # A scatter that is robust, or that k has taken from, is too small for the covariances; their peak is at lag 0.
+    single = max(1.0 - wide + lost, *inside[:1].tolist(), 0.0)
+    narrow = single + 2.0 * float(inside.sum())
     return max(narrow, LEAST), wide, length if wide > 0 else 0.0
 
 

@@ -92,6 +92,14 @@ def test_narrow_errors_are_found_beside_wide_ones_that_a_continuum_has_taken_awa
     assert found["narrow"] == pytest.approx(0.4 * 2.8, rel=0.25)
 
 
+def test_errors_larger_than_the_scatter_are_narrow_and_wide_alike(stage):
+    """Twice the variance that the scatter says: both parts are twice as large."""
+    model, seen, fit = stage
+    found = learn_noise(model, seen, drawn(seen, fit, wide=1.2, narrow=0.8))
+    assert found["wide"] == pytest.approx(1.2, rel=0.3)
+    assert found["narrow"] == pytest.approx(0.8 * 2.8, rel=0.3)
+
+
 @pytest.mark.parametrize("white", [0.5, 2.0])
 def test_quoted_noise_is_scaled(stage, white):
     model, seen, fit = stage
