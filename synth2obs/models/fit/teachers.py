@@ -37,6 +37,7 @@ def teachers(bridge: Bridge, fit: LabelFit, limit: float) -> Tensor:
     return chosen if int(chosen.sum()) >= FEWEST else usual
 
 
+@torch.no_grad()
 def known_error(bridge: Bridge, x: Tensor) -> Tensor:
     """Variance of theory's own error on the rest grid at a typical star of scaled labels (N, K), shape (L,), float32.
 

@@ -132,5 +132,6 @@ def test_a_scatter_is_never_below_what_theory_is_known_to_miss(planted):
     _, posterior = refine_gap(bridge, seen, x, seen.rv)
     scatter, known = bridge.survey("toy").gap.scatter, known_error(bridge, x)
     bridge.theory_error.remainder.zero_()
+    assert not scatter.requires_grad
     assert (known >= 0.01**2).all() and (posterior.scatter < 0.01**2).any()
     assert (scatter >= 0.01**2 * (1 - 1e-5)).all()
