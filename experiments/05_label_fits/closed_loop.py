@@ -17,10 +17,9 @@ from scores import Floats, robust, score, shown, table
 from synth2obs import fit_labels, load_bridge
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import update_scatter
+from synth2obs.models.fit.refine import learn_weights
 from synth2obs.models.fit.task import fit_labels as fit
 
 GOOD, NARROW, FACTOR = (0.60, 0.76), 0.2, 1.3
@@ -118,11 +117,10 @@ class Loop:
 @torch.no_grad()
 def learn(bridge: Bridge, survey: str, spectra: Spectra) -> None:
     """Let a survey learn scatter and noise from spectra of unknown labels, as the stage of a training does."""
-    seen, model = prepare(bridge, survey, spectra), bridge.survey(survey)
+    seen = prepare(bridge, survey, spectra)
     for scatter in (False, True, True):
         found = fit(bridge, seen, Options(morphed=False, scatter=scatter))
-        update_scatter(model, seen, found, bridge.decoder.rest_wavelength)
-        learn_noise(model, seen, found)
+        learn_weights(bridge, seen, found)
 
 
 @torch.no_grad()

@@ -10,12 +10,12 @@ from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
-from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import refine, update_scatter
+from synth2obs.models.fit.refine import learn_weights, refine
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.fit.teachers import teachers
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 
@@ -88,8 +88,8 @@ def _weighted(bridge: Bridge, seen: Observation, stars: StarLabels) -> SurveyMod
     for scatter in (False, True):
         options = Options(steps=6, refresh=1, morphed=False, scatter=scatter)
         fit = fit_labels(trial, seen, options, stars.x, stars.rv)
-        update_scatter(model, seen, fit, bridge.decoder.rest_wavelength)
-        learn_noise(model, seen, fit)
+        rows = teachers(trial, fit, model.gap.config.outlier).nonzero()[:, 0]
+        learn_weights(trial, seen, fit, rows)
     return model
 
 

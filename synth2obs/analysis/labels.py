@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
+from synth2obs.analysis.flags import FAR, FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
 from synth2obs.analysis.morph import speeds
 from synth2obs.analysis.rivals import against_rivals
 from synth2obs.core.errors import DataError
@@ -226,4 +226,5 @@ def _label_flags(
     limit = 0 if found.limit is None else found.limit.numpy() * np.int64(LIMIT)
     rival = 0 if found.rival is None else found.rival.numpy() * np.int64(RIVAL)
     vague = (gain[:, [bridge.labels.index(name) for name in STELLAR]] < LEAST_GAIN).any(1) * np.int64(OPEN)
-    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague
+    far = (bridge.grid_distance(found.last.x) > 1.0).numpy() * np.int64(FAR)
+    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague + far

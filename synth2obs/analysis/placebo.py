@@ -16,10 +16,9 @@ from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import Alignment, EncodedStars
 from synth2obs.models.fit.lessons import encoded_stars
-from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import refine, update_scatter
+from synth2obs.models.fit.refine import learn_weights, refine
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
@@ -68,10 +67,8 @@ def placebo(
 
 def _by_theory(trial: Bridge, seen: Observation) -> LabelFit:
     """Labels by plain theory; the trial then knows what theory leaves."""
-    model = trial.survey(seen.survey)
     fit = fit_labels(trial, seen, Options(scatter=False, morphed=False, refresh=1))
-    update_scatter(model, seen, fit, trial.decoder.rest_wavelength)
-    learn_noise(model, seen, fit)
+    learn_weights(trial, seen, fit)
     return fit
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from synth2obs.analysis.flags import FLAGS
+from synth2obs.analysis.flags import FAR, FLAGS
 from synth2obs.analysis.labels import labels_of, latents_of
 from synth2obs.analysis.morph import morph_labels
 
@@ -58,6 +58,14 @@ def test_velocities_come_back(fitted):
 def test_a_good_fit_has_no_flag(fitted):
     assert (fitted.flags == 0).all()
     assert 0.7 < np.median(fitted.chi2 / fitted.pixels) < 1.3
+
+
+def test_labels_unlike_any_spectrum_of_the_grid_are_flagged(bridge, clean, stars_of):
+    unit = bridge.distance.unit.clone()
+    bridge.distance.unit.fill_(1e-6)
+    found = labels_of_stars(bridge, clean[:2], stars_of, snr=300)
+    bridge.distance.unit.copy_(unit)
+    assert (found.flags & FAR == FAR).all()
 
 
 def test_batch_is_single(bridge, clean, stars_of):

@@ -170,20 +170,23 @@ def _sums(own: _Residuals, white: float, segment: Tensor) -> _Sums:
 def _numbers(sums: _Sums, rows: Tensor, reach: int) -> tuple[float, float, float]:
     """Narrow, wide and length in pixels, from some of the stars."""
     rho = sums.products[rows].sum(0) / sums.expected[rows].sum(0).clamp(min=1e-30)
-    wide, length = _tail(rho, reach)
+    wide, length, lost = _tail(rho, reach)
     lags = torch.arange(1, min(reach, len(rho)), dtype=torch.float64)
-    inside = rho[1:reach] - (wide * torch.exp(-lags / length) if wide > 0 else 0.0)
-    return max(1.0 - wide + 2.0 * float(inside.sum()), LEAST), wide, length if wide > 0 else 0.0
+    inside = rho[1:reach] - wide * torch.exp(-lags / length) + lost
+    # A scatter that is robust, or that k has taken from, is too small for the covariances; their peak is at lag 0.
+    single = max(1.0 - wide + lost, *inside[:1].tolist(), 0.0)
+    narrow = single + 2.0 * float(inside.sum())
+    return max(narrow, LEAST), wide, length if wide > 0 else 0.0
 
 
-def _tail(rho: Tensor, reach: int) -> tuple[float, float]:
-    """Height b and length ℓ of b e^(−k/ℓ) − c at lags from ``reach`` on; 0 and 1 where it is negligible.
+def _tail(rho: Tensor, reach: int) -> tuple[float, float, float]:
+    """Height b, length ℓ and loss c of b e^(−k/ℓ) − c at lags from ``reach`` on; 0, 1 and 0 where it is negligible.
 
-    The continuum, fitted to the same pixels, takes the broadest errors away: c ≥ 0 at all lags.
+    The continuum, fitted to the same pixels, takes the broadest errors away: c ≥ 0 at all lags, the shortest included.
     """
     beyond = rho[reach:]
     if len(beyond) < 4:
-        return 0.0, 1.0
+        return 0.0, 1.0, 0.0
     lags = torch.arange(reach, len(rho), dtype=torch.float64)
     shapes = torch.exp(-lags / LENGTHS[:, None])
     columns = torch.stack([shapes, -torch.ones_like(shapes)], dim=2)
@@ -194,8 +197,8 @@ def _tail(rho: Tensor, reach: int) -> tuple[float, float]:
     height, lost = torch.where(lost > 0, height, alone).clamp(min=0.0), lost.clamp(min=0.0)
     misfit = (beyond - height[:, None] * shapes + lost[:, None]).square().sum(1)
     best = int(misfit.argmin())
-    found = float(height[best]), float(LENGTHS[best])
-    return found if found[0] > NEGLIGIBLE else (0.0, 1.0)
+    found = float(height[best]), float(LENGTHS[best]), float(lost[best])
+    return found if found[0] > NEGLIGIBLE else (0.0, 1.0, 0.0)
 
 
 def _jackknife(values: Tensor) -> Tensor:

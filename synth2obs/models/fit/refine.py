@@ -12,7 +12,7 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.restframe import to_rest
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.survey import SurveyModel
+from synth2obs.models.fit.teachers import teachers
 
 FLOOR, UNKNOWN = 2e-3, 5e-2
 """Smallest scatter in units of the continuum, and that where no star has a pixel."""
@@ -21,25 +21,46 @@ ROUNDS = 15
 """Steps of the scatter."""
 
 
-def update_scatter(
-    model: SurveyModel, seen: Observation, fit: Fit, rest_wavelength: Tensor, theory: Tensor | None = None
-) -> None:
-    """Set the survey's scatter to the width of the residuals beyond what is known, on the rest grid; robust.
+def learn_weights(
+    bridge: Bridge, seen: Observation, fit: LabelFit, rows: Tensor | None = None
+) -> dict[str, float]:
+    """Set a survey's scatter, then its noise, to what theory and the emulator's error leave unexplained.
 
     Args:
-        model: Changed in place.
-        seen: The spectra, N stars.
+        bridge: Its model of the survey is changed in place.
+        seen: The spectra.
         fit: Their fit.
-        rest_wavelength: The rest grid, shape (L,).
+        rows: Stars that take part; all by default.
+
+    Returns:
+        The numbers of the noise by name.
+    """
+    theory = bridge.theory_variance(fit.x)
+    update_scatter(bridge, seen, fit, rows, theory)
+    return learn_noise(bridge.survey(seen.survey), seen, fit, rows, theory)
+
+
+def update_scatter(
+    bridge: Bridge, seen: Observation, fit: Fit, rows: Tensor | None = None, theory: Tensor | None = None
+) -> None:
+    """Set a survey's scatter to the width of the residuals beyond what is known, on the rest grid; robust.
+
+    Args:
+        bridge, seen, fit, rows: As for `learn_weights`.
         theory: Variance of the emulator's error, shape (N, L).
     """
-    residual, ivar = to_rest(seen, fit, rest_wavelength)
+    model = bridge.survey(seen.survey)
+    residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     noise = float(model.noise.white) / ivar.where(ivar > 0, torch.nan)
     if theory is not None:
         noise = noise + theory
+    if rows is not None:
+        residual, ivar, noise = residual[rows], ivar[rows], noise[rows]
     width = MAD_TO_SIGMA * residual.where(ivar > 0, torch.nan).abs().nanmedian(0).values
     start = (width.square() - noise.nanmedian(0).values).clamp(min=FLOOR**2)
-    model.gap.scatter.copy_(_scored(residual, noise, start).nan_to_num(UNKNOWN**2))
+    found = _scored(residual, noise, start).nan_to_num(UNKNOWN**2)
+    # No star need tell what the decoder leaves of spectra of the grid.
+    model.gap.scatter.copy_(torch.maximum(found, bridge.theory_error.remainder))
 
 
 def _scored(residual: Tensor, noise: Tensor, start: Tensor) -> Tensor:
@@ -80,12 +101,13 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     features = bridge.gap_features(seen.survey, fit.x)
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
-    kept = typical(fit, model.gap.config.outlier)
+    kept = teachers(bridge, fit, model.gap.config.outlier)
     theory = bridge.theory_variance(fit.x)
     variance = float(model.noise.white) / ivar.clamp(min=1e-20) + theory
     weight = torch.where(ivar > 0, 1.0 / variance, 0.0)[kept]
     posterior = model.gap.posterior(residual[kept].double(), weight.double(), features[kept])
     model.gap.update(posterior)
+    model.gap.scatter.copy_(torch.maximum(model.gap.scatter, bridge.theory_error.remainder))
     learn_noise(model, seen, fit, kept.nonzero()[:, 0], theory)
     return fit, posterior
 
@@ -96,9 +118,3 @@ def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit
         fit, _ = refine_gap(bridge, seen, x, rv)
         x, rv = fit.x, fit.rv
     return fit
-
-
-def typical(fit: Fit, limit: float) -> Tensor:
-    """Stars whose χ² per pixel is below a multiple of the median: binaries and errors must not shape a gap."""
-    chi2 = fit.chi2_per_pixel
-    return (chi2 < limit * chi2.nanmedian()) & torch.isfinite(chi2)

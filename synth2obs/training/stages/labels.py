@@ -3,11 +3,11 @@
 from pydantic import Field
 
 from synth2obs.core.config import Section
-from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import rms, typical, update_scatter
+from synth2obs.models.fit.refine import learn_weights, rms
 from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.fit.teachers import teachers
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 
@@ -37,10 +37,8 @@ class LabelsStage(StageBase):
             fit = fit_labels(bridge, seen, Options(steps=8, refresh=1, scatter=False, morphed=False))
         else:
             fit = fit_labels(bridge, seen, Options(steps=6, refresh=1, morphed=False), stars.x, stars.rv)
-        theory = bridge.theory_variance(fit.x)
-        update_scatter(bridge.survey(name), seen, fit, bridge.decoder.rest_wavelength, theory)
-        usual = typical(fit, bridge.survey(name).gap.config.outlier).nonzero()[:, 0]
-        noise = learn_noise(bridge.survey(name), seen, fit, usual, theory)
+        rows = teachers(bridge, fit, bridge.survey(name).gap.config.outlier).nonzero()[:, 0]
+        noise = learn_weights(bridge, seen, fit, rows)
         return {f"{name}/noise_{key}": value for key, value in noise.items()} | remember(
             self.state, name, fit
         )

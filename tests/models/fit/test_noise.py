@@ -83,6 +83,23 @@ def test_a_narrow_error_counts_as_often_as_its_pixels_err_together(stage):
     assert found["wide"] < 0.1
 
 
+def test_narrow_errors_are_found_beside_wide_ones_that_a_continuum_has_taken_away(stage):
+    model, seen, fit = stage
+    whole = drawn(seen, fit, wide=0.6, narrow=0.4, length=30.0)
+    good = fit.ivar > 0
+    level = whole.residual.sum(1, keepdim=True) / good.sum(1, keepdim=True)
+    found = learn_noise(model, seen, replace(whole, residual=(whole.residual - level) * good))
+    assert found["narrow"] == pytest.approx(0.4 * 2.8, rel=0.25)
+
+
+def test_errors_larger_than_the_scatter_are_narrow_and_wide_alike(stage):
+    """Twice the variance that the scatter says: both parts are twice as large."""
+    model, seen, fit = stage
+    found = learn_noise(model, seen, drawn(seen, fit, wide=1.2, narrow=0.8))
+    assert found["wide"] == pytest.approx(1.2, rel=0.3)
+    assert found["narrow"] == pytest.approx(0.8 * 2.8, rel=0.3)
+
+
 @pytest.mark.parametrize("white", [0.5, 2.0])
 def test_quoted_noise_is_scaled(stage, white):
     model, seen, fit = stage

@@ -13,10 +13,10 @@ from synth2obs.models.fit.refine import (
     UNKNOWN,
     refine_gap,
     rms,
-    typical,
     update_scatter,
 )
 from synth2obs.models.fit.task import fit_labels
+from synth2obs.models.fit.teachers import inside, teachers, typical
 
 COUNT, SNR = 60, 100.0
 CENTRE, DEPTH, WIDTH = 5145.0, 0.06, 2.5
@@ -83,7 +83,7 @@ def quiet(build, labels_of, stars_of):
 def test_noise_leaves_no_scatter(quiet):
     bridge, seen, fit = quiet
     model, rest = bridge.survey("toy"), bridge.decoder.rest_wavelength
-    update_scatter(model, seen, fit, rest)
+    update_scatter(bridge, seen, fit)
     inside = (rest > 5030) & (rest < 5370) & ((rest - 5203).abs() > 15)
     assert model.gap.scatter[inside].sqrt().median() < 0.5 / SNR
     assert model.gap.scatter.sqrt().min() == pytest.approx(FLOOR, rel=1e-4)
@@ -95,7 +95,7 @@ def test_planted_scatter_comes_back(quiet):
     model, rest = bridge.survey("toy"), bridge.decoder.rest_wavelength
     chance = (torch.randperm(COUNT, generator=torch.Generator().manual_seed(3)) + 0.5) / COUNT
     shake = 0.05 * torch.special.ndtri(chance)[:, None]
-    update_scatter(model, seen, replace(fit, residual=fit.residual + shake * (fit.ivar > 0)), rest)
+    update_scatter(bridge, seen, replace(fit, residual=fit.residual + shake * (fit.ivar > 0)))
     inside = (rest > 5030) & (rest < 5370) & ((rest - 5203).abs() > 15)
     assert model.gap.scatter[inside].sqrt().median() == pytest.approx(0.05, rel=0.1)
 
@@ -106,3 +106,31 @@ def test_strange_stars_shape_no_gap(quiet):
     chi2[3], chi2[5] = 1e9, torch.nan
     kept = typical(replace(fit, chi2=chi2), 4.0)
     assert not kept[3] and not kept[5] and int(kept.sum()) == COUNT - 2
+
+
+def test_stars_at_the_end_of_the_grid_teach_nothing(quiet):
+    bridge, _, fit = quiet
+    x, teff = fit.x.clone(), bridge.labels.index("teff")
+    x[4] = bridge.scale(torch.from_numpy(np.where(np.arange(5) == teff, 1e4, bridge.labels.default))[None])[0]
+    kept = teachers(bridge, replace(fit, theta=x), 4.0)
+    assert not kept[4] and not inside(bridge, x)[4]
+    assert int(kept.sum()) == int((typical(fit, 4.0) & inside(bridge, fit.x)).sum()) - 1
+
+
+def test_a_survey_of_stars_outside_the_grid_teaches_all_the_same(quiet):
+    bridge, _, fit = quiet
+    teff = bridge.labels.index("teff")
+    table = np.tile(np.where(np.arange(5) == teff, 1e4, bridge.labels.default), (COUNT, 1))
+    kept = teachers(bridge, replace(fit, theta=bridge.scale(torch.from_numpy(table))), 4.0)
+    assert torch.equal(kept, typical(fit, 4.0))
+
+
+def test_a_scatter_is_never_below_what_the_decoder_leaves(planted):
+    bridge, spectra, labels = planted
+    seen, x = prepare(bridge, "toy", spectra), bridge.scale(torch.from_numpy(labels))
+    bridge.theory_error.remainder.fill_(0.01**2)
+    _, posterior = refine_gap(bridge, seen, x, seen.rv)
+    scatter = bridge.survey("toy").gap.scatter
+    bridge.theory_error.remainder.zero_()
+    assert not scatter.requires_grad and (posterior.scatter < 0.01**2).any()
+    assert (scatter >= 0.01**2 * (1 - 1e-5)).all()
