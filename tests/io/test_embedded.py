@@ -12,7 +12,6 @@ from synth2obs.io.shard.check import check_shard
 from synth2obs.io.shard.read import read_shard
 
 RECIPES = {
-    "optical_grid": ("optical_small", "grids"),
     "miles": ("miles_sample", "observed"),
     "stelib": ("stelib_sample", "observed"),
 }
@@ -28,18 +27,21 @@ def tables():
 def test_embedded_shards_are_valid_and_attributed(name, tables):
     assert check_shard(embedded_path(name)) == []
     provenance = tables[name].provenance
-    assert {"citation", "licence", "sources", "rounding", "recipe"} <= set(provenance)
-    assert 3600 <= tables[name].wavelength.min() and tables[name].wavelength.max() <= 7400
+    made_of = {"theory", "recipe"} if name == "optical_grid" else {"sources", "rounding", "recipe"}
+    assert {"citation", "licence"} | made_of <= set(provenance)
+    assert 3600 <= tables[name].wavelength.min() and tables[name].wavelength.max() <= 7402
 
 
 def test_they_are_small():
     folder = embedded_path("miles").parent
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 15e6
+    assert embedded_path("optical_grid").stat().st_size < 15e6
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 22e6
 
 
 def test_grid(tables):
     grid = tables["optical_grid"]
-    assert grid.kind == "grid" and len(grid) == 435 and len(grid.labels) == 31
+    assert grid.kind == "grid" and len(grid) >= 480 and len(grid.labels) == 31
+    assert grid.gradients is not None and len(grid.gradients) >= 6
     assert list(grid.labels)[:4] == ["teff", "logg", "fe_h", "vmic"]
     assert 1 / 6000 / log_step(grid.wavelength) >= 2
     np.testing.assert_allclose(grid.wavelength / grid.line_spread.sigma[0] / 2.3548, 6000, rtol=1e-4)
