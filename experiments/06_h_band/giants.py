@@ -24,7 +24,7 @@ USUAL_FIBRE = 150.0
 class Giant:
     """A star: vacuum Å, detector, flux and inverse variance, each (P,); line spread; km/s to start from; labels.
 
-    ``labels`` are the literature's, where there are some; they start a fit and are compared with it.
+    ``labels`` are the literature's, where there are some; they stand beside a fit and enter none.
     """
 
     name: str

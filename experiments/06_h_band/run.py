@@ -13,12 +13,12 @@ from features import Feature, Neighbours, Shared, features, partner, together
 from figures import draw
 from fit import Fit, fit
 from giants import Giant, read_giants
+from scipy.ndimage import gaussian_filter1d
 from seen import Seen
 from theory import Theory
 from torch import Tensor
 
-from synth2obs.core.constants import FWHM_PER_SIGMA
-from synth2obs.physics.lsf import broaden
+from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.synthesis.recipe import Recipe, read_recipe
 
 START, STOP = 15150.0, 16950.0
@@ -68,12 +68,12 @@ def _summary(error: Tensor) -> dict[str, float]:
 
 def _smoothed(error: Tensor, recipe: Recipe) -> Tensor:
     width = (APOGEE**-2 - recipe.output.resolving_power**-2) ** 0.5 / FWHM_PER_SIGMA
-    return broaden(error, recipe.output.step, torch.full((error.shape[1],), width, dtype=torch.float64))
+    return torch.from_numpy(gaussian_filter1d(error.numpy(), width / recipe.output.step, axis=1))
 
 
 def measure(giant: Giant, emulator: Emulator, theory: Theory, rounds: int) -> Result:
     """Fit with the emulator, then as often as said with theory itself at the labels found."""
-    giant = giant.cut(*(edge * (1.0 + giant.rv / 299792.458) for edge in (START, STOP)))
+    giant = giant.cut(*(edge * (1.0 + giant.rv / C_KMS) for edge in (START, STOP)))
     seen = Seen(giant, theory.pixels.wavelength, theory.recipe.output.resolving_power)
     correction = torch.zeros(len(theory.pixels.wavelength), dtype=torch.float64)
     found, first = fit(seen, emulator, correction), correction
