@@ -153,8 +153,8 @@ class Instrument(Placement):
         return self._joined(parts, stars, len(values))
 
     def _by_width(self, stars: Tensor | None, batch: int) -> Iterator[tuple[int, Tensor | slice]]:
-        """The stars of a batch by the row of their line spread."""
-        if len(self.survey_variance) == 1:
+        """The stars of a batch by the row of their line spread; of no star, an empty one."""
+        if len(self.survey_variance) == 1 or batch == 0:
             yield 0, slice(None)
             return
         rows = self._row(self._widths(), stars, batch)

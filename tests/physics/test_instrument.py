@@ -190,3 +190,11 @@ def test_velocity_round_trip_and_shift():
     torch.testing.assert_close(velocity_of_shift(log_doppler(rv)), rv)
     shifted = doppler_shift(torch.tensor([8.5, 8.6], dtype=torch.float64), rv)
     assert shifted.shape == (9, 2) and shifted[-1, 0] > 8.5
+
+
+def test_no_star_of_several_widths_is_an_empty_batch():
+    spread = LineSpread.gaussian(np.stack([SIGMA, 1.1 * SIGMA]), group=[0, 1])
+    instrument, none = Instrument(REST, PIXELS, SEGMENT, spread, REST_SIGMA), torch.zeros(0)
+    rows = torch.zeros(0, dtype=torch.int64)
+    assert instrument.valid(none, stars=rows).shape == (0, len(PIXELS))
+    assert instrument(spectra(0), none.double(), stars=rows).shape == (0, len(PIXELS))
