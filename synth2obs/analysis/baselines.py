@@ -12,10 +12,9 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights, refine
+from synth2obs.models.fit.refine import learn_weights, refine, teachers
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.fit.teachers import teachers
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 

@@ -92,3 +92,15 @@ def test_missing_table_is_named():
     kind = SAMPLINGS["table"]
     with pytest.raises(DataError, match="nowhere.csv: cannot be read .* check sampling.file"):
         kind(kind.Config(file="nowhere.csv")).draw(NAMES, RANGES, 4, 1)
+
+
+def test_carbon_stars_are_left_out_when_asked(make):
+    """log C/O of the Sun is -0.27: cool stars with as much carbon as oxygen have [C/O] above that."""
+    names = ("teff", "logg", "fe_h", "vmic", "c_fe", "o_fe")
+    ranges = RANGES | {"o_fe": (-1.2, 1.2)}
+
+    def carbon(**settings):
+        table = make("population", **settings).draw(names, ranges, 2000, 1)
+        return (table[:, 0] < 5000) & (table[:, 4] - table[:, 5] > 0.26)
+
+    assert 5 < carbon().sum() < 200 and not carbon(carbon_stars=False).any()

@@ -83,9 +83,8 @@ def test_a_part_of_the_spectra_gives_nearly_the_same(whole, small):
     """Latents of half of them are optimised; the other half still takes part in the branch."""
     stage, found = trained_stage(small, "theory.steps=60", "theory.spectra=180")
     assert len(stage.manifold.latents) == 180
-    assert int((stage.state.bridge.decoder.branch.outer.weight.abs().sum(0) > 0).sum()) == int(
-        stage.state.kept.sum()
-    )
+    units = int((stage.state.bridge.decoder.branch.outer.weight.abs().sum(0) > 0).sum())
+    assert units == min(int(stage.state.kept.sum()), 400) > 180
     assert found["decoder/rms"] < 1.15 * whole[1]["decoder/rms"]
 
 

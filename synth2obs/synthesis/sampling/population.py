@@ -28,6 +28,9 @@ BLOCK = 1024
 RARE = 0.05
 """Share of metal-poor stars rich in carbon, and of stars rich in s-process elements."""
 
+COOL, OXYGEN, CARBON = 5000.0, 0.27, -0.02
+"""Teff in K below which molecules bind carbon or oxygen; the Sun's lg O/C; lg C/O from which there are carbon stars."""
+
 HOT_GIANTS = 5700.0, 1800.0, 3.0
 """No star is drawn hotter than the first (K) unless log g exceeds the third times the excess over the second."""
 
@@ -45,6 +48,10 @@ class PopulationConfig(Section):
         description="share of stars whose abundances are spread evenly about the mean",
     )
     margin: float = Field(default=0.5, gt=0, description="half-width of that spread, dex")
+    carbon_stars: bool = Field(
+        default=True,
+        description="whether stars below 5000 K may have as much carbon as oxygen, which wants models of their own",
+    )
     vmic_scatter: float = Field(default=0.3, ge=0, description="about the relation, km/s")
 
 
@@ -70,6 +77,8 @@ class Population:
             numbers = sobol(BLOCK, 9 + len(names), seed, start)
             table = self._block(evolution, names, ranges["fe_h"], numbers)
             inside = ((table >= low) & (table <= high)).all(axis=1) & ~_hot_giant(table, names)
+            if not self.config.carbon_stars:
+                inside &= ~_cool_carbon_star(table, names)
             found.append(table[inside])
             start += BLOCK
         return np.concatenate(found)[:spectra]
@@ -113,3 +122,10 @@ def _hot_giant(table: Array, names: tuple[str, ...]) -> NDArray[np.bool_]:
     teff, logg = table[:, names.index("teff")], table[:, names.index("logg")]
     start, width, top = HOT_GIANTS
     return logg < top * (teff - start) / width
+
+
+def _cool_carbon_star(table: Array, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    carbon, oxygen = (
+        table[:, names.index(name)] if name in names else np.zeros(len(table)) for name in ("c_fe", "o_fe")
+    )
+    return (table[:, names.index("teff")] < COOL) & (carbon - oxygen - OXYGEN > CARBON)

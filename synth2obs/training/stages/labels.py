@@ -4,10 +4,9 @@ from pydantic import Field
 
 from synth2obs.core.config import Section
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights, rms
+from synth2obs.models.fit.refine import learn_weights, rms, teachers
 from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.fit.teachers import teachers
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 

@@ -11,12 +11,14 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import (
     FLOOR,
     UNKNOWN,
+    inside,
     refine_gap,
     rms,
+    teachers,
+    typical,
     update_scatter,
 )
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.fit.teachers import inside, teachers, typical
 
 COUNT, SNR = 60, 100.0
 CENTRE, DEPTH, WIDTH = 5145.0, 0.06, 2.5
