@@ -17,10 +17,13 @@ from scores import Floats, table
 
 from synth2obs import load_bridge
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.fit.covariance import with_covariance
 from synth2obs.models.fit.objective import Objective, evaluate
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.parameters import LabelParameters
 from synth2obs.models.fit.result import LabelFit
+from synth2obs.models.fit.solver import minimise
 from synth2obs.models.fit.task import _label_task, fit_labels
 from synth2obs.models.priors.labels import ALPHA
 from synth2obs.synthesis.sampling.trends import microturbulence
@@ -90,34 +93,43 @@ def labels_of(bridge: Bridge, kind: tuple[float, float, float, float]) -> Floats
 
 
 def copies(bridge: Bridge, seen: Observation, fit: LabelFit, count: int) -> Objective:
-    """What the fit minimised at its end, for so many points at once."""
+    """What the fit minimised at its end, for so many points at once: labels, the emulator's error, velocity."""
     rows = torch.zeros(count, dtype=torch.long)
     task = _label_task(bridge, seen.take(rows), Options())  # the fit's own objective has no public name
     return task._problem(torch.arange(count), fit.x[rows], fit.rv[rows])
 
 
 def log_posterior(objective: Objective, points: Floats) -> Floats:
-    """Of scaled labels and velocity, (S, K + 1)."""
+    """Of scaled labels, the emulator's error in its standard deviations, and velocity, (S, Q + 1)."""
     theta = torch.from_numpy(points)
-    x, rv = theta[:, :-1], theta[:, -1]
-    assert objective.lower is not None and objective.upper is not None
-    inside = ((x > objective.lower) & (x < objective.upper)).all(1)
-    found = evaluate(objective.take(torch.arange(len(x))), x.clamp(objective.lower, objective.upper), rv)
+    own, rv = theta[:, :-1], theta[:, -1]
+    low, high = ends(objective)
+    size = len(low)
+    inside = ((own[:, :size] > low) & (own[:, :size] < high)).all(1)
+    kept = torch.cat([own[:, :size].clamp(low, high), own[:, size:]], dim=1)
+    found = evaluate(objective.take(torch.arange(len(own))), kept, rv)
     return torch.where(inside, -0.5 * found.objective, -torch.inf).numpy()
 
 
-def gaussian(fit: LabelFit) -> tuple[Floats, Floats]:
-    """Mean and root of the covariance of labels and velocity, the latter relative to the fit's."""
-    covariance = torch.block_diag(fit.covariance[0], fit.rv_error[:1, None] ** 2)
-    mean = torch.cat([fit.x[0], torch.zeros(1, dtype=torch.float64)])
+def ends(objective: Objective) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bounds of the labels."""
+    assert isinstance(objective.parameters, LabelParameters)
+    return objective.parameters.ends
+
+
+def gaussian(objective: Objective, fit: LabelFit) -> tuple[Floats, Floats]:
+    """Mean and root of the covariance of everything that is sampled, the velocity relative to the fit's."""
+    theta = objective.parameters.joined(fit.x)
+    found = with_covariance(objective, minimise(objective, theta, steps=8))
+    covariance = torch.block_diag(found.covariance[0], found.rv_error[:1, None] ** 2)
+    mean = torch.cat([found.iterate.theta[0], found.iterate.rv[:1]])
     return mean.numpy(), torch.linalg.cholesky(covariance).numpy()
 
 
 def start(points: Floats, objective: Objective) -> Floats:
     """Walkers inside the bounds."""
-    assert objective.lower is not None and objective.upper is not None
-    low, high = (part.numpy() for part in (objective.lower, objective.upper))
-    points[:, :-1] = np.clip(points[:, :-1], low + 1e-3, high - 1e-3)
+    low, high = (part.numpy() for part in ends(objective))
+    points[:, : len(low)] = np.clip(points[:, : len(low)], low + 1e-3, high - 1e-3)
     return points
 
 
@@ -152,8 +164,9 @@ def sample(bridge: Bridge, seen: Observation, walkers: int, steps: int) -> Sampl
     """Fit a star, and sample around it; the first third of the steps is not used."""
     fit = fit_labels(bridge, seen, Options(steps=14))
     objective = copies(bridge, seen, fit, walkers)
-    size = len(bridge.labels) + 1
-    mean, root = gaussian(fit)
+    labels = len(bridge.labels)
+    mean, root = gaussian(copies(bridge, seen, fit, 1), fit)
+    size = len(mean)
     moves = [(AroundGaussian(mean, WIDER * root, beta), 1.0) for beta in STEPS]
     sampler = emcee.EnsembleSampler(
         walkers, size, lambda points: log_posterior(objective, points), moves=moves, vectorize=True
@@ -163,7 +176,7 @@ def sample(bridge: Bridge, seen: Observation, walkers: int, steps: int) -> Sampl
     sampler.run_mcmc(start(first, objective), steps)
     length = float(np.median(sampler.get_autocorr_time(discard=steps // 3, quiet=True, tol=0)))
     draws = sampler.get_chain(discard=steps // 3, thin=5, flat=True)
-    x = torch.from_numpy(draws[:, :-1])
+    x = torch.from_numpy(draws[:, :labels])
     units = np.column_stack([bridge.scale.inverse(x).numpy(), draws[:, -1] + float(fit.rv[0])])
     error = fit.covariance[0].diagonal().sqrt() * bridge.scale.slope(fit.x)[0].abs()
     return Sampled(

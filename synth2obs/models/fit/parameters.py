@@ -226,7 +226,7 @@ class LabelParameters:
         return covariance[:, : self.labels, : self.labels] * self.free * self.free[:, None]
 
     @cached_property
-    def _ends(self) -> tuple[Tensor, Tensor]:
+    def ends(self) -> tuple[Tensor, Tensor]:
         """The grid's range of every free label and a little more, in scaled labels."""
         space = self.bridge.labels
         ends = self.bridge.scale(torch.as_tensor(np.stack([space.lower, space.upper])))
@@ -236,7 +236,7 @@ class LabelParameters:
 
     def bounded(self, origin: Tensor, theta: Tensor) -> Tensor:
         """See `Parameters`."""
-        x, start, (low, high) = self.alone(theta), self.alone(origin), self._ends
+        x, start, (low, high) = self.alone(theta), self.alone(origin), self.ends
         near = torch.clamp(x, start - STEP_LIMIT, start + STEP_LIMIT)
         return torch.cat([torch.clamp(near, low, high), theta[:, self.labels :]], dim=1)
 
