@@ -16,7 +16,7 @@ from synth2obs.io.shard.read import read_shard
 from synth2obs.synthesis import installed
 from synth2obs.synthesis.turbospectrum import Turbospectrum
 
-PATIENCE = 60.0
+PATIENCE = 240
 BUILD = ["grid", "build", "recipe.toml", "-o", "toy.h5"]
 
 
