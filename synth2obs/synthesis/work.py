@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import output_error, write_atomic, write_json_atomic
+from synth2obs.core.futures import finished
 from synth2obs.synthesis.engine import Engine, SynthesisError
 from synth2obs.synthesis.programs import stop, stoppable
 
@@ -134,7 +135,7 @@ def _results(
                     running[pool.submit(copy_context().run, _compute, engine, task, store)] = task
                 if not running:
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in finished(running):
                     yield running.pop(future), future.result()
         except BaseException:
             # Whatever ends the run early, nobody waits for programs whose spectra are not wanted any more.

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import wait as wait_for
@@ -16,6 +16,7 @@ from typing import Any
 from synth2obs.core.constants import SHARD_FORMAT
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import write_json_atomic
+from synth2obs.core.futures import finished
 from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import about, find_survey, read_parameters
 from synth2obs.io.surveys.assemble import assemble, kind_of
@@ -232,8 +233,9 @@ def _follow(futures: Sequence[Future[Part]], done: Done) -> None:
     """Tell of parts as they finish, and raise what the first that fails has raised."""
     waiting = set(futures)
     while waiting:
-        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in finished:
+        ready = finished(waiting)
+        waiting -= ready
+        for future in ready:
             done(future.result().files)
 
 
