@@ -11,7 +11,7 @@ from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.emulator.scale import LabelScale
-from synth2obs.training.domains import FIRST
+from synth2obs.training.domains import label_table
 
 HELD_OUT = 0.2
 NOISE = 1e-3
@@ -57,15 +57,13 @@ class Data:
 def load(path: str, start: float, stop: float, seed: int = 0) -> Data:
     """A grid's shard, cut; points with gradient spectra never test."""
     grid = cut_wavelengths(read_shard(resolve(path)), start, stop)
-    names = [name for name in FIRST if name in grid.labels]
-    names += sorted(set(grid.labels) - set(names))
-    values = np.stack([grid.labels[name] for name in names], axis=1)
+    names, values = label_table(grid)
     order = np.random.default_rng(seed).permutation(len(values))
     points = np.array([], int) if grid.gradients is None else np.unique(grid.gradients.index)
     free = order[~np.isin(order, points)]
     held = int(HELD_OUT * len(values))
     train = np.concatenate([free[held:], points])
-    space = LabelSpace.from_values(tuple(names), values[train])
+    space = LabelSpace.from_values(names, values[train])
     scale = LabelScale(space, values[train])
     flux = torch.from_numpy(np.asarray(grid.flux, np.float64))
     pairs = None if grid.gradients is None else _pairs(grid.gradients, names, values, flux, scale)

@@ -8,6 +8,7 @@ from data import NOISE, Data, load
 from processes import process_on_latents
 from torch import Tensor
 
+from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.from_grid import pca_residual
 from synth2obs.models.theory_error import TheoryError
@@ -16,7 +17,6 @@ from synth2obs.physics.lsf import broaden
 FOLDS = 5
 COOL, WARM = 4800.0, 5200.0
 RESOLVING_POWERS = (6000.0, 1800.0)
-FWHM = 2.3548
 REGIONS = (4200.0, 4500.0, 5000.0, 5500.0, 6200.0, 7400.0)
 MG_B = (5167.0, 5184.0)
 HIGHEST = 1.02
@@ -95,7 +95,7 @@ def smoothed(error: Tensor, data: Data, power: float) -> Tensor:
         return error
     step = float((data.wavelength[1] / data.wavelength[0]).log())
     own = data.sigma / data.wavelength
-    extra = ((1.0 / (FWHM * power)) ** 2 - own.square()).sqrt()
+    extra = ((1.0 / (FWHM_PER_SIGMA * power)) ** 2 - own.square()).sqrt()
     return torch.cat([broaden(part, step, extra) for part in error.split(16)])
 
 

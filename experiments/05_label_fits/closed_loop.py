@@ -11,16 +11,12 @@ import torch
 from bound import cramer_rao
 from loop_plot import draw
 from mocks import Pixels, Stars, held_out, observe, plain, population
-from scenes import survey_like
+from scenes import learn, survey_like
 from scores import Floats, robust, score, shown, table
 
 from synth2obs import fit_labels, load_bridge
-from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
-from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights
-from synth2obs.models.fit.task import fit_labels as fit
 
 GOOD, NARROW, FACTOR = (0.60, 0.76), 0.2, 1.3
 """Share of pulls within one that is right; bounds (dex) up to which scatter may be so many times the bound."""
@@ -112,15 +108,6 @@ class Loop:
             f"{(told & ~wide).sum()} of {told.sum()} (beyond: {loose}). All pulls: "
             f"{every:.1%} within 1 σ. {flat}"
         )
-
-
-@torch.no_grad()
-def learn(bridge: Bridge, survey: str, spectra: Spectra) -> None:
-    """Let a survey learn scatter and noise from spectra of unknown labels, as the stage of a training does."""
-    seen = prepare(bridge, survey, spectra)
-    for scatter in (False, True, True):
-        found = fit(bridge, seen, Options(morphed=False, scatter=scatter))
-        learn_weights(bridge, seen, found)
 
 
 @torch.no_grad()

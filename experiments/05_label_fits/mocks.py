@@ -1,6 +1,5 @@
 """Stars of known labels as a spectrograph of low resolution sees them: spectra of the emulator, or of a grid."""
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
+from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -20,7 +20,6 @@ from synth2obs.training.domains import DataConfig, load_domains
 STEP = 1e-4
 """Of the pixels in log10 λ, as LAMOST's."""
 
-FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 EDGE = 3.0
 """σ of the line spread, and Å of velocity, that pixels stay away from the ends of the rest grid."""
 
@@ -42,7 +41,7 @@ class Pixels:
         margin = 1.0 + EDGE / resolution + 3e-4
         low, high = max(start, float(rest[0]) * margin), min(stop, float(rest[-1]) / margin)
         wavelength = 10 ** np.arange(np.log10(low), np.log10(high), STEP)
-        return cls(wavelength, LineSpread.single(wavelength / resolution / FWHM))
+        return cls(wavelength, LineSpread.single(wavelength / resolution / FWHM_PER_SIGMA))
 
     def instrument(self, bridge: Bridge, survey: str) -> Instrument:
         """The operator of rest-frame spectra on these pixels."""
@@ -66,7 +65,7 @@ class Stars:
 
 def plain(bridge: Bridge, survey: str) -> Bridge:
     """The bridge with a survey that sees theory: no morph, no gap, no scatter, errors as quoted, widths as given."""
-    model = copy.deepcopy(bare(bridge.survey(survey), alignment="identity"))
+    model = bare(bridge.survey(survey))
     model.gap.scatter.zero_()
     model.noise = SurveyNoise()
     model.width_scale.fill_(1.0)

@@ -8,14 +8,13 @@ import argparse
 import numpy as np
 import torch
 from bound import cramer_rao
-from scenes import Truth, observed, survey_like
+from scenes import Truth, learn, observed, survey_like
 
 from synth2obs import load_bridge
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights
 from synth2obs.models.fit.task import fit_labels
 
 LEVELS = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
@@ -26,10 +25,7 @@ def learned(bridge: Bridge, survey: str, count: int, truth: Truth, lowest: float
     """Let a survey learn scatter and noise from stars of these S/N, as the stage of a training does."""
     snr = 10 ** np.random.default_rng(1).uniform(np.log10(lowest), np.log10(highest), count)
     spectra = observed(bridge, survey, survey_like(bridge, count, 1), snr, truth, 1)
-    seen = prepare(bridge, survey, spectra)
-    for scatter in (False, True, True):
-        fit = fit_labels(bridge, seen, Options(morphed=False, scatter=scatter))
-        learn_weights(bridge, seen, fit)
+    learn(bridge, survey, spectra)
 
 
 def row(

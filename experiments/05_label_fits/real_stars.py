@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from closed_loop import learn
 from mocks import plain
 from observed_stars import Known, benchmarks, held_out, lamost, lamost_dr1, own_labels, suns
 from real_plot import draw
+from scenes import learn
 from scores import Floats, robust, shown, table
 
 from synth2obs import fit_labels, load_bridge
-from synth2obs.analysis.baselines import bare, with_survey
+from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.observed import as_spectra
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge

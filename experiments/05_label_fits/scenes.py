@@ -10,6 +10,10 @@ from torch import Tensor
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import learn_weights
+from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import ALPHA, COMMON, SINGLE, SPREAD, VMIC
 
 NARROW_WIDTH = 1.2
@@ -118,3 +122,11 @@ def observed(
         rv_error=missing,
         snr=snr,
     )
+
+
+@torch.no_grad()
+def learn(bridge: Bridge, survey: str, spectra: Spectra) -> None:
+    """Let a survey learn scatter and noise from spectra of unknown labels, as the stage of a training does."""
+    seen = prepare(bridge, survey, spectra)
+    for scatter in (False, True, True):
+        learn_weights(bridge, seen, fit_labels(bridge, seen, Options(morphed=False, scatter=scatter)))

@@ -12,7 +12,7 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.emulator import EMULATORS
 from synth2obs.models.emulator.scale import LabelScale
-from synth2obs.training.domains import FIRST
+from synth2obs.training.domains import label_table
 
 COMPONENTS = 150
 """Of the flux, at most."""
@@ -50,9 +50,7 @@ class Emulator:
 def read_grid(path: Path) -> tuple[Spectra, tuple[str, ...], np.ndarray]:
     """A grid, its label names in the library's order, and its labels (N, K)."""
     grid = read_shard(path)
-    names = tuple(name for name in FIRST if name in grid.labels)
-    names += tuple(sorted(set(grid.labels) - set(names)))
-    return grid, names, np.stack([grid.labels[name] for name in names], axis=1)
+    return grid, *label_table(grid)
 
 
 def learn(names: tuple[str, ...], values: np.ndarray, flux: Tensor) -> Emulator:

@@ -12,6 +12,7 @@ from torch import Tensor
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import inside
 from synth2obs.models.fit.result import FIELDS, LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
@@ -53,10 +54,7 @@ def against_rivals(
 
 def suspicious(bridge: Bridge, fit: LabelFit) -> Tensor:
     """Stars that fit badly or lie at an end of the grid in Teff, log g or [Fe/H], shape (N,)."""
-    table = bridge.scale.inverse(fit.x).numpy()
-    columns = [bridge.labels.index(name) for name in STELLAR]
-    outside = torch.from_numpy(bridge.labels.outside(table)[:, columns].any(1))
-    return (fit.chi2_per_pixel > SUSPICIOUS) | outside
+    return (fit.chi2_per_pixel > SUSPICIOUS) | ~inside(bridge, fit.x)
 
 
 def _apart(bridge: Bridge, one: LabelFit, two: LabelFit) -> Tensor:

@@ -106,13 +106,18 @@ def _twins(config: DataConfig) -> dict[str, dict[str, str]]:
     return read_twins(resolve(config.same_stars), config.surveys)
 
 
+def label_table(spectra: Spectra) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Names of a grid's labels, those of `FIRST` first, and their values (N, K)."""
+    names = tuple(name for name in FIRST if name in spectra.labels)
+    names += tuple(sorted(set(spectra.labels) - set(names)))
+    return names, np.stack([np.asarray(spectra.labels[name], float) for name in names], axis=1)
+
+
 def _grid(config: DataConfig, seed: int) -> GridData:
     spectra = _read(config.grid, "grid", config)
     if not spectra.labels:
         raise DataError("a grid needs labels", path=config.grid, field="labels", remedy="build it again")
-    names = tuple(name for name in FIRST if name in spectra.labels)
-    names += tuple(sorted(set(spectra.labels) - set(names)))
-    values = np.stack([np.asarray(spectra.labels[name], float) for name in names], axis=1)
+    names, values = label_table(spectra)
     chance = np.array([_chance(seed, f"grid/{name}") for name in spectra.id])
     held_out = chance < config.held_out_grid
     return GridData(spectra, LabelSpace.from_values(names, values), values, held_out)

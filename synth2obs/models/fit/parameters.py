@@ -168,10 +168,9 @@ class LabelParameters:
     covariance :math:`L L^T` has: errors that look like a change of labels widen theirs, others count less.
 
     Args:
-        bridge, survey, morphed: As for `Bridge.value`.
+        bridge, survey, morphed: As for `Bridge.values_from_labels`.
         free: 1 for labels that are fitted, 0 for those that are held, shape (K,).
-        common: Prior of x.
-        known: What is known of these stars beside it.
+        of_labels: Prior of x: of all stars, or of each of these.
         factor: L of these stars, shape (B, D, D); None: the emulator counts as exact.
     """
 
@@ -179,8 +178,7 @@ class LabelParameters:
     survey: str
     morphed: bool
     free: Tensor
-    common: Prior
-    known: Known | None = None
+    of_labels: Prior
     factor: Tensor | None = None
 
     @property
@@ -189,8 +187,10 @@ class LabelParameters:
         return len(self.free)
 
     def of_stars(self, known: Known | None) -> "LabelParameters":
-        """Those of a batch of stars."""
-        return replace(self, known=None if known is None else known.of_free(self.free))
+        """Those of a batch of stars, of which more is known than of all."""
+        if known is None:
+            return self
+        return replace(self, of_labels=StarPrior(self.of_labels, known.of_free(self.free)))
 
     def with_error(self, theta: Tensor) -> "LabelParameters":
         """The same with the emulator's error as it is at scaled labels (B, K), or θ (B, Q)."""
@@ -204,10 +204,10 @@ class LabelParameters:
 
     def take(self, rows: Tensor) -> "LabelParameters":
         """See `Parameters`."""
-        known, factor = self.known, self.factor
+        prior, factor = self.of_labels, self.factor
         return replace(
             self,
-            known=None if known is None else known.take(rows),
+            of_labels=prior.take(rows) if isinstance(prior, StarPrior) else prior,
             factor=None if factor is None else factor[rows],
         )
 
@@ -256,9 +256,7 @@ class LabelParameters:
     def prior(self, theta: Tensor) -> PriorTerms:
         """See `Parameters`."""
         x, error = theta[:, : self.labels], theta[:, self.labels :]
-        value, gradient, curvature = (
-            self.common(x) if self.known is None else StarPrior(self.common, self.known)(x)
-        )
+        value, gradient, curvature = self.of_labels(x)
         held = torch.diag_embed(1.0 - self.free)
         curvature = curvature * self.free * self.free[:, None] + held
         if self.factor is not None:
@@ -271,12 +269,9 @@ class LabelParameters:
 
     def among(self, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """See `Parameters`; candidates are labels alone."""
-        prior = (
-            self.common(candidates).value
-            if self.known is None
-            else StarPrior(self.common, self.known).among(candidates)
-        )
-        return self.bridge.values_from_labels(self.survey, candidates, morphed=self.morphed), prior
+        prior = self.of_labels
+        half = prior.among(candidates) if isinstance(prior, StarPrior) else prior(candidates).value
+        return self.bridge.values_from_labels(self.survey, candidates, morphed=self.morphed), half
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Tensor | None]:
         """Labels, and what the error adds to theory's latents."""

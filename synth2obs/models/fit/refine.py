@@ -13,6 +13,7 @@ from synth2obs.models.fit.restframe import to_rest
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
+from synth2obs.models.survey import SurveyModel
 
 FLOOR, UNKNOWN = 2e-3, 5e-2
 """Smallest scatter in units of the continuum, and that where no star has a pixel."""
@@ -61,9 +62,12 @@ def update_scatter(
         residual, ivar, noise = residual[rows], ivar[rows], noise[rows]
     width = MAD_TO_SIGMA * residual.where(ivar > 0, torch.nan).abs().nanmedian(0).values
     start = (width.square() - noise.nanmedian(0).values).clamp(min=FLOOR**2)
-    found = _scored(residual, noise, start).nan_to_num(UNKNOWN**2)
-    # No star need tell what the decoder leaves of spectra of the grid.
-    model.gap.scatter.copy_(torch.maximum(found, bridge.theory_error.remainder))
+    _set_scatter(bridge, model, _scored(residual, noise, start).nan_to_num(UNKNOWN**2))
+
+
+def _set_scatter(bridge: Bridge, model: SurveyModel, variance: Tensor) -> None:
+    """At least what the decoder leaves of spectra of the grid, which no star need tell."""
+    model.gap.scatter.copy_(torch.maximum(variance, bridge.theory_error.remainder))
 
 
 def _scored(residual: Tensor, noise: Tensor, start: Tensor) -> Tensor:
@@ -110,7 +114,7 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     weight = torch.where(ivar > 0, 1.0 / variance, 0.0)[kept]
     posterior = model.gap.posterior(residual[kept].double(), weight.double(), features[kept])
     model.gap.update(posterior)
-    model.gap.scatter.copy_(torch.maximum(model.gap.scatter, bridge.theory_error.remainder))
+    _set_scatter(bridge, model, model.gap.scatter)
     learn_noise(model, seen, fit, kept.nonzero()[:, 0], theory)
     return fit, posterior
 
