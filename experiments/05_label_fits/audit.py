@@ -16,6 +16,7 @@ from mocks import Pixels, Stars, observe, plain
 from scores import Floats, table
 
 from synth2obs import load_bridge
+from synth2obs.core.trends import LOADINGS, microturbulence
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.covariance import with_covariance
 from synth2obs.models.fit.objective import Objective, evaluate
@@ -25,8 +26,6 @@ from synth2obs.models.fit.parameters import LabelParameters
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.solver import minimise
 from synth2obs.models.fit.task import _label_task, fit_labels
-from synth2obs.models.priors.labels import ALPHA
-from synth2obs.synthesis.sampling.trends import microturbulence
 
 STARS = {
     "warm dwarf": (6400.0, 4.2, -0.2, 0.0),
@@ -87,7 +86,7 @@ class Sampled:
 def labels_of(bridge: Bridge, kind: tuple[float, float, float, float]) -> Floats:
     """All labels of a kind of star, (1, K)."""
     teff, logg, fe_h, alpha = kind
-    values = {"teff": teff, "logg": logg, "fe_h": fe_h, **dict.fromkeys(ALPHA, alpha)}
+    values = {"teff": teff, "logg": logg, "fe_h": fe_h, **{f"{element}_fe": alpha for element in LOADINGS}}
     values["vmic"] = float(microturbulence(*(np.array([value]) for value in kind[:3]))[0])
     return np.array([[values.get(name, 0.0) for name in bridge.labels.names]])
 

@@ -14,7 +14,7 @@ from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import learn_weights
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import ALPHA, COMMON, SINGLE, SPREAD, VMIC
+from synth2obs.models.priors.labels import STELLAR
 
 NARROW_WIDTH = 1.2
 """σ in pixels of the Gaussian that makes narrow errors of theory."""
@@ -51,21 +51,10 @@ class Truth:
 
 def survey_like(bridge: Bridge, count: int, seed: int, share: float = 0.9) -> NDArray[np.float64]:
     """Labels as the fit's priors expect them, Teff, log g and [Fe/H] within the inner share of the grid, (N, K)."""
-    random = np.random.default_rng(seed)
-    space = bridge.labels
-    table = np.tile(space.default, (count, 1))
-    common = COMMON * random.normal(size=count)
-    for column, name in enumerate(space.names):
-        if name.endswith("_fe"):
-            single = SPREAD.get(name, SINGLE) * random.normal(size=count)
-            table[:, column] = single + (common if name in ALPHA else 0.0)
-    columns = [space.index(name) for name in ("teff", "logg", "fe_h")]
-    table[:, columns] = _stellar(bridge, columns, count, seed, share)
-    if "vmic" in space.names:
-        teff, logg = table[:, columns[0]], table[:, columns[1]]
-        relation = np.clip(1.05 + 3e-4 * (teff - 5500.0) - 0.35 * (logg - 4.0), 0.6, 2.6)
-        table[:, space.index("vmic")] = relation + VMIC * random.normal(size=count)
-    return np.clip(table, space.lower, space.upper)
+    columns = [bridge.labels.index(name) for name in STELLAR]
+    stellar = torch.from_numpy(_stellar(bridge, columns, count, seed, share))
+    table = bridge.label_prior().draw(stellar, torch.Generator().manual_seed(seed)).numpy()
+    return np.clip(table, bridge.labels.lower, bridge.labels.upper)
 
 
 def _stellar(bridge: Bridge, columns: list[int], count: int, seed: int, share: float) -> NDArray[np.float64]:

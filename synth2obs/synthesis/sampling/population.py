@@ -9,16 +9,18 @@ from scipy.special import ndtri
 
 from synth2obs.core.config import Section
 from synth2obs.core.evolution import Evolution, read_evolution
-from synth2obs.synthesis.sampling.sequence import sobol
-from synth2obs.synthesis.sampling.stars import draw_stars
-from synth2obs.synthesis.sampling.trends import (
+from synth2obs.core.trends import (
+    LEAST_VMIC,
     OTHER_SCATTER,
     S_PROCESS,
     SCATTER,
+    alpha_rich_share,
     mean_abundance,
     microturbulence,
     mixing,
 )
+from synth2obs.synthesis.sampling.sequence import sobol
+from synth2obs.synthesis.sampling.stars import draw_stars
 
 Array = NDArray[np.float64]
 Ranges = dict[str, tuple[float, float]]
@@ -89,7 +91,7 @@ class Population:
         fe_h = self._metallicity(u[:, 0], fe_h_range)
         teff, logg = draw_stars(evolution, fe_h, u[:, 1:4], self.config.giants).T
         vmic = microturbulence(teff, logg, fe_h) + self.config.vmic_scatter * ndtri(u[:, 4])
-        columns = {"teff": teff, "logg": logg, "fe_h": fe_h, "vmic": np.maximum(vmic, 0.5)}
+        columns = {"teff": teff, "logg": logg, "fe_h": fe_h, "vmic": np.maximum(vmic, LEAST_VMIC)}
         for number, name in enumerate(names):
             if name not in CORE:
                 columns[name] = self._abundance(
@@ -109,7 +111,7 @@ class Population:
 
     def _abundance(self, element: str, logg: Array, fe_h: Array, kind: Array, u: Array) -> Array:
         """[X/Fe]; ``kind`` decides for each star: sequence, spread, richness in s-process elements and in carbon."""
-        alpha_rich = kind[:, 0] > np.clip(fe_h + 1.0, 0.0, 1.0)
+        alpha_rich = kind[:, 0] > 1.0 - alpha_rich_share(fe_h)
         centre = mean_abundance(element, fe_h, alpha_rich) + mixing(element, logg, fe_h)
         centre += S_PROCESS.get(element, 0.0) * np.where(kind[:, 2] < RARE, 0.4 + 8.0 * kind[:, 2], 0.0)
         if element == "c":

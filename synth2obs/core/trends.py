@@ -1,8 +1,9 @@
-"""How abundances run with [Fe/H], and how giants change their carbon and nitrogen.
+"""What labels stars have: how abundances run with [Fe/H], what giants change of them, microturbulence.
 
 Approximate means of the solar neighbourhood and the halo, drawn from Bensby, Feltzing & Oey 2014 (A&A 562, A71),
 Battistini & Bensby 2015 and 2016 (A&A 577, A9; 586, A49), Kobayashi, Karakas & Lugaro 2020 (ApJ 900, 179), and for
-giants Gratton et al. 2000 (A&A 354, 169). They say where spectra are worth computing and nothing about any star.
+giants Gratton et al. 2000 (A&A 354, 169). They say where spectra are worth computing, and what is likely of a star
+before its spectrum is seen.
 """
 
 import numpy as np
@@ -53,8 +54,16 @@ SCATTER = {
 OTHER_SCATTER = 0.10
 """Standard deviation of [X/Fe] about the mean, dex; wider than in most samples."""
 
+LEAST_VMIC = 0.5
+"""Smallest microturbulence that the relation may give, km/s."""
+
 S_PROCESS = {"sr": 0.8, "y": 1.0, "zr": 0.9, "ba": 1.2, "la": 1.1, "ce": 1.1, "nd": 0.8}
 """Elements that rise together in stars rich in s-process elements, relative to yttrium."""
+
+
+def alpha_rich_share(fe_h: Array) -> Array:
+    """Share of stars of [Fe/H] on the α-rich sequence, shape (N,): all below −1, none above 0."""
+    return 1.0 - np.clip(fe_h + 1.0, 0.0, 1.0)
 
 
 def mean_abundance(element: str, fe_h: Array, alpha_rich: NDArray[np.bool_]) -> Array:
@@ -90,3 +99,18 @@ def microturbulence(teff: Array, logg: Array, fe_h: Array) -> Array:
     dwarf = 1.05 + 2.51e-4 * t + 1.5e-7 * t**2 - 0.14 * g - 0.005 * g**2 + 0.05 * fe_h + 0.01 * fe_h**2
     giant = 10.0 ** (0.226 - 0.0228 * logg + 0.0297 * logg**2 - 0.0113 * logg**3)
     return np.where(logg >= 3.5, dwarf, giant)
+
+
+def expected(name: str, teff: Array, logg: Array, fe_h: Array) -> Array:
+    """Mean of a label other than Teff, log g and [Fe/H] at given values of these, shape (N,).
+
+    Args:
+        name: As in `LabelSpace`: ``vmic`` or ``mg_fe``; labels that nothing is known of have a mean of 0.
+        teff, logg, fe_h: K, dex, dex, shape (N,).
+    """
+    if name == "vmic":
+        return np.maximum(microturbulence(teff, logg, fe_h), LEAST_VMIC)
+    element = name.removesuffix("_fe")
+    share = alpha_rich_share(fe_h)
+    rich, poor = (mean_abundance(element, fe_h, np.full(fe_h.shape, which)) for which in (True, False))
+    return share * rich + (1.0 - share) * poor + mixing(element, logg, fe_h)
