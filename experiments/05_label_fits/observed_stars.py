@@ -9,6 +9,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.air import air_to_vacuum
@@ -19,6 +20,9 @@ from synth2obs.training.domains import DataConfig, load_domains
 
 SUN = (5772.0, 4.44, 0.0)
 EIGHTEEN_SCO = (5810.0, 4.44, 0.03)
+HERMES, UVES, TABLES = 28_000.0, 50_000.0, 4900.0
+"""Resolving powers of the Sun's spectra: of UVES at least; lines of the tables are as wide as those of UVES at 4900."""
+
 FINE = 2e-6
 """Spacing in ln λ on which sharp spectra are broadened."""
 
@@ -116,21 +120,27 @@ def suns(data: Path, bridge: Bridge, survey: str) -> dict[str, tuple[Spectra, tu
     )
     assert vesta.ivar is not None
     good = vesta.ivar[0] > 0
-    found = {"Vesta, GALAH": ((vesta.wavelength[good], vesta.flux[0, good]), SUN)}
+    vesta_star = vesta.wavelength[good], vesta.flux[0, good], HERMES
+    found = {"Vesta, GALAH": (vesta_star, SUN)}
+    folder = data / "observed" / "high_resolution"
+    angstrom, flux = np.loadtxt(folder / "sun_uves_air_4835_6723.txt.gz").T
+    seen = flux > 0
+    found["Sun, UVES"] = (air_to_vacuum(angstrom[seen]), flux[seen], UVES), SUN
     for name, file, labels in (("Sun", "sun", SUN), ("18 Sco", "18sco", EIGHTEEN_SCO)):
-        path = data / "observed" / "high_resolution" / f"{file}_r42000_nm_air.csv"
-        nm, flux, _ = np.loadtxt(
-            path, delimiter="\t" if "\t" in path.open().readline() else ",", skiprows=1
-        ).T
+        nm, flux, _ = np.loadtxt(folder / f"{file}_r42000_nm_air.csv", delimiter="\t", skiprows=1).T
         seen = flux > 0
-        found[f"{name}, R = 42 000"] = (air_to_vacuum(10.0 * nm[seen]), flux[seen]), labels
+        found[f"{name}, R = {TABLES:.0f}"] = (air_to_vacuum(10.0 * nm[seen]), flux[seen], TABLES), labels
     return {name: (softened(bridge, survey, *star), labels) for name, (star, labels) in found.items()}
 
 
 def softened(
-    bridge: Bridge, survey: str, wavelength: NDArray[np.float64], flux: NDArray[np.float64]
+    bridge: Bridge,
+    survey: str,
+    wavelength: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    resolving_power: float,
 ) -> Spectra:
-    """A sharp spectrum on a survey's pixels, at its resolution, S/N 300; no weight where it has holes."""
+    """A spectrum of higher resolution as a survey would see it, S/N 300; no weight where it has holes."""
     model = bridge.survey(survey)
     pixels, sigma = model.wavelength.numpy(), model.lsf_sigma.numpy() * float(model.width_scale)
     fine = np.exp(np.arange(np.log(wavelength[0]), np.log(wavelength[-1]), FINE))
@@ -139,8 +149,9 @@ def softened(
     gaps = np.nonzero(np.diff(wavelength[order]) > 2.0)[0]
     broad = np.empty((8, len(fine)))
     widths = np.linspace((sigma / pixels).min(), (sigma / pixels).max(), 8)
+    own = 1.0 / (FWHM_PER_SIGMA * resolving_power)
     for row, width in enumerate(widths):
-        broad[row] = gaussian_filter1d(sharp, width / FINE)
+        broad[row] = gaussian_filter1d(sharp, np.sqrt(width**2 - own**2) / FINE)
     place = np.interp(sigma / pixels, widths, np.arange(8.0))
     at = np.array([np.interp(pixels, fine, row) for row in broad])
     lower = np.minimum(place.astype(int), 6)
