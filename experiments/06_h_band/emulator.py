@@ -59,6 +59,7 @@ def learn(names: tuple[str, ...], values: np.ndarray, flux: Tensor) -> Emulator:
     scale, mean = LabelScale(space, values), flux.mean(0)
     vectors = torch.linalg.svd(flux - mean, full_matrices=False)[2][: min(COMPONENTS, len(flux) - 1)]
     process = EMULATORS["process"](len(names), len(vectors), len(flux))
+    process.attach(space, scale)
     targets = (flux - mean) @ vectors.T
     process.fit(scale(torch.from_numpy(values)), targets, torch.ones(len(vectors)).double(), None)
     return Emulator(names, space, scale, process, mean, vectors)
