@@ -26,7 +26,7 @@ FORBIDDEN = {("analysis", "training")}
 ROOMS = {
     "models": (
         {"noise"},
-        {"contracts", "checkpoint", "decoder", "layout", "projection"},
+        {"contracts", "checkpoint", "decoder", "label_map", "layout", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey", "theory_error"},
         {"native"},
@@ -35,7 +35,7 @@ ROOMS = {
     ),
     "io": (
         {"air", "noise", "quiet", "reduce", "shard", "tables"},
-        {"grids", "interop", "named_rows", "surveys"},
+        {"anchors", "grids", "interop", "named_rows", "surveys"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids"},
     ),

@@ -7,6 +7,7 @@ from synth2obs.core.config import Section
 from synth2obs.models.alignment import ALIGNMENTS
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.gap import GAPS
+from synth2obs.models.label_map import LabelMap
 from synth2obs.models.survey import SurveyModel, make_gap, make_morph
 
 
@@ -27,7 +28,7 @@ def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
 
 
 def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> SurveyModel:
-    """A survey whose morph and gap are new and do nothing yet; its fitted line width and scatter are kept.
+    """A survey whose morph, gap and label map are new and do nothing yet; its fitted line width and scatter are kept.
 
     Args:
         model: The survey; it stays as it is.
@@ -38,6 +39,7 @@ def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> Surv
     morph = _settings(ALIGNMENTS[alignment or config.morph.name], config.morph)
     kind = _settings(GAPS[gap or config.gap.name], config.gap)
     other.config = config.model_copy(update={"morph": morph, "gap": kind})
+    other.label_map = LabelMap()
     other.morph = make_morph(config.latent, morph)
     other.gap = make_gap(other.gap.reading, config.samples, kind)
     other.gap.scatter.copy_(model.gap.scatter)

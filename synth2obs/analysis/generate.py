@@ -40,7 +40,9 @@ def generated(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayL
     velocity = velocities(rv, count)
     drawn = model.density.sample(count, torch.Generator().manual_seed(seed))
     latent = model.morph.inverse(drawn)[0]
-    return seen_by(bridge, survey, latent, velocity, unusual(latent) * np.int64(UNUSUAL), ((),) * count)
+    return seen_by(
+        bridge, survey, latent, latent, velocity, unusual(latent) * np.int64(UNUSUAL), ((),) * count
+    )
 
 
 def unusual(latent: Tensor) -> NDArray[np.bool_]:

@@ -139,7 +139,7 @@ def labels_of(
     if priors is not None:
         seen = replace(seen, known=Known.of(bridge.labels, bridge.scale, len(seen), priors))
     found = _fits(bridge, seen, Options(population=population, vmac=cells), speed)
-    fit = found.last
+    fit = _mapped(bridge, survey, found.last)
     table = bridge.scale.inverse(fit.x).numpy()
     sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()).numpy()
     gain = information_gain(bridge, seen, fit, population).numpy()
@@ -155,6 +155,14 @@ def labels_of(
         fit.pixels.numpy(),
         quality(fit) | _label_flags(bridge, found, table, gain),
         *(None if part is None else part.numpy() for part in (found.vsini, found.vsini_error)),
+    )
+
+
+def _mapped(bridge: Bridge, survey: str, fit: LabelFit) -> LabelFit:
+    """With the share of the labels' covariance that stars of known labels leave open."""
+    own = bridge.survey(survey).label_map
+    return (
+        replace(fit, covariance=fit.covariance + torch.diag_embed(own.variance(fit.x))) if own.known else fit
     )
 
 

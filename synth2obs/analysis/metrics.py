@@ -33,7 +33,7 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines),
         "lsf": _line_spread(model),
         "noise": _noise(model, free),
-        "morph": _change(model, bridge.emulator(free.x)),
+        "morph": _change(model, bridge.theory_latents(survey, free.x)),
     }
 
 

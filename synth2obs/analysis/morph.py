@@ -103,7 +103,8 @@ def morph_labels(
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
     flags = outside.any(1) * np.int64(OUTSIDE) | (distance > 1.0) * np.int64(FAR)
-    seen = seen_by(bridge, survey, bridge.emulator(x), velocity, flags, names, broadening)
+    latents = bridge.emulator(x), bridge.theory_latents(survey, x)
+    seen = seen_by(bridge, survey, *latents, velocity, flags, names, broadening)
     variance = partial(bridge.emulator_variance, survey, x, velocity)
     return replace(seen, distance=distance, emulator_variance=variance)
 
@@ -112,6 +113,7 @@ def seen_by(
     bridge: Bridge,
     survey: str,
     latent: Tensor,
+    looks: Tensor,
     rv: Tensor,
     flags: NDArray[np.int64],
     names: tuple[tuple[str, ...], ...],
@@ -122,12 +124,13 @@ def seen_by(
     Args:
         bridge, survey: Trained, and one of its surveys.
         latent: Theory's, shape (N, D).
+        looks: Those where theory looks like these stars, `Bridge.theory_latents`; the same where no labels are known.
         rv: km/s, shape (N,).
         flags, names: The result's ``flags`` and ``outside``.
         broadening: Rotation and macroturbulence of every star, of theory and gap alike; None: of no star.
     """
     model = bridge.survey(survey)
-    moved = model.morph(latent)[0]
+    moved = model.morph(looks)[0]
     flux = bridge.native.flux(model.value(bridge.decoder, moved), survey, rv, broadening=broadening)
     plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
     theory = bridge.native.flux(plain, survey, rv, broadening=broadening)

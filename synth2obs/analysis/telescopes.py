@@ -34,4 +34,4 @@ def morph_spectra(
     fit = encode(bridge, prepare(bridge, source, spectra))
     latent = bridge.survey(source).morph.inverse(fit.u)[0]
     velocity = fit.rv if rv is None else velocities(rv, len(spectra))
-    return seen_by(bridge, survey, latent, velocity, quality(fit), ((),) * len(spectra))
+    return seen_by(bridge, survey, latent, latent, velocity, quality(fit), ((),) * len(spectra))

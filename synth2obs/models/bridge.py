@@ -112,7 +112,9 @@ class Bridge(nn.Module):
         """
         by_latent, of_latent = self.slopes_from_labels(survey, x, morphed=morphed)
         value = self.values_from_labels(survey, x, morphed=morphed)
-        return Coefficients(value, by_latent @ (of_latent @ self.emulator.jacobian(x)))
+        return Coefficients(
+            value, by_latent @ (of_latent @ self.latents_jacobian(survey, x, morphed=morphed))
+        )
 
     def values_from_labels(
         self,
@@ -123,7 +125,7 @@ class Bridge(nn.Module):
         morphed: bool = True,
     ) -> Float[Tensor, "stars coefficients"]:
         """The value of `from_labels` alone, shape (B, M), theory's latents moved by ``offset``."""
-        model, latent = self.survey(survey), self._theory(x, offset)
+        model, latent = self.survey(survey), self.theory_latents(survey, x, offset, morphed=morphed)
         if not morphed:
             return model.layout(self.decoder).without_gap(model.value(self.decoder, latent))
         return model.value(self.decoder, model.morph(latent)[0])
@@ -137,7 +139,7 @@ class Bridge(nn.Module):
         morphed: bool = True,
     ) -> tuple[Float64[Tensor, "stars coefficients latents"], Float64[Tensor, "stars latents latents2"]]:
         """Change of `values_from_labels` with the survey's latents (B, M, D), and of these with theory's (B, D, D)."""
-        model, latent = self.survey(survey), self._theory(x, offset)
+        model, latent = self.survey(survey), self.theory_latents(survey, x, offset, morphed=morphed)
         if not morphed:
             slope = model.coefficients(self.decoder, latent).jacobian
             eye = torch.eye(latent.shape[1], dtype=latent.dtype).expand(len(latent), -1, -1)
@@ -145,10 +147,26 @@ class Bridge(nn.Module):
         slope = model.coefficients(self.decoder, model.morph(latent)[0]).jacobian
         return slope, model.morph.jacobian(latent)
 
-    def _theory(self, x: Tensor, offset: Tensor | None) -> Tensor:
-        """Theory's latents of scaled labels, moved."""
-        latent = self.emulator(x)
+    def theory_latents(
+        self,
+        survey: str,
+        x: Float64[Tensor, "stars labels"],
+        offset: Float64[Tensor, "stars latents"] | None = None,
+        *,
+        morphed: bool = True,
+    ) -> Float64[Tensor, "stars latents"]:
+        """Theory's latents (B, D) where it looks like a survey's stars of scaled labels (B, K), moved by ``offset``."""
+        latent = self.emulator(self.survey(survey).label_map(x) if morphed else x)
         return latent if offset is None else latent + offset
+
+    def latents_jacobian(
+        self, survey: str, x: Float64[Tensor, "stars labels"], *, morphed: bool = True
+    ) -> Float64[Tensor, "stars latents labels"]:
+        """∂ of `theory_latents` with the labels, shape (B, D, K)."""
+        own = self.survey(survey).label_map
+        if not morphed or not own.known:
+            return self.emulator.jacobian(x)
+        return self.emulator.jacobian(own(x)) @ own.jacobian(x)
 
     def grid_distance(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
         """Distance of scaled labels from the grid's spectra, (B, K) → (B,); beyond 1 the grid has nothing like it."""
@@ -197,7 +215,7 @@ class Bridge(nn.Module):
     ) -> Float[Tensor, "stars features"]:
         """Features of a survey's gap at scaled labels, (B, K) → (B, F)."""
         model = self.survey(survey)
-        return model.gap.features(model.morph(self.emulator(x))[0])
+        return model.gap.features(model.morph(self.theory_latents(survey, x))[0])
 
     @torch.no_grad()
     def theory_variance(self, x: Float64[Tensor, "stars labels"]) -> Float[Tensor, "stars cells"]:

@@ -19,6 +19,7 @@ from synth2obs.models.contracts import Alignment, GapModel, RestFrameDecoder
 from synth2obs.models.gap import GAPS, AnyGapConfig
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.gap.reading import LabelReading
+from synth2obs.models.label_map import LabelMap
 from synth2obs.models.layout import Coefficients, Layout
 from synth2obs.models.noise.survey_noise import SurveyNoise
 from synth2obs.models.projection.shared import Functions, Through
@@ -66,6 +67,7 @@ class SurveyModel(nn.Module):
     width_scale: Tensor
     width_scale_error: Tensor
     noise: SurveyNoise
+    label_map: LabelMap
     morph: Alignment
     gap: GapModel
 
@@ -85,6 +87,7 @@ class SurveyModel(nn.Module):
         self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
         self.noise = SurveyNoise()
+        self.label_map = LabelMap()
         self.morph = make_morph(config.latent, config.morph)
         self.density = FlowDensity(config.latent, config.density).double()
         self.gap = make_gap(LabelReading(config.latent), config.samples, config.gap)

@@ -12,6 +12,7 @@ from synth2obs.models.gap import AnyGapConfig
 from synth2obs.models.survey import ALIGNMENT, GAP
 from synth2obs.physics.continuum import ContinuumConfig
 from synth2obs.training.domains import DataConfig
+from synth2obs.training.stages.anchors import AnchorsConfig
 from synth2obs.training.stages.critic import CriticConfig
 from synth2obs.training.stages.labels import LabelsConfig
 from synth2obs.training.stages.latent import LatentConfig
@@ -45,4 +46,5 @@ class TrainConfig(Section):
     morph: AnyAlignmentConfig = ALIGNMENT
     gap: AnyGapConfig = GAP
     critic: CriticConfig = CriticConfig()
+    anchors: AnchorsConfig = AnchorsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -20,6 +20,7 @@ from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
 from synth2obs.training.loop import Stage, run_stages
 from synth2obs.training.provenance import git_state, package_versions
+from synth2obs.training.stages.anchors import AnchorsStage
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.critic import CriticStage
 from synth2obs.training.stages.gap import GapStage
@@ -37,8 +38,9 @@ STAGES: tuple[Callable[[State, Any], StageBase], ...] = (
     MorphStage,
     GapStage,
     CriticStage,
+    AnchorsStage,
 )
-"""In the order A to E; every stage starts from what the one before left, and has the section of its name."""
+"""In order; every stage starts from what the one before left, and has the section of its name."""
 
 MAY_CHANGE = ("threads", "checkpoint_every", "evaluation", "model_name")
 
@@ -141,6 +143,8 @@ def run_card(config: TrainConfig, began: float) -> dict[str, Any]:
     """What the run was, for the report and for whoever opens the bundle."""
     git = git_state(__file__)
     files = {"grid": config.data.grid, **config.data.surveys}
+    if config.anchors.table:
+        files["anchors"] = config.anchors.table
     return {
         "config": config.model_dump(mode="json"),
         "digests": {name: file_sha256(resolve(path)) for name, path in files.items()},

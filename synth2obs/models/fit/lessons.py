@@ -14,4 +14,4 @@ from synth2obs.models.fit.task import encode
 def encoded_stars(bridge: Bridge, seen: Observation, x: Tensor) -> EncodedStars:
     """Stars as their spectra place them in the latent space, and as their scaled labels (N, K) do."""
     fit = encode(bridge, seen)
-    return EncodedStars(bridge.emulator(x), fit.u, precision_of(fit.covariance))
+    return EncodedStars(bridge.theory_latents(seen.survey, x), fit.u, precision_of(fit.covariance))

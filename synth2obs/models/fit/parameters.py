@@ -249,7 +249,7 @@ class LabelParameters:
         """See `Parameters`."""
         x, offset = self._parts(theta)
         by_latent, of_latent = self.bridge.slopes_from_labels(self.survey, x, offset, morphed=self.morphed)
-        inner = self.bridge.emulator.jacobian(x) * self.free
+        inner = self.bridge.latents_jacobian(self.survey, x, morphed=self.morphed) * self.free
         whole = inner if self.factor is None else torch.cat([inner, self.factor], dim=2)
         return Slopes(by_latent, of_latent @ whole)
 

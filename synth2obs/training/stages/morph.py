@@ -48,7 +48,7 @@ class MorphStage(StageBase):
         return self.learner.step(index, stars, self.generator(index), self.latents[GRID][0])
 
     def _stars(self, name: str) -> EncodedStars:
-        source = self.state.bridge.emulator(self.state.stars[name].x).detach()
+        source = self.state.bridge.theory_latents(name, self.state.stars[name].x).detach()
         return EncodedStars(source, *self.latents[name])
 
     @torch.no_grad()
