@@ -10,8 +10,10 @@ from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.models.alignment.change import minimal_change
+from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.refine import rms
-from synth2obs.models.fit.result import Fit
+from synth2obs.models.fit.result import Fit, LabelFit
+from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 
 
@@ -34,6 +36,7 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         "lsf": _line_spread(model),
         "noise": _noise(model, free),
         "morph": _change(model, bridge.theory_latents(survey, free.x)),
+        "anchors": _anchors(bridge, model, free),
     }
 
 
@@ -78,6 +81,23 @@ def _change(model: SurveyModel, latents: Tensor) -> dict[str, float]:
         "latent_shift_rms": float((change["displacement"] / latents.shape[1]).sqrt()),
         "jacobian_rms": float((change["jacobian"] / latents.shape[1]).sqrt()),
     }
+
+
+def _anchors(bridge: Bridge, model: SurveyModel, free: LabelFit) -> dict[str, Any]:
+    """How far the label map moves the median star, in the labels' units, with its error, and the anchors' scatter."""
+    own, x = model.label_map, free.x.median(0, keepdim=True).values
+    open_ = own.variance(x) - own.scattered(x)
+    columns = {
+        "shift": own(x) - x,
+        "shift_error": open_.clamp(min=0).sqrt(),
+        "scatter": own.scattered(x).sqrt(),
+    }
+    slope = bridge.scale.slope(x)
+    found: dict[str, Any] = {"stars": int(own.stars)}
+    for key, values in columns.items():
+        values = values * (slope if key == "shift" else slope.abs())
+        found[key] = {name: float(values[0, bridge.labels.index(name)]) for name in STELLAR}
+    return found
 
 
 def _median(values: Tensor) -> float:

@@ -78,9 +78,14 @@ class LabelMap(nn.Module):
 
     def variance(self, x: Tensor) -> Tensor:
         """Of the labels that a star is given by the map's own error and the scatter of stars about it, shape (B, K)."""
+        found, phi = self.scattered(x), features(x)
+        found[:, :LABELS] += torch.einsum("bf,kfg,bg->bk", phi, self.covariance, phi)
+        return found
+
+    def scattered(self, x: Tensor) -> Tensor:
+        """The share of `variance` that single stars have about the map."""
         found = torch.zeros_like(x)
-        phi = features(x)
-        found[:, :LABELS] = torch.einsum("bf,kfg,bg->bk", phi, self.covariance, phi) + self.scatter.square()
+        found[:, :LABELS] = self.scatter.square()
         return found
 
 

@@ -1,6 +1,6 @@
 """The verdict in plain language, made from the numbers: what improved, what did not, what cannot be known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,31 +45,33 @@ def headline(metrics: Metrics, survey: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def identifiability(metrics: Metrics) -> str:
-    """What a reader must not conclude, given the anchors of the run."""
-    anchors = anchor_count(lookup(metrics, "run", "config"))
+def identifiability(metrics: Metrics, survey: str) -> str:
+    """What a reader must not conclude, given the survey's anchors."""
+    row = lookup(metrics, "surveys", survey)
+    anchors = measured(row, "anchors", "stars")
     if anchors:
+        shifts = ", ".join(_shift(row, label) for label in LABELS)
         return (
-            f"{anchors} anchor stars tie this survey's labels to an outside scale. Directions of the latent "
-            "space that they do not span stay as unconstrained as without anchors."
+            f"{anchors:.0f} anchor stars tie this survey's labels to an outside scale: theory has the spectrum of the "
+            f"median star at labels that are higher by {shifts}. Quoted errors hold the error of that shift, and "
+            "the scatter of the anchors about it. Directions that Teff, log g and [Fe/H] do not span stay as "
+            "unconstrained as without anchors."
         )
-    used = "No anchor stars were used" if anchors == 0 else "The run does not record any anchor stars"
     return (
-        f"{used}, so one thing is not identified: a shift of the labels of all stars of the survey together "
-        "that has the spectrum of a gap. Such a shift could sit in the labels, in the morph, or in both, "
+        "No anchor stars were used, so one thing is not identified: a shift of the labels of all stars of the survey "
+        "together that has the spectrum of a gap. Such a shift could sit in the labels, in the morph, or in both, "
         "and these data cannot tell. Differences between stars, and lines that no label imitates, do not "
         "suffer from it."
     )
 
 
-def anchor_count(config: Any) -> int | None:
-    """Anchors named anywhere in a nested configuration (a number or a list), or None if none is recorded."""
-    if not isinstance(config, Mapping):
-        return None
-    found = [_size(value) for key, value in config.items() if key in ("anchors", "anchor_stars", "n_anchors")]
-    found += [anchor_count(value) for value in config.values()]
-    known = [number for number in found if number is not None]
-    return sum(known) if known else None
+def _shift(row: Any, label: str) -> str:
+    name, unit, digits = LABELS[label]
+    values = (measured(row, "anchors", key, label) for key in ("shift", "shift_error"))
+    shift, error = (
+        fixed(value, digits, sign=sign) for value, sign in zip(values, (True, False), strict=True)
+    )
+    return f"{shift} ± {error} {unit} ({name})"
 
 
 def warnings(metrics: Metrics, survey: str) -> Iterator[str]:
@@ -188,12 +190,6 @@ def _closer_to_one(before: float | None, after: float | None) -> bool | None:
 def _worse(biases: tuple[float | None, float | None]) -> bool:
     before, after = biases
     return before is not None and after is not None and abs(after) > 1.2 * abs(before)
-
-
-def _size(value: Any) -> int | None:
-    if isinstance(value, list):
-        return len(value)
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _list(names: list[str]) -> str:

@@ -103,7 +103,7 @@ def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
     return {
         "tiles": headline.tiles(metrics, survey),
         "headline": headline.headline(metrics, survey),
-        "identifiability": headline.identifiability(metrics),
+        "identifiability": headline.identifiability(metrics, survey),
         "warnings": list(headline.warnings(metrics, survey)),
     }
 

@@ -57,9 +57,9 @@ def test_warns_when_only_free_labels_help(metrics, row):
     assert any("labels moved to absorb the gap" in text for text in warnings(metrics, "miles"))
 
 
-def test_anchors_change_what_is_identified(metrics):
-    assert "does not record" in identifiability(metrics)
-    metrics["run"]["config"]["survey"] = {"anchors": 0}
-    assert identifiability(metrics).startswith("No anchor stars were used")
-    metrics["run"]["config"]["survey"] = {"anchors": ["HD 1", "HD 2"]}
-    assert identifiability(metrics).startswith("2 anchor stars")
+def test_anchors_change_what_is_identified(metrics, row):
+    assert identifiability(metrics, "miles").startswith("No anchor stars were used")
+    labels = {"teff": 85.0, "logg": 0.11, "fe_h": -0.12}
+    row["anchors"] = {"stars": 7, "shift": labels, "shift_error": dict.fromkeys(labels, 0.03)}
+    told = identifiability(metrics, "miles")
+    assert told.startswith("7 anchor stars") and "+85" in told and "−0.12" in told
