@@ -126,6 +126,7 @@ def fit_labels(
     medium: str = "",
     population: bool = True,
     vsini: ArrayLike | None = None,
+    lsf: ArrayLike | None = None,
     vmac: float = 0.0,
     priors: Any = None,
 ) -> Any:
@@ -139,6 +140,9 @@ def fit_labels(
         population: Use the stellar-evolution prior.
         vsini: Projected rotation in km/s, known and held, one value or one per star; ``"fit"`` looks for it between
             0 and 400 km/s. Left out, no star rotates.
+        lsf: Factor on the survey's σ, on top of the one that the bridge learned for the survey, known and held (0.5 to
+            2), one value or one per star; ``"fit"`` looks for it between 0.74 and 1.35, which rotation must not be
+            as well. Left out, every star has the survey's own line spread.
         vmac: Radial–tangential macroturbulence ζ in km/s of all stars, held.
         priors: What is known from elsewhere, with errors: a mapping or table of ``teff`` and ``teff_error``, ``logg``
             and ``logg_error``, and so on, NaN where a star has none. A table with a column ``id`` need not have every
@@ -146,11 +150,11 @@ def fit_labels(
 
     Returns:
         An `astropy.table.Table`: id; every label with its error, its unit and the bits that the spectrum tells of it;
-        rv, chi2, pixels, flags (bits explained in ``table.meta["flags"]``); vsini and its error only if it was given
-        or fitted.
+        rv, chi2, pixels, flags (bits explained in ``table.meta["flags"]``); vsini or lsf_scale
+        with its error (0 if given) only if it was given or fitted.
 
     Raises:
-        DataError: For spectra, priors, a vsini or a vmac that cannot be used.
+        DataError: For spectra, priors, a vsini, an lsf or a vmac that cannot be used.
     """
     from synth2obs.analysis.labels import label_table, labels_of
     from synth2obs.analysis.observed import as_spectra
@@ -158,9 +162,10 @@ def fit_labels(
 
     given = as_spectra(bridge, spectra, survey, medium)
     known = None if priors is None else by_star(priors, given.id)
-    return label_table(
-        labels_of(bridge, given, survey, population=population, vsini=vsini, vmac=vmac, priors=known)
+    found = labels_of(
+        bridge, given, survey, population=population, vsini=vsini, lsf=lsf, vmac=vmac, priors=known
     )
+    return label_table(found)
 
 
 def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":

@@ -15,7 +15,7 @@ FLAGS = {
     POOR_FIT: "poor fit",
     FEW_PIXELS: "few good pixels",
     UNSETTLED: "no convergence",
-    LIMIT: "vsini is a limit",
+    LIMIT: "vsini, or the line spread's scale, is a limit",
     UNUSUAL: "latent beyond 99 % of the grid",
     FAR: "labels further from the grid's spectra than 99 % of these",
     RIVAL: "another kind of star does as well, or theory alone says so",

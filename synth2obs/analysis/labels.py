@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from synth2obs.analysis.flags import FAR, FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
 from synth2obs.analysis.morph import speeds
-from synth2obs.analysis.rivals import against_rivals
-from synth2obs.core.errors import DataError
+from synth2obs.analysis.widths import Fitted, Widths, fits
 from synth2obs.core.labels import unit_of
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.tables import as_table
@@ -20,8 +19,7 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
-from synth2obs.models.fit.rotating import find_rotation, fit_rotating
-from synth2obs.models.fit.task import encode, fit_labels
+from synth2obs.models.fit.task import encode
 from synth2obs.models.priors.known import Known
 from synth2obs.models.priors.labels import STELLAR
 
@@ -31,21 +29,6 @@ MOVED = 0.1
 
 LEAST_GAIN = 1.0
 """Bits that a spectrum must tell of Teff, log g and [Fe/H]: an error half as wide as without it."""
-
-
-FIT = "fit"
-"""In place of a vsini that is to be found."""
-
-
-class _Fitted(NamedTuple):
-    """A fit, and what further steps made of it; and the rotation where it is known or was looked for."""
-
-    first: LabelFit
-    last: LabelFit
-    vsini: Tensor | None = None  # (N,) km/s
-    vsini_error: Tensor | None = None
-    limit: Tensor | None = None  # (N,) bool
-    rival: Tensor | None = None  # (N,) bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +58,8 @@ class Labels:
 
     ``gains`` are what each spectrum tells of a label, in bits: log₂ of the error without it over the error with it.
 
-    ``vsini`` and its error (0 where it was given) in km/s are None where fits knew of no rotation.
+    ``vsini`` in km/s and ``lsf_scale``, a factor on the survey's σ, and their errors (0 where they were given) are None
+    where a fit was not told of them.
     """
 
     id: NDArray[np.str_]
@@ -89,6 +73,8 @@ class Labels:
     flags: NDArray[np.int64]
     vsini: NDArray[np.float64] | None = None
     vsini_error: NDArray[np.float64] | None = None
+    lsf_scale: NDArray[np.float64] | None = None
+    lsf_scale_error: NDArray[np.float64] | None = None
 
 
 @torch.no_grad()
@@ -114,6 +100,7 @@ def labels_of(
     *,
     population: bool = True,
     vsini: ArrayLike | None = None,
+    lsf: ArrayLike | None = None,
     vmac: float = 0.0,
     priors: Mapping[str, ArrayLike] | None = None,
 ) -> Labels:
@@ -128,17 +115,18 @@ def labels_of(
         survey: By which survey.
         population: Use the stellar-evolution prior on (Teff, log g) at given [Fe/H].
         vsini: Rotation in km/s that is held, one value or one per star, or ``"fit"``; None: no star rotates.
+        lsf: Factor on the survey's σ that is held, one value or one per star, or ``"fit"``; None: the survey's own σ.
         vmac: Macroturbulence in km/s that is held, the same for all stars.
         priors: Labels known from elsewhere and their errors, see `Known.of`.
 
     Raises:
-        DataError: For a vsini, vmac or priors that cannot be.
+        DataError: For a vsini, lsf, vmac or priors that cannot be.
     """
-    speed, cells = _given(vsini, len(spectra)), float(speeds("vmac", vmac, 1))
+    widths, cells = Widths.of(vsini, lsf, len(spectra)), float(speeds("vmac", vmac, 1))
     seen = prepare(bridge, survey, spectra)
     if priors is not None:
         seen = replace(seen, known=Known.of(bridge.labels, bridge.scale, len(seen), priors))
-    found = _fits(bridge, seen, Options(population=population, vmac=cells), speed)
+    found = fits(bridge, seen, Options(population=population, vmac=cells), widths)
     fit = _mapped(bridge, survey, found.last)
     table = bridge.scale.inverse(fit.x).numpy()
     sigma = (fit.covariance.diagonal(dim1=1, dim2=2).sqrt() * bridge.scale.slope(fit.x).abs()).numpy()
@@ -154,7 +142,7 @@ def labels_of(
         fit.chi2.numpy(),
         fit.pixels.numpy(),
         quality(fit) | _label_flags(bridge, found, table, gain),
-        *(None if part is None else part.numpy() for part in (found.vsini, found.vsini_error)),
+        **{name: column.numpy() for name, column in found.columns.items()},
     )
 
 
@@ -166,36 +154,6 @@ def _mapped(bridge: Bridge, survey: str, fit: LabelFit) -> LabelFit:
     )
 
 
-def _given(vsini: ArrayLike | None, count: int) -> Tensor | str | None:
-    """What is known of rotation: km/s of every star, ``"fit"``, or nothing."""
-    if vsini is None or isinstance(vsini, str):
-        if vsini not in (None, FIT):
-            raise DataError(
-                f"must be km/s or {FIT!r}, got {vsini!r}",
-                field="vsini",
-                remedy="give a number, or leave it out",
-            )
-        return vsini
-    return speeds("vsini", vsini, count)
-
-
-def _fits(bridge: Bridge, seen: Observation, options: Options, speed: Tensor | str | None) -> "_Fitted":
-    """Fits to convergence, and their vsini."""
-    long, short = replace(options, steps=10), replace(options, steps=4, refresh=1)
-    if speed is None:
-        first, rival = against_rivals(bridge, seen, fit_labels(bridge, seen, long), long)
-        return _Fitted(first, fit_labels(bridge, seen, short, first.x, first.rv), rival=rival)
-    if isinstance(speed, Tensor):
-        first = fit_rotating(bridge, seen, speed, long)
-        fit = fit_rotating(bridge, seen, speed, short, first.x, first.rv)
-        return _Fitted(first, fit, speed, torch.zeros_like(speed))
-    still = fit_labels(bridge, seen, long)
-    found = find_rotation(bridge, seen, long, still)
-    first = fit_rotating(bridge, seen, found.vsini, long, found.x, still.rv)
-    fit = found.widened(fit_rotating(bridge, seen, found.vsini, short, first.x, first.rv))
-    return _Fitted(first, fit, found.vsini, found.error, found.limit)
-
-
 def label_table(found: Labels) -> Any:
     """Labels as an `astropy.table.Table` with a unit on every column; its meta says what the flags mean."""
     columns: dict[str, NDArray[Any]] = {"id": found.id}
@@ -204,7 +162,8 @@ def label_table(found: Labels) -> Any:
         columns |= {name: values, f"{name}_error": found.errors[name], f"{name}_gain": found.gains[name]}
         units[f"{name}_gain"] = "bit"
         units |= dict.fromkeys((name, f"{name}_error"), unit_of(name).split("(")[0])
-    names = ["rv", "rv_error", "vsini", "vsini_error", "chi2", "pixels", "flags"]
+    names = ["rv", "rv_error", "vsini", "vsini_error", "lsf_scale", "lsf_scale_error"]
+    names += ["chi2", "pixels", "flags"]
     columns |= {name: getattr(found, name) for name in names if getattr(found, name) is not None}
     return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
 
@@ -227,12 +186,11 @@ def information_gain(bridge: Bridge, seen: Observation, fit: LabelFit, populatio
 
 
 def _label_flags(
-    bridge: Bridge, found: _Fitted, table: NDArray[np.float64], gain: NDArray[np.float64]
+    bridge: Bridge, found: Fitted, table: NDArray[np.float64], gain: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     moved = (found.last.x - found.first.x).abs().amax(1).numpy()
     outside = bridge.labels.outside(table).any(1)
-    limit = 0 if found.limit is None else found.limit.numpy() * np.int64(LIMIT)
-    rival = 0 if found.rival is None else found.rival.numpy() * np.int64(RIVAL)
+    limit, rival = found.limit.numpy() * np.int64(LIMIT), found.rival.numpy() * np.int64(RIVAL)
     vague = (gain[:, [bridge.labels.index(name) for name in STELLAR]] < LEAST_GAIN).any(1) * np.int64(OPEN)
     far = (bridge.grid_distance(found.last.x) > 1.0).numpy() * np.int64(FAR)
     return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague + far

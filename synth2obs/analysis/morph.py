@@ -175,7 +175,7 @@ def velocities(rv: ArrayLike, count: int) -> Tensor:
     Raises:
         DataError: For other numbers of velocities, or one that is not finite.
     """
-    values = _per_star("rv", rv, count)
+    values = per_star("rv", rv, count)
     if not np.isfinite(values).all():
         raise DataError(
             f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame"
@@ -194,7 +194,7 @@ def speeds(name: str, given: ArrayLike, count: int) -> Tensor:
     Raises:
         DataError: For other numbers of values, or one that is negative, not finite, or beyond any star's.
     """
-    values = _per_star(name, given, count)
+    values = per_star(name, given, count)
     bad = values[~((values >= 0) & (values < FASTEST))]
     if len(bad):
         raise DataError(
@@ -205,14 +205,29 @@ def speeds(name: str, given: ArrayLike, count: int) -> Tensor:
     return torch.as_tensor(values)
 
 
-def _per_star(name: str, given: ArrayLike, count: int) -> NDArray[np.float64]:
-    """One value for each of ``count`` stars."""
-    values = np.asarray(given, float)
+def per_star(name: str, given: ArrayLike, count: int, what: str = "velocity in km/s") -> NDArray[np.float64]:
+    """One value for each of ``count`` stars, shape (count,).
+
+    Args:
+        name: Of the argument, for the message.
+        given: One value, or one per star.
+        count: Number of stars.
+        what: A value is, for the message.
+
+    Raises:
+        DataError: For other numbers of values, or what is no number.
+    """
+    try:
+        values = np.asarray(given, float)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"must be numbers, got {given!r}", field=name, remedy=f"give one {what}, or one per star"
+        ) from error
     if values.shape not in ((), (1,), (count,)):
         raise DataError(
             f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
             field=name,
-            remedy="give one velocity in km/s, or one per star",
+            remedy=f"give one {what}, or one per star",
         )
     return np.broadcast_to(values, count).copy()
 

@@ -113,6 +113,9 @@ def fit(
     out: TableOut,
     population: Annotated[bool, typer.Option(help="Use the stellar-evolution prior")] = True,
     vsini: Annotated[str | None, typer.Option(help="Projected rotation of all stars in km/s, or fit")] = None,
+    lsf: Annotated[
+        str | None, typer.Option(help="Factor on the survey's line spread of all stars, or fit")
+    ] = None,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence of all stars in km/s")] = 0.0,
     priors: Annotated[
         Path | None,
@@ -126,6 +129,8 @@ def fit(
 
     Example: synth2obs fit OUT hot.h5 -s miles --vsini fit -o labels.ecsv
 
+    Example: synth2obs fit OUT mine.h5 -s miles --lsf fit -o labels.ecsv
+
     Example: synth2obs fit OUT mine.h5 -s miles --priors photometry.csv -o labels.ecsv
 
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
@@ -137,18 +142,18 @@ def fit(
 
         known = None if priors is None else read_table(priors)
         bridge = load(model, store)
-        turning = {"vsini": _speed(vsini), "vmac": vmac}
+        turning = {"vsini": _number(vsini), "lsf": _number(lsf), "vmac": vmac}
         table = synth2obs.fit_labels(bridge, shard, survey, population=population, priors=known, **turning)
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
 
 
-def _speed(vsini: str | None) -> float | str | None:
+def _number(text: str | None) -> float | str | None:
     """A number where the text is one."""
     try:
-        return vsini if vsini is None else float(vsini)
+        return text if text is None else float(text)
     except ValueError:
-        return vsini
+        return text
 
 
 def gap(

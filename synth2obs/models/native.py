@@ -25,7 +25,7 @@ from synth2obs.physics.instrument import Instrument
 BATCH = 64
 
 KEPT = 8
-"""Instruments, maps to native pixels and templates that are kept; as many maps of rotating stars."""
+"""Instruments, maps to native pixels and templates that are kept; as many maps of stars with lines of other widths."""
 
 
 @shaped
@@ -39,7 +39,7 @@ class NativeViews:
 
     def __init__(self, decoder: Decoder, models: nn.ModuleDict) -> None:
         self.decoder, self.models = decoder, models
-        self.memo, self.rotating = Memo(KEPT), Memo(KEPT)
+        self.memo, self.wider = Memo(KEPT), Memo(KEPT)
 
     def _model(self, survey: str) -> SurveyModel:
         model = self.models[survey]
@@ -75,6 +75,7 @@ class NativeViews:
         instrument: Instrument | None = None,
         segment: Tensor | None = None,
         broadening: Broadening | None = None,
+        width: float = 1.0,
     ) -> Through:
         """A survey's map from coefficients to native pixels that all stars share; kept while nothing changes.
 
@@ -83,20 +84,23 @@ class NativeViews:
             instrument: Its operator on other pixels than the usual ones; these must be shared by all stars.
             segment: The detector of each of these pixels, shape (P,).
             broadening: Rotation and macroturbulence that all stars share.
+            width: Factor on the survey's σ that all stars share, beside the survey's ``width_scale``. It acts on
+                theory; the gap is at the survey's resolution already and stays as it is.
         """
         model = self._model(survey)
         weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
 
         def make() -> Through:
             own = instrument or self.instrument(survey)
-            return model.through(self.decoder, own, model.segment if segment is None else segment)
+            return model.through(self.decoder, own, model.segment if segment is None else segment, width)
 
         parts = *weights, *model.native()
-        still = self.memo.get(("through", survey, instrument), parts, make)
+        key = "through", survey, instrument, width
+        still = (self.memo if width == 1 else self.wider).get(key, parts, make)
         if broadening is None:
             return still
-        key = "through", survey, instrument, float(broadening.vsini), float(broadening.vmac)
-        return self.rotating.get(key, parts, lambda: self._of_rotating(still, model, broadening))
+        turning = float(broadening.vsini), float(broadening.vmac)
+        return self.wider.get((*key, *turning), parts, lambda: self._of_rotating(still, model, broadening))
 
     def _of_rotating(self, still: Through, model: SurveyModel, broadening: Broadening) -> Through:
         """A map for stars that all rotate alike; it is the rest grid that the broadening acts on."""

@@ -114,7 +114,11 @@ class SurveyModel(nn.Module):
         return Layout(decoder.rank, self.gap.size)
 
     def through(
-        self, decoder: RestFrameDecoder, instrument: Instrument, segment: Int[Tensor, " pixels"]
+        self,
+        decoder: RestFrameDecoder,
+        instrument: Instrument,
+        segment: Int[Tensor, " pixels"],
+        width: float = 1.0,
     ) -> Through:
         """Coefficients → native pixels that all stars share; see `project` for the functions.
 
@@ -122,8 +126,9 @@ class SurveyModel(nn.Module):
             decoder: Of the rest frame.
             instrument: With shared pixels.
             segment: Their detectors, shape (P,).
+            width: Factor on the survey's σ beside ``width_scale``.
         """
-        return Through(instrument, self.functions(decoder), float(self.width_scale), segment)
+        return Through(instrument, self.functions(decoder), float(self.width_scale) * width, segment)
 
     def functions(
         self, decoder: RestFrameDecoder, broadening: Broadening | None = None, step: float = 0.0
@@ -146,16 +151,18 @@ class SurveyModel(nn.Module):
         rv: Float[Tensor, " stars"],
         stars: Int[Tensor, " stars"] | None = None,
         broadening: Broadening | None = None,
+        width: float = 1.0,
     ) -> Float[Tensor, "stars pixels columns"]:
         """All functions in native pixels in the order of `layout`, shape (B, P, 1 + K + F + 1).
 
         Theory passes the whole instrument. Gap and scatter were measured in the survey's own spectra, so only
-        the shift and the pixels act on them: they are at the survey's resolution, not at the grid's. A broadening
-        that all stars share acts on theory and gap; the scatter, a width of residuals, stays as it was measured.
+        the shift and the pixels act on them: they are at the survey's resolution, not at the grid's, whatever the
+        ``width``, a factor on the survey's σ beside ``width_scale``. A broadening that all stars share acts on theory
+        and gap; the scatter, a width of residuals, stays as it was measured.
         """
         rest = self.functions(decoder, broadening, instrument.step)
         seen = torch.cat([rest.seen, self.gap.scatter.sqrt()[:, None]], dim=1)
-        theory = instrument.project(rest.sharp, rv, float(self.width_scale), stars)
+        theory = instrument.project(rest.sharp, rv, float(self.width_scale) * width, stars)
         return torch.cat([theory, instrument.project(seen, rv, 0.0, stars)], dim=-1)
 
     def coefficients(self, decoder: RestFrameDecoder, u: Float[Tensor, "stars latents"]) -> Coefficients:

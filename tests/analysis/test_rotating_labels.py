@@ -14,7 +14,8 @@ from synth2obs.analysis.morph import morph_labels
 from synth2obs.cli import app
 from synth2obs.core.errors import DataError
 from synth2obs.io.shard.write import write_shard
-from synth2obs.models.fit.rotating import Ladder, parabola
+from synth2obs.models.fit.ladder import parabola
+from synth2obs.models.fit.rotating import Rotation
 
 COUNT, FINER = 16, 4
 
@@ -157,7 +158,7 @@ def test_columns_are_there_only_if_asked_for(fine, turning):
     plain, held = (synth2obs.fit_labels(fine, spectra, "far", vsini=vsini) for vsini in (None, 60.0))
     assert {"vsini", "vsini_error"} == set(held.colnames) - set(plain.colnames)
     assert str(held["vsini"].unit) == str(held["vsini_error"].unit) == "km / s"
-    assert held.meta["flags"]["16"] == "vsini is a limit"
+    assert held.meta["flags"]["16"] == "vsini, or the line spread's scale, is a limit"
 
 
 @pytest.mark.parametrize(
@@ -199,12 +200,12 @@ def test_the_command_line_refuses_what_is_no_speed(bundle, labels_of_few, stars_
 
 
 def test_a_ladder_starts_at_0_and_its_rungs_are_equal_in_width():
-    ladder = Ladder(30.0)
+    ladder = Rotation(30.0)
     rungs = torch.arange(ladder.last + 1)
-    width = (30.0**2 + 0.225 * ladder.vsini(rungs) ** 2).sqrt()
-    assert ladder.vsini(rungs)[0] == 0 and ladder.vsini(rungs)[-1] >= 400
+    width = (30.0**2 + 0.225 * ladder.value(rungs) ** 2).sqrt()
+    assert ladder.value(rungs)[0] == 0 and ladder.value(rungs)[-1] >= 400
     torch.testing.assert_close(width.log().diff(), torch.full_like(width[1:], 0.01))
-    torch.testing.assert_close(ladder.place(ladder.vsini(rungs)), rungs.double())
+    torch.testing.assert_close(ladder.place(ladder.value(rungs)), rungs.double())
 
 
 def test_a_parabola_is_found_exactly():

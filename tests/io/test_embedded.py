@@ -40,7 +40,7 @@ def test_they_are_small():
 
 def test_grid(tables):
     grid = tables["optical_grid"]
-    assert grid.kind == "grid" and len(grid) >= 579 and len(grid.labels) == 31
+    assert grid.kind == "grid" and len(grid) >= 900 and len(grid.labels) == 31
     assert grid.gradients is not None and len(grid.gradients) == 8
     assert list(grid.labels)[:4] == ["teff", "logg", "fe_h", "vmic"]
     assert 1 / 6000 / log_step(grid.wavelength) >= 2

@@ -1,5 +1,6 @@
 """How to fit."""
 
+import math
 from dataclasses import dataclass
 
 from synth2obs.physics.broadening import Broadening
@@ -21,6 +22,7 @@ class Options:
             0 starts at 0.
         vsini: Rotation in km/s that is held, the same for all stars of the fit.
         vmac: Macroturbulence in km/s, likewise.
+        width: Factor on the survey's σ, on top of the one that the survey learned, likewise.
     """
 
     steps: int = 8
@@ -33,10 +35,13 @@ class Options:
     rv_search: float = 500.0
     vsini: float = 0.0
     vmac: float = 0.0
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.refresh < 1:
             raise ValueError(f"need steps >= 0 and refresh >= 1, got {self.steps} and {self.refresh}")
+        if not (self.width > 0 and math.isfinite(self.width)):
+            raise ValueError(f"width must be a positive factor on the survey's σ, got {self.width}")
 
     @property
     def broadening(self) -> Broadening | None:

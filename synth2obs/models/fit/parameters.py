@@ -23,6 +23,9 @@ EDGE = 0.1
 STEP_LIMIT = 1.5
 """Largest change of a scaled label in one look at the pixels."""
 
+FARTHEST = 6.0
+"""The same of a latent, or of the emulator's error, in standard deviations: sums that only steer may lead astray."""
+
 
 class Slopes(NamedTuple):
     """The Jacobian ∂g/∂θ of coefficients as a product: sums over pixels need its first factor alone."""
@@ -120,7 +123,7 @@ class LatentParameters:
 
     def bounded(self, origin: Tensor, theta: Tensor) -> Tensor:
         """See `Parameters`."""
-        return theta
+        return torch.clamp(theta, origin - FARTHEST, origin + FARTHEST)
 
     def joined(self, theta: Tensor) -> Tensor:
         """See `LabelParameters.joined`."""
@@ -238,7 +241,9 @@ class LabelParameters:
         """See `Parameters`."""
         x, start, (low, high) = self.alone(theta), self.alone(origin), self.ends
         near = torch.clamp(x, start - STEP_LIMIT, start + STEP_LIMIT)
-        return torch.cat([torch.clamp(near, low, high), theta[:, self.labels :]], dim=1)
+        error, before = theta[:, self.labels :], origin[:, self.labels :]
+        error = torch.clamp(error, before - FARTHEST, before + FARTHEST)
+        return torch.cat([torch.clamp(near, low, high), error], dim=1)
 
     def value(self, theta: Tensor) -> Tensor:
         """See `Parameters`."""

@@ -116,7 +116,9 @@ class _Task:
         """A fit of latents or of labels."""
         model, through = bridge.survey(seen.survey), None
         if seen.instrument.shared:
-            through = bridge.native.through(seen.survey, seen.instrument, seen.segment, options.broadening)
+            through = bridge.native.through(
+                seen.survey, seen.instrument, seen.segment, options.broadening, options.width
+            )
         return cls(seen, model, bridge.decoder, parameters, options, through)
 
     def best_start(self, theta: Tensor, candidates: Tensor, rv: Tensor) -> Tensor:
@@ -201,10 +203,10 @@ class _Task:
     def _projected(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
         """The same for stars with pixels of their own."""
         instrument, stars = self.seen.instrument, self.seen.instrument_rows(rows)
-        broadening = self.options.broadening
-        functions = self.model.project(self.decoder, instrument, rv, stars, broadening)
+        broadening, width = self.options.broadening, self.options.width
+        functions = self.model.project(self.decoder, instrument, rv, stars, broadening, width)
         margin = 0.0 if broadening is None else float(broadening.margin(instrument.step))
-        valid = covered(instrument, rv, float(self.model.width_scale), stars, margin)
+        valid = covered(instrument, rv, float(self.model.width_scale) * width, stars, margin)
         inner = _between(valid[:, 1:] & valid[:, :-1]) & _between(self.seen.segment.diff() == 0)
         model = Projected(functions[..., :-1], self.seen.rows("log_wave", rows), inner)
         return model, functions[..., -1], valid
