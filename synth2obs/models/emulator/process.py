@@ -109,7 +109,9 @@ class ProcessEmulator(nn.Module):
 
     def forward(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents"]:
         """Latents, shape (B, D), of scaled labels (float64), shape (B, K)."""
-        return self.mean + self.kernel(self._inputs(x), self._centres()) @ self.weights
+        inputs, pulled = self._inputs(x), self._products()
+        level = self.kernel.level(inputs, pulled.centres) @ pulled.weights
+        return self.mean + self.kernel.grown(inputs)[:, None] * level
 
     def jacobian(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, "stars latents labels"]:
         """∂h/∂x, shape (B, D, K)."""
@@ -208,7 +210,7 @@ class ProcessEmulator(nn.Module):
         return kernel + torch.diag(self.kernel.variance * white)
 
     def _products(self) -> Pulled:
-        """For `slopes`, kept until weights or places change."""
+        """Centres, and weights times what they have grown by, kept until one changes."""
 
         def make() -> Pulled:
             places = self._centres()

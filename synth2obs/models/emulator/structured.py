@@ -106,7 +106,11 @@ class StructuredKernel(nn.Module):
 
     def products(self, x: Float64[Tensor, "stars labels"], y: Float64[Tensor, "rows labels"]) -> Tensor:
         """Q of the elements, shape (B, N)."""
-        return (x[:, self.core :] * (2.0 * self.strength).exp()) @ y[:, self.core :].T
+        return self._weighted(x) @ y[:, self.core :].T
+
+    def _weighted(self, x: Tensor) -> Tensor:
+        """Elements times w², (B, E)."""
+        return x[:, self.core :] * (2.0 * self.strength).exp()
 
     def grown(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
         """Exp(βᵀz), shape (B,)."""
@@ -114,11 +118,16 @@ class StructuredKernel(nn.Module):
 
     def forward(self, x: Float64[Tensor, "stars labels"], y: Float64[Tensor, "rows labels"]) -> Tensor:
         """Covariance without noise between labels, (B, K) and (N, K) → (B, N)."""
+        return self.level(x, y).mul(self.grown(x)[:, None]).mul(self.grown(y))
+
+    def level(self, x: Float64[Tensor, "stars labels"], y: Float64[Tensor, "rows labels"]) -> Tensor:
+        """What the brackets of k hold, that is k but for its exponential, shape (B, N)."""
         a, b, c, g = self.amplitude.exp()
-        radii, q = self.radii(x, y), self.products(x, y)
-        linear = c * (1.0 + x[:, : self.core] @ y[:, : self.core].T) + g * q
-        inner = a * radii.core + radii.response * radii.saturation * (b + q) + SHARE * linear
-        return self.grown(x)[:, None] * inner * self.grown(y)
+        radii, weighted = self.radii(x, y), self._weighted(x)
+        share = SHARE * torch.cat([c * x[:, : self.core], g * weighted], dim=1)
+        linear = torch.addmm(SHARE * c, share, y.T)
+        response = torch.addmm(b, weighted, y[:, self.core :].T)
+        return linear.addcmul_(radii.response * radii.saturation, response).addcmul_(radii.core, a)
 
     def own(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
         """k(x, x), shape (B,)."""
@@ -147,8 +156,9 @@ class StructuredKernel(nn.Module):
 
 
 def _rational(a: Tensor, b: Tensor) -> Tensor:
-    squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2.0 * a @ b.T
-    return 1.0 / (1.0 + 0.5 * squared.clamp(min=0.0))
+    """R between rows (B, K) and (N, K): 1 / (1 + r²/2), r² by one product, the rest in place."""
+    far = torch.addmm(1.0 + 0.5 * b.square().sum(1), a, b.T, alpha=-1.0)
+    return far.add_(0.5 * a.square().sum(1)[:, None]).clamp_(min=1.0).reciprocal_()
 
 
 @shaped
