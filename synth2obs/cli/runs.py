@@ -61,8 +61,8 @@ def prove(
 
         console = Console(width=None if sys.stdout.isatty() else 120)
         with console.status("loading torch"):
-            from synth2obs.prove import prove as run_bench
-            from synth2obs.prove import read_config
+            from synth2obs.prove.cases import read_config
+            from synth2obs.prove.run import prove as run_bench
             from synth2obs.reports.console import proof_table
         found = run_bench(
             read_config(config, overrides or []),

@@ -75,14 +75,15 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     """Everything about lines.
 
     Returns:
-        ``false_lines`` per 1000 native pixels; and, where lines are missing, ``auprc_cells``, ``auprc_lines``,
-        ``depth_ratio`` (found over true), ``lines_found`` (share of the missing) and ``element_top1`` (of those
-        found).
+        ``false_lines`` per 1000 native pixels, without those beside a missing line; and, where lines are missing,
+        ``auprc_cells``, ``auprc_lines``, ``depth_ratio`` (found over true), ``lines_found`` (share of the missing) and
+        ``element_top1`` (of those found).
     """
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     place = np.array([line.wavelength for line in found.lines])
     hit = (place[:, None] >= start) & (place[:, None] <= stop)
-    false = ~hit.any(1) if len(start) else np.ones(len(place), bool)
+    near = (place[:, None] >= start - found.fwhm) & (place[:, None] <= stop + found.fwhm)
+    false = ~near.any(1)
     rate = 1000.0 / found.pixels
     scores = {"false_lines": Score(rate * float(false.sum()), rate * max(1.0, float(false.sum())) ** 0.5)}
     if not len(start):
@@ -96,21 +97,30 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
 
 
 def _precision(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
-    """AUPRC over cells, and over all lines of the grid with the highest score of their cells."""
+    """AUPRC over cells, and over the grid's lines with the highest score of their cells.
+
+    Cells and lines beside a missing line, within the survey's line width, count for neither side.
+    """
     known, height = found.known, found.significance
     start, stop = windows(truth, found.fwhm)
     inside = (found.wavelength >= start[:, None]) & (found.wavelength <= stop[:, None]) & known
-    missing = inside[truth.line_removed].any(0)[known]
-    cells, chunk = height[known], _chunks(int(known.sum()))
-    covered = inside.any(1)
-    highest = np.where(inside, height, 0.0).max(1)[covered]
-    removed = truth.line_removed[covered]
+    reach = start[truth.line_removed] - found.fwhm, stop[truth.line_removed] + found.fwhm
+    missing = inside[truth.line_removed].any(0)
+    counted = known & (missing | ~_within(found.wavelength, *reach))
+    cells, chunk, positive = height[counted], _chunks(int(counted.sum())), missing[counted]
+    usable = inside.any(1) & (truth.line_removed | ~_within(truth.line_wavelength, *reach))
+    highest, removed = np.where(inside, height, 0.0).max(1)[usable], truth.line_removed[usable]
     return {
-        "auprc_cells": bootstrap(lambda rows: average_precision(cells[rows], missing[rows]), chunk, draws),
+        "auprc_cells": bootstrap(lambda rows: average_precision(cells[rows], positive[rows]), chunk, draws),
         "auprc_lines": bootstrap(
             lambda rows: average_precision(highest[rows], removed[rows]), np.arange(len(removed)), draws
         ),
     }
+
+
+def _within(place: Floats, start: Floats, stop: Floats) -> NDArray[np.bool_]:
+    """Whether wavelengths (N,) are in any of some windows, shape (N,)."""
+    return np.asarray(((place[:, None] >= start) & (place[:, None] <= stop)).any(1))
 
 
 def _chunks(cells: int) -> NDArray[np.intp]:
@@ -120,7 +130,7 @@ def _chunks(cells: int) -> NDArray[np.intp]:
 def _depth(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     """Found over true depth in the cells of missing lines: the slope of a line through zero."""
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
-    inside = ((found.wavelength >= start[:, None]) & (found.wavelength <= stop[:, None])).any(0) & found.known
+    inside = _within(found.wavelength, start, stop) & found.known
     true = np.interp(found.wavelength, truth.gap_wavelength, truth.gap)[inside]
     chunk = _chunks(len(found.wavelength))[inside]
     scores = {}
@@ -136,7 +146,7 @@ def _through_zero(found: Floats, true: Floats) -> Statistic:
 
 def _elements(found: Found, truth: Truth, hit: NDArray[np.bool_], draws: int) -> dict[str, Score]:
     """Share of the missing lines that are found, and of these with the right element; the most significant counts."""
-    wanted, seen = truth.line_element[truth.line_removed], hit.any(0)
+    wanted, seen = truth.line_element[truth.line_removed], np.asarray(hit.any(0))
     scores = {"lines_found": share(seen, np.arange(len(seen)), draws)}
     if seen.any():
         best = [_strongest(found, column) for column in hit.T[seen]]
