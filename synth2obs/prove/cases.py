@@ -109,22 +109,22 @@ def cases_of(config: ProveConfig, out: Path, names: Sequence[str]) -> Iterator[C
             name = f"{scenario}-{key}" if key else scenario
             training = training_of(config, out / name)
             fixed = _settings(config, twist, training)
-            how = {"draws": config.draws, "methods": " ".join((*METHODS, *config.ablations))}
+            how: dict[str, Setting] = {
+                "draws": config.draws,
+                "methods": " ".join((*METHODS, *config.ablations)),
+            }
             yield Case(scenario, name, twist, out / name, training, digest(fixed), digest({**fixed, **how}))
 
 
 def _settings(config: ProveConfig, twist: Twist, training: TrainConfig) -> dict[str, Setting]:
     """All that simulation and training depend on, the content of their input files included."""
     inputs = {config.simulation.grid, config.simulation.template, twist.nature} - {""}
-    told = {key: value for key, value in flatten(training).items() if not key.startswith(NOT_TOLD)}
     settings: dict[str, Setting] = {"seed": config.seed, "format": FORMAT}
     settings["twist"] = json.dumps(asdict(twist), sort_keys=True)
-    return {
-        **settings,
-        **{f"simulation.{key}": value for key, value in flatten(config.simulation).items()},
-        **{f"training.{key}": value for key, value in told.items()},
-        **{f"file.{file}": file_sha256(resolve(file)) for file in sorted(inputs)},
-    }
+    settings |= {f"simulation.{key}": value for key, value in flatten(config.simulation).items()}
+    told = {key: value for key, value in flatten(training).items() if not key.startswith(NOT_TOLD)}
+    settings |= {f"training.{key}": value for key, value in told.items()}
+    return settings | {f"file.{file}": file_sha256(resolve(file)) for file in sorted(inputs)}
 
 
 def is_scored(case: Case) -> bool:
