@@ -56,6 +56,7 @@ BASELINES = tuple(name for name in METHODS if name not in (THEORY, MORPH))
 ABLATIONS: dict[str, Method] = {
     "no_morph": Method(gap="quadratic"),
     "constant_gap": Method(alignment="conditional", gap="constant"),
+    "no_critic": Method(alignment="conditional", gap="quadratic"),
     "no_population": Method(population=False),
     "no_weights": Method(weighted=False),
 }

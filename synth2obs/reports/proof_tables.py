@@ -13,6 +13,7 @@ TITLES = {
     "theory_weighted": "theory, pixels weighted",
     "no_morph": "morph, no alignment",
     "constant_gap": "morph, constant gap",
+    "no_critic": "morph, no critic",
     "no_population": "morph, no prior of stars",
     "no_weights": "morph, no weights",
 }

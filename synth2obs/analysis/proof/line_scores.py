@@ -29,6 +29,7 @@ class Found:
     Args:
         wavelength: Of the cells in vacuum Å, shape (L,).
         gap: `survey_gap`'s arrays, (L,) each.
+        seen: The gap as pixels see it, at the cells, shape (L,): Δ itself is what pixels have yet to integrate.
         lines: All that are above the library's threshold.
         fwhm: Of the survey's lines in Å.
         pixels: Native pixels that the gap covers.
@@ -36,6 +37,7 @@ class Found:
 
     wavelength: Floats
     gap: Arrays
+    seen: Floats
     lines: list[AttributedLine]
     fwhm: float
     pixels: int
@@ -61,7 +63,17 @@ def find(bridge: Bridge, survey: str, truth: Truth) -> Found:
     lines = gap_lines(bridge, survey, np.median(labels, axis=0, keepdims=True), gap, MANY)
     fwhm = FWHM_PER_SIGMA * float(model.lsf_sigma.median())
     wavelength = np.asarray(bridge.decoder.rest_wavelength.numpy(), float)
-    return Found(wavelength, gap, lines, fwhm, len(model.wavelength))
+    seen = _through_pixels(bridge, survey, gap["gap_mean"])
+    return Found(wavelength, gap, seen, lines, fwhm, len(model.wavelength))
+
+
+def _through_pixels(bridge: Bridge, survey: str, gap: Floats) -> Floats:
+    """A gap on the rest grid (L,) integrated over the survey's pixels, at the cells of the grid again."""
+    rest = torch.from_numpy(np.nan_to_num(gap)[None]).float()
+    still = torch.zeros(1, dtype=torch.float64)
+    native = bridge.instrument(survey)(rest, still, 0.0)[0].numpy()
+    pixels = bridge.survey(survey).wavelength.numpy()
+    return np.interp(bridge.decoder.rest_wavelength.numpy(), pixels, native)
 
 
 def windows(truth: Truth, fwhm: float) -> tuple[Floats, Floats]:
@@ -128,15 +140,15 @@ def _chunks(cells: int) -> NDArray[np.intp]:
 
 
 def _depth(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
-    """Found over true depth in the cells of missing lines: the slope of a line through zero."""
+    """Found over true gap in the cells of missing lines, both as pixels see them: the slope of a line through zero."""
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     inside = _within(found.wavelength, start, stop) & found.known
     true = np.interp(found.wavelength, truth.gap_wavelength, truth.gap)[inside]
     chunk = _chunks(len(found.wavelength))[inside]
     scores = {}
-    for name, key in (("depth_ratio", "gap_mean"), ("depth_ratio_whole", "difference_mean")):
-        values = np.nan_to_num(found.gap[key][inside])
-        scores[name] = bootstrap(_through_zero(values, true), chunk, draws)
+    both = {"depth_ratio": found.seen, "depth_ratio_whole": found.gap["difference_mean"]}
+    for name, values in both.items():
+        scores[name] = bootstrap(_through_zero(np.nan_to_num(values[inside]), true), chunk, draws)
     return scores
 
 

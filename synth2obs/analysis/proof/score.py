@@ -121,7 +121,7 @@ def _bridges(survey: Survey, ablations: Sequence[str]) -> Iterator[tuple[str, Me
 def _gap_arrays(name: str, found: Found) -> Arrays:
     return {
         "wavelength": found.wavelength,
-        f"{name}_gap": found.gap["gap_mean"],
+        f"{name}_gap": found.seen,
         f"{name}_gap_error": found.gap["gap_error"],
         f"{name}_difference": found.gap["difference_mean"],
         f"{name}_line_wavelength": np.array([line.wavelength for line in found.lines]),
