@@ -8,40 +8,36 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from synth2obs.reports.proof_tables import TITLES
-from synth2obs.reports.results import LABELS, measured
+from synth2obs.reports.results import LABELS, METHODS, measured
 from synth2obs.reports.style import COLOURS, in_house_style, new_figure
 
 Arrays = Mapping[str, NDArray[Any]]
 
 SHOWN = ("constant_residual", "linear_residual", "morph")
-ROWS = 3
+"""Methods whose gaps are drawn, the last on top."""
 
 
 def gaps(arrays: Arrays) -> Figure | None:
-    """True and found gap, mean over held-out stars, where lines are missing."""
+    """The true gap, mean over held-out stars, and what methods find beyond it, where lines are missing."""
     found = [method for method in SHOWN if f"{method}_gap" in arrays]
     if not found or "true_gap" not in arrays or not arrays["true_gap"].size:
         return None
-    wavelength = arrays["wavelength"]
-    edges = np.linspace(arrays["true_gap_wavelength"][0], arrays["true_gap_wavelength"][-1], ROWS + 1)
+    wavelength, pixels = arrays["wavelength"], arrays["true_gap_wavelength"]
+    true = 100 * np.interp(wavelength, pixels, arrays["true_gap"], left=np.nan, right=np.nan)
     with in_house_style():
-        figure = new_figure(2.1 * ROWS)
-        panels = figure.subplots(ROWS, 1)
-        for axes, low, high in zip(panels, edges[:-1], edges[1:], strict=True):
-            true = arrays["true_gap_wavelength"]
-            axes.fill_between(
-                true, 100 * arrays["true_gap"], color=COLOURS["faint"], label="true", rasterized=True
+        figure = new_figure(4.6)
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        upper.plot(wavelength, true, color=COLOURS["observed"], lw=0.7, label="true", rasterized=True)
+        for method in found:
+            wrong = 100 * arrays[f"{method}_gap"] - true
+            lower.plot(
+                wavelength, wrong, color=COLOURS[method], lw=0.7, label=TITLES[method], rasterized=True
             )
-            for method in found:
-                values = 100 * arrays[f"{method}_gap"]
-                axes.plot(
-                    wavelength, values, color=COLOURS[method], lw=0.7, label=TITLES[method], rasterized=True
-                )
-            axes.set_xlim(low, high)
-            axes.set_ylabel("gap (%)")
-        panels[-1].set_xlabel("vacuum wavelength (Å)")
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper right", ncols=len(names))
+        upper.set_ylabel("true gap (%)")
+        lower.set_ylabel("found − true (%)")
+        lower.set_xlabel("vacuum wavelength (Å)")
+        lower.set_xlim(pixels[0], pixels[-1])
+        lower.legend(loc="upper right", ncols=len(found))
     return figure
 
 
@@ -51,14 +47,14 @@ def drifts(at: Sequence[float], surveys: Sequence[Mapping[str, Any]]) -> Figure:
         figure = new_figure(3.2)
         panels = figure.subplots(1, len(LABELS))
         for axes, (label, (title, unit, _)) in zip(panels, LABELS.items(), strict=True):
-            for method in surveys[0]:
+            for method in (method for method in surveys[0] if method in METHODS):
                 values = [_number(survey, method, label, "value") for survey in surveys]
                 errors = [_number(survey, method, label, "error") for survey in surveys]
                 axes.errorbar(
                     at,
                     values,
                     errors,
-                    color=COLOURS.get(method, COLOURS["quiet"]),
+                    color=COLOURS[method],
                     label=TITLES[method],
                     marker="o",
                     ms=3,

@@ -81,7 +81,7 @@ def _section(scenario: str, names: list[str], scores: Mapping[str, Any], folder:
         yield from survey_tables(survey["methods"])
         figure = proof_figures.gaps(read_npz(folder / name / "arrays.npz"))
         if figure is not None:
-            caption = "Mean over the held-out stars, at the survey's resolution. Grey: what theory lacks."
+            caption = "Mean over held-out stars, as pixels see it. Above: what theory lacks; below: found beyond that."
             yield Picture(svg_uri(figure, name), caption, "The gap that was found")
 
 

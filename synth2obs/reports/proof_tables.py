@@ -23,10 +23,11 @@ SIGNED = ("_bias", "_slope")
 """Ends of the keys of scores whose sign says something."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "The gap, labels held at the truth, and labels that were fitted": (
+    "The gap with labels held at the truth, and labels that were fitted": (
         "gap_explained",
-        *(f"{label}_{what}" for label in LABELS for what in ("bias", "scatter", "pull")),
+        *(f"{label}_{what}" for label in LABELS for what in ("bias", "scatter")),
     ),
+    "Error bars, and time": (*(f"{label}_pull" for label in LABELS), "seconds"),
     "Lines of the gap": (
         "auprc_cells",
         "auprc_lines",
@@ -35,7 +36,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "lines_found",
         "element_top1",
         "false_lines",
-        "seconds",
     ),
 }
 """Columns of the tables of a survey."""
