@@ -115,12 +115,12 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     out, said = tmp_path / "out", []
     names = ("placebo", "lines")
 
-    def run(*overrides):
+    def run(names, *overrides):
         said.clear()
         with keep_torch():
             return prove(read_config(bench, overrides), out, names, progress=False, say=said.append)
 
-    found = run()
+    found = run(names)
     assert found["scenarios"] == {"placebo": ["placebo"], "lines": ["lines"]}
     assert json.loads((out / "scores.json").read_text()) == json.loads(json.dumps(found))
     for name in names:
@@ -147,11 +147,12 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     scored = [run for run in runs if run.info.run_name == "scores"]
     assert len(scored) == 2 and all("morph/gap_explained" in run.data.metrics for run in scored)
 
-    assert run() == found and not said
-    run("draws=21")
+    assert run(names) == found and not said
+    run(["lines"], "draws=21")
     assert any("scoring" in text for text in said) and not any("simulating" in text for text in said)
-    run("draws=21", "simulation.snr=50")
-    assert sum("beginning again" in text for text in said) == 2
+    changed = run(["placebo"], "draws=21", "simulation.snr=50")
+    assert sum("beginning again" in text for text in said) == 1
+    assert list(changed["surveys"]) == ["placebo"]
 
 
 def _keys(path):
