@@ -1,12 +1,15 @@
 """`synth2obs prove`: what it refuses at once, and a whole bench in small."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from synth2obs.cli import app
+
+EXPERIMENT = Path(__file__).parents[1] / "experiments" / "07_proof"
 
 TINY = """
 draws = 20
@@ -102,6 +105,13 @@ class TestRefusals:
     )
     def test_settings(self, refused, setting, told):
         assert told in refused(setting)
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENT.glob("*.toml")), ids=lambda path: path.name)
+def test_benches_of_the_experiments_are_read(path):
+    from synth2obs.prove.cases import read_config
+
+    assert read_config(path).scenarios
 
 
 @pytest.mark.slow

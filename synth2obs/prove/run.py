@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,9 @@ from synth2obs.training.run import Trained, train
 
 Say = Callable[[str], None]
 STAGE = "scores"
+
+MARKER = "case.json"
+"""What a survey's folder was made from, and how long its training took, interruptions included."""
 
 
 def prove(
@@ -66,7 +70,7 @@ def prove(
 
 def _simulated(config: ProveConfig, case: Case, say: Say) -> None:
     """Write a survey's files, unless they are there; begin again if anything that they depend on has changed."""
-    marker = case.folder / "case.json"
+    marker = case.folder / MARKER
     found = stored(marker).get("digest")
     if found == case.made:
         return
@@ -79,7 +83,7 @@ def _simulated(config: ProveConfig, case: Case, say: Say) -> None:
 
 
 def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -> None:
-    outcome = train(case.training, case.folder, progress=progress, store=out / "mlflow")
+    outcome = _trained(case, out, progress)
     tracker = outcome.tracker
     try:
         tracker.start_stage(STAGE)
@@ -104,6 +108,18 @@ def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -
     tracker.close("FINISHED")
 
 
+def _trained(case: Case, out: Path, progress: bool) -> Trained:
+    marker, began = case.folder / MARKER, time.monotonic()
+    try:
+        return train(case.training, case.folder, progress=progress, store=out / "mlflow")
+    finally:
+        # A bridge that is only scored again was trained before.
+        if not (case.folder / "scores.json").exists():
+            old = stored(marker)
+            seconds = float(old.get("seconds", 0.0)) + time.monotonic() - began
+            write_json_atomic(marker, {**old, "seconds": seconds})
+
+
 def _survey(case: Case, outcome: Trained, truth: Truth) -> Survey:
     state, data = outcome.state, case.training.data
     held = cut_wavelengths(read_shard(case.folder / HELD_FILE), data.start, data.stop)
@@ -126,7 +142,7 @@ def _write(case: Case, outcome: Trained, truth: Truth, scores: Scores) -> None:
     model = outcome.state.bridge.survey(SURVEY)
     facts = {
         **truth.facts(),
-        "training_seconds": outcome.card["seconds"],
+        "training_seconds": round(float(stored(case.folder / MARKER).get("seconds", 0.0)), 1),
         "line_width": float(model.width_scale),
         "line_width_truth": case.twist.defects.line_spread,
     }
