@@ -121,6 +121,7 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     from synth2obs.prove.cases import read_config
     from synth2obs.prove.run import prove
     from synth2obs.training.tracking.store import open_store
+    from synth2obs.training.tracking.ui import experiment_of
 
     out, said = tmp_path / "out", []
     names = ("placebo", "lines")
@@ -151,7 +152,7 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     body = page.split("</style>")[1]
     assert "residual linear in labels" in body and "http" not in body
     client = open_store(out / "mlflow")
-    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    runs = client.search_runs([experiment_of(out)])
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert {run.info.run_name for run in runs} >= {"placebo", "lines", "scores"}
     scored = [run for run in runs if run.info.run_name == "scores"]

@@ -85,6 +85,8 @@ def _simulated(config: ProveConfig, case: Case, say: Say) -> None:
 def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -> None:
     outcome = _trained(case, out, progress)
     tracker = outcome.tracker
+    # `synth2obs ui` opens the experiment that a folder's record names; all surveys of a bench are in one.
+    write_json_atomic(out / "run.json", {"experiment": tracker.experiment})
     try:
         tracker.start_stage(STAGE)
         truth = Truth.load(case.folder / TRUTH_FILE)

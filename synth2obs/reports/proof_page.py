@@ -8,6 +8,7 @@ from typing import Any
 from synth2obs.analysis.proof.measures import MEASURES
 from synth2obs.core.files import write_atomic
 from synth2obs.reports import proof_figures, tables
+from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import Block, PageSection, Paragraph, Picture, moment
 from synth2obs.reports.proof_tables import meanings, slope_table, survey_tables
 from synth2obs.reports.results import read_npz
@@ -77,9 +78,10 @@ def _section(scenario: str, names: list[str], scores: Mapping[str, Any], folder:
         yield from _drift(scenario, names, scores)
     for name in names:
         survey = scores["surveys"][name]
-        yield Paragraph(f"{name}: {_facts(survey['facts'])}")
+        arrays = read_npz(folder / name / "arrays.npz")
+        yield Paragraph(f"{name}: {_facts(survey['facts'])} {_left(arrays)}")
         yield from survey_tables(survey["methods"])
-        figure = proof_figures.gaps(read_npz(folder / name / "arrays.npz"))
+        figure = proof_figures.gaps(arrays)
         if figure is not None:
             caption = "Mean over held-out stars, as pixels see it. Above: what theory lacks; below: found beyond that."
             yield Picture(svg_uri(figure, name), caption, "The gap that was found")
@@ -105,3 +107,13 @@ def _facts(facts: Mapping[str, Any]) -> str:
     if facts["lines"]:
         text += f" Theory lacks {facts['lines_removed']} of {facts['lines']} lines."
     return text
+
+
+def _left(arrays: Arrays) -> str:
+    """How large the gap is that is to be explained."""
+    if "theory_excess" not in arrays:
+        return ""
+    return (
+        f"At the true labels plain theory leaves a χ² of {1.0 + float(arrays['theory_excess'].mean()):.2f} a pixel, "
+        "where noise alone would leave 1."
+    )

@@ -65,6 +65,7 @@ def folder(scores, tmp_path):
     for name in scores["surveys"]:
         (tmp_path / name).mkdir()
         arrays = {"wavelength": wavelength, "morph_gap": np.zeros(40)} if name == "lines" else {}
+        arrays |= {"theory_excess": np.array([0.5, 1.0])}
         arrays |= {"true_gap_wavelength": wavelength, "true_gap": np.zeros(40)}
         np.savez(tmp_path / name / "arrays.npz", **arrays)
     return tmp_path
@@ -75,7 +76,7 @@ def test_the_page_stands_alone_and_is_the_same_twice(scores, folder):
     body = text.split("</style>")[1]
     assert "http" not in body and "<script" not in text
     assert "96.6 ± 0.4" in body and "−12 ± 3" in body and "10 stars train (9 different spectra)" in body
-    assert body.count("<img") == 2
+    assert body.count("<img") == 2 and "leaves a χ² of 1.75 a pixel" in body
     assert write_page(scores, folder).read_text(encoding="utf-8") == text
 
 
