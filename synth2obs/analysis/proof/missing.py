@@ -31,7 +31,9 @@ class Lines:
         return np.asarray(self.taken * (flux - 1.0))
 
 
-def lines_removed(grid: Spectra, features: Sequence[Feature], share: float, seed: int) -> Lines:
+def lines_removed(
+    grid: Spectra, features: Sequence[Feature], share: float, seed: int, strength: float = 1.0
+) -> Lines:
     """Choose a share of the features, elements in turn as long as they have any, and say what is taken.
 
     Args:
@@ -39,6 +41,7 @@ def lines_removed(grid: Spectra, features: Sequence[Feature], share: float, seed
         features: Among which.
         share: How many of them.
         seed: Of the choice.
+        strength: Share of each that is taken.
     """
     removed = balanced([feature.element for feature in features], round(share * len(features)), seed)
     wavelength, taken = np.asarray(grid.wavelength, float), np.zeros(len(grid.wavelength))
@@ -47,7 +50,7 @@ def lines_removed(grid: Spectra, features: Sequence[Feature], share: float, seed
         beyond = np.maximum(feature.start - wavelength, wavelength - feature.stop).clip(min=0.0)
         taken = np.maximum(taken, np.exp(-0.5 * (beyond / sigma) ** 2))
     taken[taken < 1e-6] = 0.0
-    return Lines(tuple(features), removed, taken)
+    return Lines(tuple(features), removed, strength * taken)
 
 
 def balanced(elements: Sequence[str], count: int, seed: int) -> NDArray[np.bool_]:

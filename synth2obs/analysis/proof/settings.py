@@ -73,17 +73,18 @@ class Placebo(ScenarioConfig):
 
 
 class MissingLines(ScenarioConfig):
-    """Theory lacks lines that nature has."""
+    """Theory lacks lines that nature has, or has them too weak."""
 
     name: Literal["missing_lines"] = "missing_lines"
     share: float = Field(default=0.3, gt=0, le=0.5, description="share of the grid's lines that theory lacks")
+    strength: float = Field(default=1.0, gt=0, le=1, description="share of such a line that theory lacks")
     response: float = Field(
         default=0.05, gt=0, description="least change of flux per dex at a line of an element"
     )
 
     def cases(self) -> Mapping[str, Twist]:
         """One."""
-        return {"": Twist(missing=self.share, response=self.response)}
+        return {"": Twist(missing=self.share, strength=self.strength, response=self.response)}
 
 
 class LabelShift(ScenarioConfig):

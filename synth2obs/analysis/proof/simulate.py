@@ -150,7 +150,7 @@ def _lines(grid: Spectra, config: SimulationConfig, twist: Twist, seed: int) -> 
             field="response",
             remedy="lower response, raise share, or widen simulation.start and simulation.stop",
         )
-    return lines_removed(grid, features, twist.missing, seed)
+    return lines_removed(grid, features, twist.missing, seed, twist.strength)
 
 
 @torch.no_grad()

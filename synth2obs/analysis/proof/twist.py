@@ -12,6 +12,7 @@ class Twist:
     Args:
         drift: Standard deviations by which the stars' mean is moved further.
         missing: Share of the grid's lines that theory lacks.
+        strength: Share of the absorption of such a line that is missing.
         response: Least change of flux per dex at a line.
         nature: Shard of the grid that nature is; empty for the grid that theory is.
         defects: Of the instrument.
@@ -19,6 +20,7 @@ class Twist:
 
     drift: float = 0.0
     missing: float = 0.0
+    strength: float = 1.0
     response: float = 0.05
     nature: str = ""
     defects: Defects = Defects()

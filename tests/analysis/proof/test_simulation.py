@@ -120,6 +120,16 @@ class TestMissingLines:
                 for rows in theory.gradients.values.values():
                     np.testing.assert_allclose(rows[:, cells], 0.0, atol=1e-9)
 
+    def test_lines_that_are_too_weak_keep_their_shape_and_half_their_gradient(self, config, lacking, placebo):
+        half = simulate(config, Twist(missing=0.3, strength=0.5), SEED)
+        np.testing.assert_array_equal(half.truth.line_removed, lacking.truth.line_removed)
+        between = 0.5 * (placebo.theory.flux + lacking.theory.flux)
+        np.testing.assert_allclose(half.theory.flux, between, atol=1e-6)
+        np.testing.assert_allclose(half.truth.gap, 0.5 * lacking.truth.gap, atol=1e-6)
+        for name, rows in half.theory.gradients.values.items():
+            both = placebo.theory.gradients.values[name] + lacking.theory.gradients.values[name]
+            np.testing.assert_allclose(rows, 0.5 * both, atol=1e-6)
+
     def test_theory_is_the_same_elsewhere_and_nature_everywhere(self, lacking, placebo):
         truth, wavelength = lacking.truth, lacking.theory.wavelength
         middle = truth.line_wavelength[truth.line_removed]
