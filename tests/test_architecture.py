@@ -19,6 +19,7 @@ FLOORS = {
     "analysis": 4,
     "reports": 5,
     "api": 6,
+    "prove": 6,
     "workflow": 6,
     "cli": 7,
 }

@@ -28,12 +28,14 @@ class Method:
         gap: Entry of `models.gap.GAPS` that is measured; empty for no gap.
         morphed: Whether these parts take part in fits; False is plain theory.
         weighted: Whether fits know the scatter that theory leaves; False is noise alone.
+        population: Whether fits use the stellar-evolution prior, if the bridge has one.
     """
 
     alignment: str = "identity"
     gap: str = ""
     morphed: bool = True
     weighted: bool = True
+    population: bool = True
 
 
 THEORY, MORPH = "theory", "morph"
@@ -51,6 +53,15 @@ METHODS: dict[str, Method] = {
 BASELINES = tuple(name for name in METHODS if name not in (THEORY, MORPH))
 """Those that have to be made."""
 
+ABLATIONS: dict[str, Method] = {
+    "no_morph": Method(gap="quadratic"),
+    "constant_gap": Method(alignment="conditional", gap="constant"),
+    "no_critic": Method(alignment="conditional", gap="quadratic"),
+    "no_population": Method(population=False),
+    "no_weights": Method(weighted=False),
+}
+"""The morph with a part left out; those without alignment and gap of their own have the bridge's."""
+
 
 def baselines(bridge: Bridge, seen: Observation, stars: StarLabels) -> Mapping[str, Bridge]:
     """Bridges in which one survey has simpler parts, learned as the bridge's own are.
@@ -63,13 +74,14 @@ def baselines(bridge: Bridge, seen: Observation, stars: StarLabels) -> Mapping[s
         seen: Training stars of the survey.
         stars: Where they stand.
     """
-    weighted = _weighted(bridge, seen, stars)
-    return {name: _made(bridge, weighted, METHODS[name], seen, stars) for name in BASELINES}
+    weighted = weighted_theory(bridge, seen, stars)
+    return {name: made(bridge, weighted, METHODS[name], seen, stars) for name in BASELINES}
 
 
-def _made(
+def made(
     bridge: Bridge, weighted: SurveyModel, method: Method, seen: Observation, stars: StarLabels
 ) -> Bridge:
+    """A bridge in which one survey has a method's parts; ``weighted`` is from `weighted_theory`."""
     model = bare(weighted, method.gap or "constant", method.alignment)
     trial = with_survey(bridge, seen.survey, model)
     if any(True for _ in model.morph.parameters()):
@@ -80,7 +92,7 @@ def _made(
     return trial
 
 
-def _weighted(bridge: Bridge, seen: Observation, stars: StarLabels) -> SurveyModel:
+def weighted_theory(bridge: Bridge, seen: Observation, stars: StarLabels) -> SurveyModel:
     """Theory with the scatter and correlation of its own residuals on training stars."""
     model = bare(bridge.survey(seen.survey), "constant")
     trial = with_survey(bridge, seen.survey, model)

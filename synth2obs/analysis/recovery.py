@@ -55,23 +55,41 @@ def recovery(fitted: NDArray[np.float64], known: Literature) -> dict[str, dict[s
     return result
 
 
-@torch.no_grad()
 def anchored(
     bridge: Bridge, seen: Observation, known: Literature, rv: Tensor, *, morphed: bool = True
 ) -> LabelFit:
-    """Fit of usable stars with Teff, log g, [Fe/H] held at the literature's; abundances, velocity and continuum free.
+    """Fit of usable stars with Teff, log g, [Fe/H] held at the literature's; all else is free."""
+    rows = torch.from_numpy(np.nonzero(known.usable)[0])
+    columns = tuple(bridge.labels.index(name) for name in STELLAR)
+    table = np.tile(bridge.labels.default, (len(rows), 1))
+    table[:, list(columns)] = known.table[known.usable]
+    return held_at(bridge, seen.take(rows), table, columns, rv[rows], morphed=morphed)
+
+
+@torch.no_grad()
+def held_at(
+    bridge: Bridge,
+    seen: Observation,
+    labels: NDArray[np.float64],
+    fixed: tuple[int, ...],
+    rv: Tensor,
+    *,
+    morphed: bool = True,
+) -> LabelFit:
+    """Fit with some labels held; the others, velocity and continuum are free.
 
     All methods get the same weights (the survey's noise alone) and the same freedom.
+
+    Args:
+        bridge: Trained.
+        seen: Stars.
+        labels: In their units, shape (N, K); where the free ones start.
+        fixed: Columns that are held.
+        rv: Velocities to start from in km/s, shape (N,).
+        morphed: False fits plain theory.
     """
-    rows = torch.from_numpy(np.nonzero(known.usable)[0])
-    columns = [bridge.labels.index(name) for name in STELLAR]
-    table = np.tile(bridge.labels.default, (len(rows), 1))
-    table[:, columns] = known.table[known.usable]
-    options = Options(
-        steps=6, refresh=1, scatter=False, population=False, morphed=morphed, fixed=tuple(columns)
-    )
-    start = bridge.scale(torch.as_tensor(table))
-    return fit_labels(bridge, seen.take(rows), options, start, rv[rows])
+    options = Options(steps=6, refresh=1, scatter=False, population=False, morphed=morphed, fixed=fixed)
+    return fit_labels(bridge, seen, options, bridge.scale(torch.as_tensor(labels)), rv)
 
 
 def fitted_labels(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:

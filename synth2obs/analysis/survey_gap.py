@@ -27,12 +27,12 @@ def typical_labels(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:
 
 @torch.no_grad()
 def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
-    """Gap at one star's labels, on the rest grid.
+    """Gap at one star's labels, or its mean over several, on the rest grid.
 
     Args:
         bridge: Trained.
         survey: Its name.
-        labels: In their units, shape (1, K).
+        labels: In their units, shape (N, K).
 
     Returns:
         ``gap_mean`` and ``gap_error``, the posterior of Δ; ``difference_mean``, what the survey sees minus what theory
@@ -40,8 +40,10 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
         ``gap_slopes`` (F - 1, L) with ``gap_slope_names``: the change per standard deviation of a label.
     """
     model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
-    features = bridge.gap_features(survey, bridge.scale(torch.as_tensor(np.asarray(labels, float)))).float()
-    native = bridge.predict(labels, survey)[0] - bridge.predict(labels, survey, morphed=False)[0]
+    each = bridge.gap_features(survey, bridge.scale(torch.as_tensor(np.asarray(labels, float)))).float()
+    # Linear in its features: the mean of gaps is the gap at the mean of features.
+    features = each.mean(0, keepdim=True)
+    native = (bridge.predict(labels, survey) - bridge.predict(labels, survey, morphed=False)).mean(0)
     covered = np.isfinite(native)
     wavelength = model.wavelength.numpy()[covered]
     inside = (grid >= wavelength[0]) & (grid <= wavelength[-1])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synth2obs.analysis.baselines import METHODS
+from synth2obs.analysis.baselines import METHODS, Method
 from synth2obs.analysis.recovery import Literature, anchored
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -42,15 +42,27 @@ class Tested:
 
 
 def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: LabelFit | None) -> Trial:
-    """Plain theory is fitted with the noise alone; everything else with what it learned about its residuals."""
+    """A method of `METHODS` on test stars; arguments as for `free_fit`."""
+    free = free_fit(bridge, seen, METHODS[method], start)
+    return Trial(free, anchored(bridge, seen, known, free.rv, morphed=METHODS[method].morphed))
+
+
+def free_fit(bridge: Bridge, seen: Observation, method: Method, start: LabelFit | None) -> LabelFit:
+    """Labels by a method: plain theory knows the noise alone, everything else what it learned about its residuals.
+
+    Args:
+        bridge: What the method fits with.
+        seen: Stars.
+        method: How it fits.
+        start: Labels and velocities to start from; None looks for them.
+    """
     options = Options(
-        morphed=METHODS[method].morphed,
-        scatter=METHODS[method].weighted,
+        morphed=method.morphed,
+        scatter=method.weighted,
+        population=method.population,
         refresh=2 if start is None else 1,
         steps=7,
     )
     if start is None:
-        free = fit_labels(bridge, seen, options)
-    else:
-        free = fit_labels(bridge, seen, options, start.x, start.rv)
-    return Trial(free, anchored(bridge, seen, known, free.rv, morphed=options.morphed))
+        return fit_labels(bridge, seen, options)
+    return fit_labels(bridge, seen, options, start.x, start.rv)

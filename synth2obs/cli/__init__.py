@@ -13,6 +13,7 @@ app = typer.Typer(
 for command in (
     runs.quickstart,
     runs.train,
+    runs.prove,
     files.download,
     files.ingest,
     files.check,

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from synth2obs.analysis.proof.measures import MEASURES
 from synth2obs.reports.checks import check_metrics
 from synth2obs.reports.content import DASH, fixed, percent
+from synth2obs.reports.proof_tables import TITLES, text_of
 from synth2obs.reports.results import LABELS, METHODS, Metrics, measured
 from synth2obs.reports.tables import smallest
 
@@ -44,6 +46,30 @@ def baseline_table(metrics: Metrics) -> "Table":
     for survey, row in metrics["surveys"].items():
         _add_survey(table, survey, row)
         table.add_section()
+    return table
+
+
+PROOF = ("gap_explained", "teff_bias", "logg_bias", "fe_h_bias", "auprc_lines", "depth_ratio", "false_lines")
+"""Scores that a terminal has room for."""
+
+
+def proof_table(survey: str, rows: Metrics) -> "Table":
+    """The main scores of every method on one survey of known truth.
+
+    Args:
+        survey: Its name.
+        rows: Scores by method and key, as ``scores.json`` has them.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=survey, box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    for key in PROOF:
+        table.add_column(f"{MEASURES[key].title} ({MEASURES[key].unit})".removesuffix(" ()"), justify="right")
+    for method, row in rows.items():
+        name = SHORT.get(method, TITLES.get(method, method))
+        table.add_row(name, *(text_of(row, key, MEASURES[key]) for key in PROOF))
     return table
 
 

@@ -59,12 +59,22 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: If the file is no readable ``.npz``, or an array has the wrong shape or type.
     """
+    arrays = read_npz(path)
+    check_arrays(arrays, path)
+    return arrays
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a file; nothing in it can run code.
+
+    Raises:
+        DataError: If it is no readable ``.npz``.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"is not a readable .npz ({error})", path=path, remedy=EVALUATE_AGAIN) from error
-    check_arrays(arrays, path)
     return arrays
 
 

@@ -73,7 +73,7 @@ def render(metrics: Mapping[str, Any], arrays: Arrays, survey: str) -> str:
     run = lookup(metrics, "run") or {}
     pictures = {name: svg_uri(figure, name) for name, figure in figures(metrics, arrays, survey).items()}
     material = Material(metrics, metrics["surveys"][survey] or {}, arrays, pictures, survey)
-    return _template().render(
+    return template("report.html").render(
         survey=survey,
         row=material.row,
         has_arrays=bool(arrays),
@@ -84,7 +84,8 @@ def render(metrics: Mapping[str, Any], arrays: Arrays, survey: str) -> str:
     )
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """One of the pages' templates: escaping, and with every name that it needs or none."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -95,7 +96,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["tidy"] = tidy
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
@@ -118,8 +119,14 @@ def _embedded(arrays: Arrays) -> dict[str, Any]:
     """Our own script and style, which the template must not escape."""
     from markupsafe import Markup
 
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    return {"interactive": Markup(interactive_spectra(arrays)), "style": Markup(style)}
+    return {"interactive": Markup(interactive_spectra(arrays)), "style": page_style()}
+
+
+def page_style() -> Any:
+    """Our own style sheet, which a template must not escape."""
+    from markupsafe import Markup
+
+    return Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
 
 
 def _run_tables(run: Mapping[str, Any]) -> list[Any]:

@@ -78,13 +78,16 @@ def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Train
     return load_config(TrainConfig, path or quickstart_config(), overrides)
 
 
-def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Trained:
+def train(
+    config: TrainConfig, out: str | Path, *, progress: bool = True, store: str | Path | None = None
+) -> Trained:
     """Run stages A to E, or go on where an earlier call stopped.
 
     Args:
         config: Settings.
         out: Folder for checkpoints, the bundle and the MLflow store.
         progress: Show progress bars.
+        store: Folder of an MLflow store that several trainings share; ``<out>/mlflow`` if left out.
 
     Raises:
         DataError, ConfigError, OutputError, Interrupted: As the parts do.
@@ -98,7 +101,7 @@ def train(config: TrainConfig, out: str | Path, *, progress: bool = True) -> Tra
     tracker = run_stages(
         stages,
         folder,
-        lambda: _tracker(config, folder, settings),
+        lambda: _tracker(config, folder, settings, store),
         checkpoint_every=config.checkpoint_every,
         settings=settings,
         may_change=MAY_CHANGE,
@@ -126,7 +129,9 @@ def _outcome(state: State, config: TrainConfig, folder: Path, tracker: Tracker, 
     return Trained(state, config, bundle, tracker, card)
 
 
-def _tracker(config: TrainConfig, folder: Path, settings: dict[str, Any]) -> Tracker:
+def _tracker(
+    config: TrainConfig, folder: Path, settings: dict[str, Any], store: str | Path | None
+) -> Tracker:
     files = {"grid": resolve(config.data.grid)}
     files |= {name: resolve(path) for name, path in config.data.surveys.items()}
     return Tracker.open(
@@ -136,6 +141,7 @@ def _tracker(config: TrainConfig, folder: Path, settings: dict[str, Any]) -> Tra
         settings=settings,
         config_text=resolved_toml(config),
         datasets=files,
+        store=store,
     )
 
 

@@ -13,8 +13,9 @@ import matplotlib
 import pytest
 import typer
 from matplotlib import pyplot
-from pages import PAGES, Block, blocks, name_of, spans
+from pages import PAGES, ROOT, Block, blocks, name_of, spans
 
+from synth2obs.analysis.proof.settings import ProveConfig
 from synth2obs.cli import app
 from synth2obs.io import embedded
 from synth2obs.io.own_grids import FORMATS
@@ -22,6 +23,7 @@ from synth2obs.io.own_grids.description import describe
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.write import write_shard
 from synth2obs.models.emulator import kernel
+from synth2obs.prove.cases import training_of
 from synth2obs.training.config import TrainConfig
 
 OWN_TEST = "extending.md"
@@ -88,10 +90,12 @@ def test_few_blocks_are_not_run_and_those_are_python():
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "toml"], ids=str)
-def test_toml_is_a_training_a_grid_or_a_survey(block):
-    """A training's settings are checked, and a grid's description; that of a survey has a name."""
+def test_toml_is_a_bench_a_training_a_grid_or_a_survey(block):
+    """A bench's and a training's settings are checked, and a grid's description; that of a survey has a name."""
     tree = tomllib.loads(block.text)
-    if "data" in tree:
+    if "scenarios" in tree:
+        training_of(ProveConfig.model_validate(tree), ROOT)
+    elif "data" in tree:
         TrainConfig.model_validate(tree)
     elif "format" in tree:
         describe({**FORMATS[tree["format"]].defaults, **tree}, block.page)

@@ -1,0 +1,34 @@
+"""Print the tables of a finished bench as Markdown: ``python experiments/07_proof/table.py runs/proof``."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from synth2obs.reports.content import PageTable
+from synth2obs.reports.proof_tables import slope_table, survey_tables
+
+
+def markdown(table: PageTable) -> Iterator[str]:
+    """Lines of a table, the best of a column in bold."""
+    yield f"| {' | '.join(table.columns)} |"
+    yield f"| {' | '.join('---' for _ in table.columns)} |"
+    for row in table.rows:
+        yield f"| {' | '.join(f'**{cell.text}**' if cell.best else cell.text for cell in row)} |"
+    yield ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="what `synth2obs prove -o` wrote")
+    scores = json.loads((parser.parse_args().folder / "scores.json").read_text(encoding="utf-8"))
+    for scenario, slopes in scores["slopes"].items():
+        print(f"## {scenario}: slopes\n", *markdown(slope_table(slopes)), sep="\n")
+    for name, survey in scores["surveys"].items():
+        print(f"## {name}\n\n{json.dumps(survey['facts'])}\n")
+        for table in survey_tables(survey["methods"]):
+            print(*markdown(table), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Scores of a gap: whether it is where lines are missing, as deep as they are, and whose they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synth2obs.analysis.lines import AttributedLine
+from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap, share
+from synth2obs.analysis.proof.truth import Truth
+from synth2obs.analysis.survey_gap import Arrays, gap_lines, survey_gap
+from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.models.bridge import Bridge
+
+Floats = NDArray[np.float64]
+
+CHUNKS = 30
+"""Pieces of the wavelength range that the bootstrap of cells draws."""
+
+MANY = 100_000
+"""More lines than there are."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method says of a survey's gap, mean over the held-out stars at their true labels.
+
+    Args:
+        wavelength: Of the cells in vacuum Å, shape (L,).
+        gap: `survey_gap`'s arrays, (L,) each.
+        seen: The gap as pixels see it, at the cells, shape (L,): Δ itself is what pixels have yet to integrate.
+        lines: All that are above the library's threshold.
+        fwhm: Of the survey's lines in Å.
+        pixels: Native pixels that the gap covers.
+    """
+
+    wavelength: Floats
+    gap: Arrays
+    seen: Floats
+    lines: list[AttributedLine]
+    fwhm: float
+    pixels: int
+
+    @property
+    def significance(self) -> Floats:
+        """|gap| over its posterior σ; 0 where it is not known."""
+        mean, error = np.nan_to_num(self.gap["gap_mean"]), np.nan_to_num(self.gap["gap_error"])
+        return np.divide(np.abs(mean), error, out=np.zeros_like(mean, float), where=error > 0)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Cells that the survey's pixels cover."""
+        return np.isfinite(self.gap["gap_mean"])
+
+
+@torch.no_grad()
+def find(bridge: Bridge, survey: str, truth: Truth) -> Found:
+    """The gap of a bridge, and its lines with their elements at the median held-out star."""
+    names = list(truth.label_names)
+    labels = truth.held_labels[:, [names.index(name) for name in bridge.labels.names]]
+    model, gap = bridge.survey(survey), survey_gap(bridge, survey, labels)
+    lines = gap_lines(bridge, survey, np.median(labels, axis=0, keepdims=True), gap, MANY)
+    fwhm = FWHM_PER_SIGMA * float(model.lsf_sigma.median())
+    wavelength = np.asarray(bridge.decoder.rest_wavelength.numpy(), float)
+    seen = _through_pixels(bridge, survey, gap["gap_mean"])
+    return Found(wavelength, gap, seen, lines, fwhm, len(model.wavelength))
+
+
+def _through_pixels(bridge: Bridge, survey: str, gap: Floats) -> Floats:
+    """A gap on the rest grid (L,) integrated over the survey's pixels, at the cells of the grid again."""
+    rest = torch.from_numpy(np.nan_to_num(gap)[None]).float()
+    still = torch.zeros(1, dtype=torch.float64)
+    native = bridge.instrument(survey)(rest, still, 0.0)[0].numpy()
+    pixels = bridge.survey(survey).wavelength.numpy()
+    return np.interp(bridge.decoder.rest_wavelength.numpy(), pixels, native)
+
+
+def windows(truth: Truth, fwhm: float) -> tuple[Floats, Floats]:
+    """First and last wavelength of the grid's lines, widened by the survey's line spread, shape (W,) each."""
+    middle = 0.5 * (truth.line_start + truth.line_stop)
+    half = 0.5 * np.hypot(truth.line_stop - truth.line_start, fwhm)
+    return middle - half, middle + half
+
+
+def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
+    """Everything about lines.
+
+    Returns:
+        ``false_lines`` per 1000 native pixels, without those beside a missing line; and, where lines are missing,
+        ``auprc_cells``, ``auprc_lines``, ``depth_ratio`` (found over true), ``lines_found`` (share of the missing) and
+        ``element_top1`` (of those found).
+    """
+    start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
+    place = np.array([line.wavelength for line in found.lines])
+    hit = (place[:, None] >= start) & (place[:, None] <= stop)
+    near = (place[:, None] >= start - found.fwhm) & (place[:, None] <= stop + found.fwhm)
+    false = ~near.any(1)
+    rate = 1000.0 / found.pixels
+    scores = {"false_lines": Score(rate * float(false.sum()), rate * max(1.0, float(false.sum())) ** 0.5)}
+    if not len(start):
+        return scores
+    return {
+        **scores,
+        **_precision(found, truth, draws),
+        **_depth(found, truth, draws),
+        **_elements(found, truth, hit, draws),
+    }
+
+
+def _precision(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
+    """AUPRC over cells, and over the grid's lines with the highest score of their cells.
+
+    Cells and lines beside a missing line, within the survey's line width, count for neither side.
+    """
+    known, height = found.known, found.significance
+    start, stop = windows(truth, found.fwhm)
+    inside = (found.wavelength >= start[:, None]) & (found.wavelength <= stop[:, None]) & known
+    reach = start[truth.line_removed] - found.fwhm, stop[truth.line_removed] + found.fwhm
+    missing = inside[truth.line_removed].any(0)
+    counted = known & (missing | ~_within(found.wavelength, *reach))
+    cells, chunk, positive = height[counted], _chunks(int(counted.sum())), missing[counted]
+    usable = inside.any(1) & (truth.line_removed | ~_within(truth.line_wavelength, *reach))
+    highest, removed = np.where(inside, height, 0.0).max(1)[usable], truth.line_removed[usable]
+    return {
+        "auprc_cells": bootstrap(lambda rows: average_precision(cells[rows], positive[rows]), chunk, draws),
+        "auprc_lines": bootstrap(
+            lambda rows: average_precision(highest[rows], removed[rows]), np.arange(len(removed)), draws
+        ),
+    }
+
+
+def _within(place: Floats, start: Floats, stop: Floats) -> NDArray[np.bool_]:
+    """Whether wavelengths (N,) are in any of some windows, shape (N,)."""
+    return np.asarray(((place[:, None] >= start) & (place[:, None] <= stop)).any(1))
+
+
+def _chunks(cells: int) -> NDArray[np.intp]:
+    return np.arange(cells) * CHUNKS // max(cells, 1)
+
+
+def _depth(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
+    """Found over true gap in the cells of missing lines, both as pixels see them: the slope of a line through zero."""
+    start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
+    inside = _within(found.wavelength, start, stop) & found.known
+    true = np.interp(found.wavelength, truth.gap_wavelength, truth.gap)[inside]
+    chunk = _chunks(len(found.wavelength))[inside]
+    scores = {}
+    both = {"depth_ratio": found.seen, "depth_ratio_whole": found.gap["difference_mean"]}
+    for name, values in both.items():
+        scores[name] = bootstrap(_through_zero(np.nan_to_num(values[inside]), true), chunk, draws)
+    return scores
+
+
+def _through_zero(found: Floats, true: Floats) -> Statistic:
+    return lambda rows: float((found[rows] * true[rows]).sum() / max((true[rows] ** 2).sum(), 1e-30))
+
+
+def _elements(found: Found, truth: Truth, hit: NDArray[np.bool_], draws: int) -> dict[str, Score]:
+    """Share of the missing lines that are found, and of these with the right element; the most significant counts."""
+    wanted, seen = truth.line_element[truth.line_removed], np.asarray(hit.any(0))
+    scores = {"lines_found": share(seen, np.arange(len(seen)), draws)}
+    if seen.any():
+        best = [_strongest(found, column) for column in hit.T[seen]]
+        pairs = zip(best, wanted[seen].tolist(), strict=True)
+        right = np.array([line.element == element for line, element in pairs], dtype=bool)
+        scores["element_top1"] = share(right, np.arange(len(right)), draws)
+    return scores
+
+
+def _strongest(found: Found, among: NDArray[np.bool_]) -> AttributedLine:
+    lines = [line for line, one in zip(found.lines, among, strict=True) if one]
+    return max(lines, key=lambda line: line.significance)

@@ -1,0 +1,71 @@
+"""The scores of a method: what they are called, and what would be perfect."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of the tables.
+
+    Args:
+        title: What a reader sees.
+        unit: Of the value; ``%`` shows a share in percent.
+        digits: Decimals.
+        ideal: The value of a perfect method; None where there is none.
+        meaning: A sentence.
+    """
+
+    title: str
+    unit: str
+    digits: int
+    ideal: float | None
+    meaning: str
+
+
+def _label(name: str, title: str, unit: str, digits: int) -> dict[str, Measure]:
+    return {
+        f"{name}_bias": Measure(f"{title} bias", unit, digits, 0.0, "median of fitted minus true"),
+        f"{name}_scatter": Measure(f"{title} scatter", unit, digits, 0.0, "1.4826 MAD of fitted minus true"),
+        f"{name}_pull": Measure(
+            f"{title} within 1 σ", "%", 0, 0.683, "share of stars whose error bar has the truth"
+        ),
+    }
+
+
+MEASURES: dict[str, Measure] = {
+    "gap_explained": Measure(
+        "gap explained",
+        "%",
+        1,
+        1.0,
+        "share of theory's χ² beyond the noise that is gone, all labels held at truth",
+    ),
+    **_label("teff", "Teff", "K", 0),
+    **_label("logg", "log g", "dex", 3),
+    **_label("fe_h", "[Fe/H]", "dex", 3),
+    "auprc_cells": Measure(
+        "AUPRC, cells", "", 3, 1.0, "of |gap| / σ in cells of missing lines against all others"
+    ),
+    "auprc_lines": Measure("AUPRC, lines", "", 3, 1.0, "of the same over the grid's lines"),
+    "depth_ratio": Measure(
+        "gap / true depth", "", 2, 1.0, "slope in cells of missing lines, the gap's own term"
+    ),
+    "depth_ratio_whole": Measure(
+        "difference / true depth", "", 2, 1.0, "the same with morph and gap together"
+    ),
+    "lines_found": Measure("missing lines found", "%", 0, 1.0, "share above the threshold of the library"),
+    "element_top1": Measure(
+        "right element", "%", 0, 1.0, "share of the found whose best element is the true one"
+    ),
+    "false_lines": Measure(
+        "false lines per 1000 px", "", 1, 0.0, "lines above the threshold where theory lacks none"
+    ),
+    "seconds": Measure(
+        "seconds",
+        "",
+        0,
+        None,
+        "to make the method from the trained bridge and to fit the held-out stars twice",
+    ),
+}
+"""Every score by its key, in the order of the tables."""

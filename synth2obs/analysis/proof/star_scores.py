@@ -1,0 +1,69 @@
+"""Scores of a method on held-out stars of known labels: what it explains of the gap, and what it makes of labels."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synth2obs.analysis.proof.statistics import Score, bootstrap, scatter, share
+from synth2obs.analysis.proof.truth import Truth
+from synth2obs.analysis.recovery import fitted_labels, held_at, label_errors
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.result import LabelFit
+from synth2obs.models.priors.labels import STELLAR
+
+Floats = NDArray[np.float64]
+
+
+@torch.no_grad()
+def at_truth(bridge: Bridge, seen: Observation, truth: Truth, *, morphed: bool) -> LabelFit:
+    """Fit with all labels held at the truth: only velocity and continuum are free."""
+    names = list(truth.label_names)
+    table = truth.held_labels[:, [names.index(name) for name in bridge.labels.names]]
+    every, rv = tuple(range(len(bridge.labels))), torch.as_tensor(truth.held_rv)
+    return held_at(bridge, seen, table, every, rv, morphed=morphed)
+
+
+def excess(seen: Observation, fit: LabelFit, noise: float) -> Floats:
+    """χ² beyond what noise leaves in a fit, over the pixels, of every star, shape (N,).
+
+    Args:
+        seen: Stars.
+        fit: With the survey's noise alone.
+        noise: Noise over the noise that is stated.
+    """
+    free = seen.continuum_basis.shape[-1] + 1
+    pixels = fit.pixels.numpy().astype(float)
+    return np.asarray((fit.chi2.numpy() / noise**2 - (pixels - free)) / pixels)
+
+
+def gap_explained(theory: Floats, method: Floats, spectrum: NDArray[np.integer], draws: int) -> Score:
+    """Share of theory's excess χ² (N,) that a method's does not have; 1 is all of the gap, below 0 a worse fit."""
+    return bootstrap(lambda rows: float(1.0 - method[rows].sum() / theory[rows].sum()), spectrum, draws)
+
+
+def label_scores(bridge: Bridge, fit: LabelFit, truth: Truth, draws: int) -> dict[str, Score]:
+    """Bias, robust scatter, and share of pulls within 1 σ of Teff, log g and [Fe/H]; errors over distinct spectra."""
+    names = list(truth.label_names)
+    known = truth.held_labels[:, [names.index(name) for name in STELLAR]]
+    difference = fitted_labels(bridge, fit) - known
+    pull = np.abs(difference / np.maximum(label_errors(bridge, fit), 1e-30))
+    scores: dict[str, Score] = {}
+    for column, name in enumerate(STELLAR):
+        values, inside = difference[:, column], pull[:, column] < 1.0
+        scores |= {
+            f"{name}_bias": _of(values, _median, truth, draws),
+            f"{name}_scatter": _of(values, scatter, truth, draws),
+            f"{name}_pull": share(inside, truth.held_spectrum, draws),
+        }
+    return scores
+
+
+def _of(values: Floats, statistic: Callable[[Floats], float], truth: Truth, draws: int) -> Score:
+    return bootstrap(lambda rows: float(statistic(values[rows])), truth.held_spectrum, draws)
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values))

@@ -1,0 +1,113 @@
+"""The tables of a proof: methods as rows, scores as columns, every score with its error."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from synth2obs.analysis.proof.measures import MEASURES, Measure
+from synth2obs.reports.content import DASH, Cell, PageTable, cell, with_error
+from synth2obs.reports.results import LABELS, METHODS, measured
+from synth2obs.reports.style import COLOURS
+
+TITLES = {
+    **METHODS,
+    "theory_weighted": "theory, pixels weighted",
+    "no_morph": "morph, no alignment",
+    "constant_gap": "morph, constant gap",
+    "no_critic": "morph, no critic",
+    "no_population": "morph, no prior of stars",
+    "no_weights": "morph, no weights",
+}
+"""What a reader sees for a method."""
+
+SIGNED = ("_bias", "_slope")
+"""Ends of the keys of scores whose sign says something."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "The gap with labels held at the truth, and labels that were fitted": (
+        "gap_explained",
+        *(f"{label}_{what}" for label in LABELS for what in ("bias", "scatter")),
+    ),
+    "Error bars, and time": (*(f"{label}_pull" for label in LABELS), "seconds"),
+    "Lines of the gap": (
+        "auprc_cells",
+        "auprc_lines",
+        "depth_ratio",
+        "depth_ratio_whole",
+        "lines_found",
+        "element_top1",
+        "false_lines",
+    ),
+}
+"""Columns of the tables of a survey."""
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+def survey_tables(rows: Rows) -> Iterator[PageTable]:
+    """Scores of every method on one survey; the best of a column is bold."""
+    for caption, keys in GROUPS.items():
+        used = [key for key in keys if any(measured(row, key, "value") is not None for row in rows.values())]
+        if used:
+            yield _table(rows, used, {key: MEASURES[key] for key in used}, caption)
+
+
+def slope_table(rows: Rows) -> PageTable:
+    """Slopes of label biases against drift."""
+    keys = [f"{label}_slope" for label in LABELS]
+    measures = {
+        f"{label}_slope": Measure(f"{title} bias per σ of drift", unit, digits + 1, 0.0, "")
+        for label, (title, unit, digits) in LABELS.items()
+    }
+    return _table(
+        rows,
+        keys,
+        measures,
+        "Slope of the bias against the drift; 0: it does not follow the population",
+    )
+
+
+def meanings(keys: Sequence[str]) -> PageTable:
+    """What the columns mean."""
+    rows = [[Cell(MEASURES[key].title), Cell(MEASURES[key].meaning)] for key in keys]
+    return PageTable(["score", "meaning"], rows)
+
+
+def text_of(row: Mapping[str, Any], key: str, measure: Measure) -> str:
+    """A score with its error, in the measure's unit."""
+    scale = 100.0 if measure.unit == "%" else 1.0
+    value, error = (measured(row, key, part) for part in ("value", "error"))
+    if value is None:
+        return DASH
+    return with_error(
+        scale * value, None if error is None else scale * error, measure.digits, sign=key.endswith(SIGNED)
+    )
+
+
+def _table(rows: Rows, keys: Sequence[str], measures: Mapping[str, Measure], caption: str) -> PageTable:
+    best = {key: _best(rows, key, measures[key].ideal) for key in keys}
+    columns = ["method", *(_heading(measures[key]) for key in keys)]
+    body = [
+        [
+            Cell(TITLES.get(method, method), colour=COLOURS.get(method, COLOURS["quiet"])),
+            *(cell(text_of(row, key, measures[key]), best=method in best[key]) for key in keys),
+        ]
+        for method, row in rows.items()
+    ]
+    return PageTable(columns, body, f"{caption}. ± is the standard error.")
+
+
+def _heading(measure: Measure) -> str:
+    return f"{measure.title} ({measure.unit})" if measure.unit else measure.title
+
+
+def _best(rows: Rows, key: str, ideal: float | None) -> set[str]:
+    """The methods that come nearest to the ideal, and no further from it than all others."""
+    if ideal is None:
+        return set()
+    distance = {
+        method: abs(value - ideal)
+        for method, row in rows.items()
+        if (value := measured(row, key, "value")) is not None
+    }
+    low = min(distance.values(), default=0.0)
+    return {method for method, far in distance.items() if far == low} if len(distance) > 1 else set()
