@@ -97,7 +97,9 @@ def train(
     torch.use_deterministic_algorithms(True)
     state = first_state(config, load_domains(config.data, config.seed))
     settings = flatten(config)
-    stages: list[Stage | Callable[[], Stage]] = [partial(_stage, make, state, config) for make in STAGES]
+    stages: list[Stage | Callable[[], Stage]] = [
+        partial(_stage, make, state, config) for make in stages_of(config)
+    ]
     tracker = run_stages(
         stages,
         folder,
@@ -113,6 +115,12 @@ def train(
     except BaseException:
         tracker.close("FAILED")
         raise
+
+
+def stages_of(config: TrainConfig) -> Sequence[Callable[[State, Any], StageBase]]:
+    """Those that a configuration asks for: a critic of no steps and anchors of no table have no stage."""
+    left_out = {CriticStage: config.critic.steps == 0, AnchorsStage: not config.anchors.table}
+    return [make for make in STAGES if not left_out.get(make, False)]  # type: ignore[call-overload]
 
 
 def _stage(make: Any, state: State, config: TrainConfig) -> StageBase:

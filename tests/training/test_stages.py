@@ -464,7 +464,15 @@ class TestConfig:
     def test_settings_of_the_quick_start_are_valid_and_complete(self):
         config = read_config(None)
         assert config.data.surveys == TrainConfig().data.surveys
-        assert [stage.name for stage in STAGES] == ["theory", "latent", "labels", "morph", "gap", "critic"]
+        assert [stage.name for stage in STAGES] == [
+            "theory",
+            "latent",
+            "labels",
+            "morph",
+            "gap",
+            "critic",
+            "anchors",
+        ]
 
     def test_an_unknown_key_lists_the_known(self):
         with pytest.raises(

@@ -27,7 +27,7 @@ SCATTER_STEP = 0.01
 class CriticConfig(Section):
     """Stage E: adversarial refinement of gap and scatter."""
 
-    steps: int = Field(default=24, ge=0, description="steps of critic and gap in turn")
+    steps: int = Field(default=0, ge=0, description="steps of critic and gap in turn; 0: no critic")
     batch: int = Field(default=16, ge=2, description="stars a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="of the critic")
     strength: float = Field(default=2e-5, ge=0, description="rms change of the gap in one step, in flux")
