@@ -87,25 +87,25 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     """Everything about lines.
 
     Returns:
-        ``false_lines`` per 1000 native pixels, without those beside a missing line; and, where lines are missing,
-        ``auprc_cells``, ``auprc_lines``, ``depth_ratio`` (found over true), ``lines_found`` (share of the missing) and
+        ``false_lines`` per 1000 native pixels, without those beside a missing line, unless theory may lack more than
+        is listed; ``depth_ratio`` and ``depth_ratio_whole`` (found over true) where the true gap is known; and, where
+        lines are missing, ``auprc_cells``, ``auprc_lines``, ``lines_found`` (share of the missing) and
         ``element_top1`` (of those found).
     """
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     place = np.array([line.wavelength for line in found.lines])
-    hit = (place[:, None] >= start) & (place[:, None] <= stop)
-    near = (place[:, None] >= start - found.fwhm) & (place[:, None] <= stop + found.fwhm)
-    false = ~near.any(1)
-    rate = 1000.0 / found.pixels
-    scores = {"false_lines": Score(rate * float(false.sum()), rate * max(1.0, float(false.sum())) ** 0.5)}
-    if not len(start):
-        return scores
-    return {
-        **scores,
-        **_precision(found, truth, draws),
-        **_depth(found, truth, draws),
-        **_elements(found, truth, hit, draws),
-    }
+    scores = {}
+    if truth.listed:
+        false = float((~_within(place, start - found.fwhm, stop + found.fwhm)).sum())
+        rate = 1000.0 / found.pixels
+        scores["false_lines"] = Score(rate * false, rate * max(1.0, false) ** 0.5)
+    if truth.gap.size:
+        inside = _within(found.wavelength, start, stop) if len(start) else np.ones_like(found.known)
+        scores |= _depth(found, truth, inside & found.known, draws)
+    if len(start):
+        hit = (place[:, None] >= start) & (place[:, None] <= stop)
+        scores |= {**_precision(found, truth, draws), **_elements(found, truth, hit, draws)}
+    return scores
 
 
 def _precision(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
@@ -139,10 +139,8 @@ def _chunks(cells: int) -> NDArray[np.intp]:
     return np.arange(cells) * CHUNKS // max(cells, 1)
 
 
-def _depth(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
-    """Found over true gap in the cells of missing lines, both as pixels see them: the slope of a line through zero."""
-    start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
-    inside = _within(found.wavelength, start, stop) & found.known
+def _depth(found: Found, truth: Truth, inside: NDArray[np.bool_], draws: int) -> dict[str, Score]:
+    """Found over true gap in some cells, both as pixels see them: the slope of a line through zero."""
     true = np.interp(found.wavelength, truth.gap_wavelength, truth.gap)[inside]
     chunk = _chunks(len(found.wavelength))[inside]
     scores = {}

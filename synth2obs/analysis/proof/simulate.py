@@ -83,6 +83,8 @@ def simulate(config: SimulationConfig, twist: Twist, seed: int) -> Simulated:
         lines = _lines(grid, config, twist, seed)
         theory = without(theory, lines)
         truth = _with_lines(truth, lines, pool.take(stars["held"]), template, twist)
+    if twist.nature:
+        truth = _with_physics(truth, grid, pool.take(stars["held"]), template, twist)
     return Simulated(theory, seen[SURVEY].spectra, seen["held"].spectra, truth)
 
 
@@ -153,12 +155,40 @@ def _lines(grid: Spectra, config: SimulationConfig, twist: Twist, seed: int) -> 
     return lines_removed(grid, features, twist.missing, seed, twist.strength)
 
 
+def _with_physics(truth: Truth, grid: Spectra, held: Spectra, template: Spectra, twist: Twist) -> Truth:
+    """The truth about another physics: nature less theory, where the grid has the labels of every held-out star."""
+    truth = replace(truth, listed=False)
+    same = np.shape(held.wavelength) == np.shape(grid.wavelength) and np.allclose(
+        held.wavelength, grid.wavelength, rtol=1e-8
+    )
+    place = {row.tobytes(): number for number, row in enumerate(_rounded(grid, truth.label_names))}
+    rows = [place.get(row.tobytes(), -1) for row in truth.held_labels.astype(np.float32)]
+    if not same or min(rows) < 0:
+        return truth
+    gap = _seen_at_rest(held, held.flux - grid.flux[rows], template, twist)
+    return replace(
+        truth, gap_wavelength=np.asarray(template.wavelength, float), gap=gap.mean(0).astype(float)
+    )
+
+
+def _rounded(grid: Spectra, names: NDArray[np.str_]) -> NDArray[np.float32]:
+    return label_table(grid, tuple(names.tolist())).astype(np.float32)
+
+
 @torch.no_grad()
+def _seen_at_rest(
+    nature: Spectra, rest: NDArray[np.floating], template: Spectra, twist: Twist
+) -> NDArray[np.float32]:
+    """Rest-frame functions on nature's grid (N, L) in the template's pixels, (N, P)."""
+    still = torch.zeros(len(rest), dtype=torch.float64)
+    flux = torch.from_numpy(np.asarray(rest, np.float32))
+    seen: NDArray[np.float32] = instrument_of(nature, template, twist.defects)(flux, still).numpy()
+    return seen
+
+
 def _with_lines(truth: Truth, lines: Lines, held: Spectra, template: Spectra, twist: Twist) -> Truth:
     """The truth about lines that theory lacks, in the survey's pixels at rest."""
-    instrument = instrument_of(held, template, twist.defects)
-    still = torch.zeros(len(held), dtype=torch.float64)
-    gap = instrument(torch.from_numpy(lines.gap(held.flux).astype(np.float32)), still).numpy()
+    gap = _seen_at_rest(held, lines.gap(held.flux), template, twist)
     wavelength = np.asarray(template.wavelength, float)
     middle = np.array([feature.wavelength for feature in lines.features])
     nearest = np.abs(wavelength[None] - middle[:, None]).argmin(1)

@@ -28,12 +28,14 @@ class Truth:
         spectrum, held_spectrum: Row in nature's grid that each star has, shapes (S,) and (N,).
         held_flux: Normalised flux of the held-out stars without noise, shape (N, P).
         noise: Noise over the noise that is stated.
+        listed: Whether theory lacks nothing but the lines that are removed.
         drift: Standard deviations by which the stars' mean lies beyond the grid's.
         line_element, line_wavelength, line_start, line_stop: Of the grid's lines in vacuum Å; empty without any.
         line_removed: Which of them theory lacks, shape (W,).
         line_depth: Depth that theory lacks at each line, of every held-out star, as the survey sees it, (N, W).
         gap_wavelength: Vacuum Å, shape (P,).
-        gap: Mean over the held-out stars of what nature has and theory lacks, as the survey sees it, (P,).
+        gap: Mean over the held-out stars of what nature has and theory lacks, as the survey sees it, (P,); empty where
+            it is nothing, or not known.
     """
 
     label_names: NDArray[np.str_]
@@ -46,6 +48,7 @@ class Truth:
     held_flux: NDArray[np.float32]
     noise: float = 1.0
     drift: float = 0.0
+    listed: bool = True
     line_element: NDArray[Any] = field(default_factory=lambda: np.zeros(0, "U2"))
     line_wavelength: NDArray[Any] = field(default_factory=_none)
     line_start: NDArray[Any] = field(default_factory=_none)
@@ -79,4 +82,5 @@ class Truth:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as stored:
             columns: dict[str, Any] = {name: stored[name] for name in stored.files}
-        return cls(**{**columns, **{name: float(columns[name]) for name in ("noise", "drift")}})
+        scalars = {name: columns[name].item() for name in ("noise", "drift", "listed")}
+        return cls(**{**columns, **scalars})

@@ -16,6 +16,7 @@ from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.errors import DataError
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.check import check_shard
+from synth2obs.io.shard.write import write_shard
 
 SEED = 20
 
@@ -58,6 +59,17 @@ class TestNothingLeaks:
         other = replace(grid, domain="other", flux=0.9 * grid.flux, gradients=None)
         theory, nature = divide(grid, other, 0.3, SEED)
         assert not labels_of(grid.take(theory)) & labels_of(other.take(nature))
+
+    def test_the_truth_of_another_physics_is_nature_minus_the_grid_at_the_same_labels(
+        self, grid, config, tmp_path
+    ):
+        other = replace(grid, flux=1.0 - 0.9 * (1.0 - grid.flux), gradients=None)
+        truth = simulate(config, Twist(nature=str(write_shard(other, tmp_path / "other.h5"))), SEED).truth
+        same = simulate(config, Twist(), SEED).truth
+        assert not truth.listed and same.listed and not same.gap.size
+        # Lines a tenth shallower than the grid's, of the same depth in all stars that the survey shows at rest.
+        assert 0 < truth.gap.mean() < 0.1 * (1.0 - truth.held_flux.min())
+        assert truth.gap.min() > -1e-4
 
 
 class TestAsAskedFor:
