@@ -5,6 +5,9 @@ from types import ModuleType
 
 import pytest
 
+from synth2obs.training.domains import Domains, load_domains
+from synth2obs.training.run import read_config
+
 
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
@@ -15,3 +18,10 @@ def toy() -> ModuleType:
     sys.modules["toy_stage"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def domains(small: tuple[str, ...]) -> Domains:
+    """The data of the session's training."""
+    config = read_config(None, small)
+    return load_domains(config.data, config.seed)

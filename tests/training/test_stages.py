@@ -21,7 +21,6 @@ from synth2obs.models.decoder.encode import encode_linear
 from synth2obs.models.decoder.from_grid import pca_residual
 from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
-from synth2obs.training.domains import load_domains
 from synth2obs.training.run import STAGES, read_config, train
 from synth2obs.training.stages.critic import SCATTER_STEP, CriticStage, _smooth_noise
 from synth2obs.training.stages.latent import _beyond, _lowest
@@ -195,12 +194,6 @@ def shuffled(spectra):
 
 def deleted(spectra):
     return replace(spectra, labels={}, label_errors={})
-
-
-@pytest.fixture(scope="module")
-def domains(small):
-    config = read_config(None, small)
-    return load_domains(config.data, config.seed)
 
 
 class TestWhatTrains:
