@@ -127,16 +127,22 @@ def _described(line: AttributedLine) -> dict[str, Any]:
 def element_gradients(
     bridge: Bridge, survey: str, labels: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """∂flux/∂[X/Fe] of theory through the survey's instrument, on the rest grid, by element."""
-    names = [n for n in bridge.labels.names if n.endswith("_fe") and n not in NOT_ELEMENTS]
-    table = np.repeat(labels, 2 * len(names), axis=0)
-    for row, name in enumerate(names):
-        table[2 * row, bridge.labels.index(name)] += STEP
-        table[2 * row + 1, bridge.labels.index(name)] -= STEP
+    """∂flux/∂[X/Fe] of theory through the survey's instrument, on the rest grid, by element; iron's at given [X/H].
+
+    An element that the grid has no label for goes with iron.
+    """
+    changes = _abundance_changes(bridge)
+    table = np.concatenate([labels + sign * STEP * each for each in changes.values() for sign in (1.0, -1.0)])
     flux = np.nan_to_num(bridge.predict(table, survey, morphed=False))
     slopes = (flux[::2] - flux[1::2]) / (2 * STEP)
     grid, native = bridge.decoder.rest_wavelength.numpy(), bridge.survey(survey).wavelength.numpy()
-    return {
-        name.removesuffix("_fe").capitalize(): np.interp(grid, native, slope)
-        for name, slope in zip(names, slopes, strict=True)
-    }
+    return {name: np.interp(grid, native, slope) for name, slope in zip(changes, slopes, strict=True)}
+
+
+def _abundance_changes(bridge: Bridge) -> dict[str, NDArray[np.float64]]:
+    """What a dex more of each element alone does to the labels, shape (K,) each."""
+    names = [name for name in bridge.labels.names if name.endswith("_fe") and name not in NOT_ELEMENTS]
+    unit = np.eye(len(bridge.labels))
+    own = {name.removesuffix("_fe").capitalize(): unit[bridge.labels.index(name)] for name in names}
+    iron = unit[bridge.labels.index("fe_h")] - sum(own.values())
+    return {**own, "Fe": iron}

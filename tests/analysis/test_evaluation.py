@@ -88,13 +88,24 @@ class TestSurveyGap:
 
     def test_elements_are_those_of_the_grid_and_no_others(self, bridge):
         found = element_gradients(bridge, "near", bridge.labels.default[None])
-        assert found.keys() == {"Mg"}
+        assert found.keys() == {"Mg", "Fe"}
         labels = np.repeat(bridge.labels.default[None], 2, axis=0)
         labels[:, bridge.labels.index("mg_fe")] += [-0.02, 0.02]
         low, high = np.nan_to_num(bridge.predict(labels, "near", morphed=False))
         rest, native = bridge.decoder.rest_wavelength.numpy(), bridge.survey("near").wavelength.numpy()
         expected = np.interp(rest, native, (high - low) / 0.04)
         assert np.abs(found["Mg"] - expected).max() < 0.1 * np.abs(expected).max()
+
+    def test_iron_changes_alone(self, bridge):
+        """[X/Fe] of all others fall as [Fe/H] rises, so that their [X/H] stay."""
+        found = element_gradients(bridge, "near", bridge.labels.default[None])
+        labels = np.repeat(bridge.labels.default[None], 2, axis=0)
+        labels[:, bridge.labels.index("fe_h")] += [-0.02, 0.02]
+        labels[:, bridge.labels.index("mg_fe")] -= [-0.02, 0.02]
+        low, high = np.nan_to_num(bridge.predict(labels, "near", morphed=False))
+        rest, native = bridge.decoder.rest_wavelength.numpy(), bridge.survey("near").wavelength.numpy()
+        expected = np.interp(rest, native, (high - low) / 0.04)
+        assert np.abs(found["Fe"] - expected).max() < 0.1 * np.abs(expected).max()
 
 
 class TestSameStar:
