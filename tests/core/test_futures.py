@@ -19,7 +19,15 @@ def test_the_first_that_is_ready_comes_back_alone():
         assert finished([slow]) == {slow}
 
 
-def test_a_signal_that_wakes_no_lock_is_heeded():
+@pytest.fixture
+def interrupts():
+    """As in a terminal: a shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_that_wakes_no_lock_is_heeded(interrupts):
     """The system may tell a thread other than the one that waits."""
     go = threading.Event()
 
