@@ -29,6 +29,8 @@ from synth2obs.training.theory_errors import grid_latents
 from synth2obs.training.tracking.store import open_store
 
 SCRIPT = Path(__file__).with_name("one_training.py")
+NAMES = [stage.name for stage in STAGES if stage.name != "anchors"]
+"""Stages of a training without a table of anchors."""
 
 
 def weights(folder):
@@ -92,7 +94,7 @@ class TestKilled:
         training(folder, small, every_step)
         assert same(weights(folder), weights(trained.folder)) == (True, [])
         # Also what a stage keeps for itself: a correction that was refused shows in no weight.
-        for each in (stage.name for stage in STAGES):
+        for each in NAMES:
             assert same(checkpoint(folder, each)[0], checkpoint(trained.folder, each)[0]) == (True, [])
         assert json.loads((folder / "run.json").read_text())["run"] == runs["run"]
         assert_logged_once(folder, trained)
@@ -125,7 +127,7 @@ def assert_logged_once(folder, trained):
     assert steps == expected
     assert all(len({step for step, _ in found}) == len(found) for found in steps.values())
     assert set(states.values()) == {"FINISHED"}
-    assert states.keys() == {"", *(stage.name for stage in STAGES)}
+    assert states.keys() == {"", *NAMES}
 
 
 class TestResume:
@@ -215,8 +217,7 @@ class TestWhatTrains:
         assert not same(weights(folder), weights(trained.folder))[0]
 
     def test_every_stage_changes_what_it_is_for(self, trained):
-        names = [stage.name for stage in STAGES if stage.name != "anchors"]
-        found = {name: checkpoint(trained.folder, name)[0] for name in names}
+        found = {name: checkpoint(trained.folder, name)[0] for name in NAMES}
 
         def moved(before, after):
             keys = [key for key in found[after] if key.startswith("bridge/")]
