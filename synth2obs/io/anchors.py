@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,8 @@ def read_anchors(path: str | Path, survey: str) -> Anchors:
     return Anchors(ids, labels, errors)
 
 
-def _numbers(table: object, name: str, path: Path) -> NDArray[np.float64]:
-    column = table[name]  # type: ignore[index]
+def _numbers(table: Any, name: str, path: Path) -> NDArray[np.float64]:
+    column = table[name]
     try:
         return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
     except (TypeError, ValueError) as error:

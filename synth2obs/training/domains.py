@@ -1,6 +1,5 @@
 """The domains of a training: the grid and the surveys, cut to one range and split by star."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from synth2obs.core.chance import chance
 from synth2obs.core.config import Section
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.labels import LabelSpace
@@ -118,8 +118,8 @@ def _grid(config: DataConfig, seed: int) -> GridData:
     if not spectra.labels:
         raise DataError("a grid needs labels", path=config.grid, field="labels", remedy="build it again")
     names, values = label_table(spectra)
-    chance = np.array([_chance(seed, f"grid/{name}") for name in spectra.id])
-    held_out = chance < config.held_out_grid
+    drawn = np.array([chance(seed, f"grid/{name}") for name in spectra.id])
+    held_out = drawn < config.held_out_grid
     return GridData(spectra, LabelSpace.from_values(names, values), values, held_out)
 
 
@@ -137,8 +137,8 @@ def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[
             remedy="lower data.good_pixels or widen data.start and data.stop",
         )
     star = np.array([twins.get(str(own), str(own)) for own in spectra.id])
-    chance = np.array([_chance(seed, own) for own in star])
-    part = np.select([chance < config.train, chance < config.train + config.validation], PARTS[:2], PARTS[2])
+    drawn = np.array([chance(seed, own) for own in star])
+    part = np.select([drawn < config.train, drawn < config.train + config.validation], PARTS[:2], PARTS[2])
     survey = SurveyData(spectra, part, star)
     _check_parts(survey, name, path)
     return survey
@@ -157,8 +157,8 @@ def _check_parts(survey: SurveyData, name: str, path: str) -> None:
 
 def _spread(spectra: Spectra, seed: int, count: int, twins: Mapping[str, str]) -> NDArray[np.intp]:
     """Rows of a random subset that is the same in every run."""
-    chance = [_chance(seed, f"kept/{twins.get(str(own), str(own))}") for own in spectra.id]
-    return np.sort(np.argsort(chance)[:count])
+    drawn = [chance(seed, f"kept/{twins.get(str(own), str(own))}") for own in spectra.id]
+    return np.sort(np.argsort(drawn)[:count])
 
 
 def _read(path: str, kind: str, config: DataConfig) -> Spectra:
@@ -171,9 +171,3 @@ def _read(path: str, kind: str, config: DataConfig) -> Spectra:
     margin = MARGIN if kind == "grid" else 0.0
     spectra = cut_wavelengths(spectra, config.start - margin, config.stop + margin)
     return replace(spectra, flags=None)
-
-
-def _chance(seed: int, star: str) -> float:
-    """A number in [0, 1) that depends on the star alone, so that adding stars moves none."""
-    digest = hashlib.sha256(f"{seed}/{star}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64

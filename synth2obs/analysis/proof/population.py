@@ -1,11 +1,11 @@
 """Which spectra of a grid are nature, and which of them a survey's stars have."""
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.chance import chance
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.spectra import Spectra
@@ -36,10 +36,9 @@ def label_table(spectra: Spectra, names: tuple[str, ...]) -> NDArray[np.float64]
     return np.stack([np.asarray(spectra.labels[name], float) for name in names], axis=1)
 
 
-def chance(seed: int, what: str, spectra: Spectra) -> NDArray[np.float64]:
+def chances(seed: int, what: str, spectra: Spectra) -> NDArray[np.float64]:
     """A number in [0, 1) for every spectrum that depends on its name alone."""
-    digests = [hashlib.sha256(f"{seed}/{what}/{name}".encode()).digest() for name in spectra.id]
-    return np.array([int.from_bytes(digest[:8], "big") / 2**64 for digest in digests])
+    return np.array([chance(seed, f"{what}/{name}") for name in spectra.id])
 
 
 def divide(
@@ -60,7 +59,7 @@ def divide(
     """
     names = tuple(grid.labels)
     mine, theirs = label_table(grid, names), label_table(nature, names)
-    drawn = chance(seed, "nature", nature) < share
+    drawn = chances(seed, "nature", nature) < share
     with_gradients = mine[[] if grid.gradients is None else np.unique(grid.gradients.index)]
     drawn &= ~_among(theirs, with_gradients)
     theory = np.nonzero(~_among(mine, theirs[drawn]))[0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synth2obs.analysis.proof.features import find_features
 from synth2obs.analysis.proof.missing import Lines, lines_removed, without
 from synth2obs.analysis.proof.observe import Observed, Seeing, instrument_of, observe
-from synth2obs.analysis.proof.population import chance, direction_of, divide, drawn, label_table, tilted
+from synth2obs.analysis.proof.population import chances, direction_of, divide, drawn, label_table, tilted
 from synth2obs.analysis.proof.settings import SimulationConfig
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.proof.twist import Twist
@@ -108,7 +108,7 @@ def _population(
 ) -> Mapping[str, NDArray[np.intp]]:
     """Rows of the pool that the stars of both parts have; no spectrum is in both."""
     random, along = np.random.default_rng(seed), direction_of(pool, config.direction)
-    order = np.argsort(chance(seed, "held", pool))
+    order = np.argsort(chances(seed, "held", pool))
     cut = max(1, round(config.held * len(pool)))
     count = max(4, round(config.held * config.stars))
     parts = {SURVEY: (order[cut:], config.stars - count), "held": (order[:cut], count)}
