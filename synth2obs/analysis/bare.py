@@ -28,7 +28,7 @@ def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
 
 
 def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> SurveyModel:
-    """A survey whose morph, gap and label map are new and do nothing yet; its fitted line width and scatter are kept.
+    """A survey whose morph, gap and label map are new and do nothing yet; line width, scatter and weights are kept.
 
     Args:
         model: The survey; it stays as it is.

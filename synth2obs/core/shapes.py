@@ -19,7 +19,7 @@ AXES = {
     "functions": "K: functions of the trunk, and their coefficients",
     "features": "F: features of the gap",
     "coefficients": "M: coefficients in the order of `models.layout.Layout`",
-    "columns": "functions that make a spectrum, in the order of `models.layout.Layout`: mean, trunk, gap, scatter",
+    "columns": "functions that make a spectrum, in the order of `models.layout.Layout`: mean, trunk, gap",
     "parameters": "Q: parameters of a fit or a prior",
     "pixels": "P: native pixels",
     "terms": "C: terms of a continuum, segments × (order + 1)",
@@ -39,6 +39,9 @@ AXES = {
     "pairs": "R: pairs of labels that a gradient spectrum is the difference between",
     "ends": "2R: both ends of such pairs",
     "rows": "rows of a table: one for all stars, or one for each",
+    "moved": "J: labels of which a shift is told from a gap",
+    "linear": "M: features of the gap with which such a shift changes",
+    "moves": "J M: terms of such a shift",
     "entries": "J: entries of a tabulated response",
     "orders": "M: Hermite amplitudes of a line spread",
 }

@@ -89,8 +89,11 @@ def load_bundle(folder: str | Path) -> Bridge:
 def _filled(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
     bridge = _empty(tensors, meta)
     missing, unexpected = bridge.load_state_dict(_with_noise(tensors, meta["order"]), strict=False)
-    # Without a label map a survey has none: it is the identity.
-    lost = [name for name in missing if not name.startswith("population.") and ".label_map." not in name]
+    # Without a label map a survey has none: it is the identity. A shift is reported, and used nowhere.
+    later = ".label_map.", ".shift"
+    lost = [
+        name for name in missing if not name.startswith("population.") and not any(p in name for p in later)
+    ]
     if lost or unexpected:
         raise KeyError(*lost, *unexpected)
     bridge.eval()
@@ -98,9 +101,10 @@ def _filled(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
 
 
 def _with_noise(tensors: Mapping[str, Tensor], surveys: Sequence[str]) -> dict[str, Tensor]:
-    """Tensors of a bundle that had one number for the correlation of residuals: they are narrow then."""
+    """Tensors of a bundle whose weights were the scatter, or that had one number for the correlation of residuals."""
     whole = dict(tensors)
     for name in surveys:
+        whole.setdefault(f"models.{name}.unexplained", whole[f"models.{name}.gap.scatter"])
         pixels = whole.pop(f"models.{name}.correlation", None)
         if pixels is not None:
             own = {**SurveyNoise().state_dict(), "narrow": pixels}

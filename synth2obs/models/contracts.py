@@ -192,6 +192,19 @@ class Alignment(Morph, Protocol):
 
 
 @shaped
+class LabelSlopes(NamedTuple):
+    """What a shift of labels does to stars' spectra.
+
+    Args:
+        change: ∂r/∂label of J labels in units of the widths of their priors, continuum refitted, shape (J, N, L).
+        samples: Cells that carry one cell's information, because a line spread joins them.
+    """
+
+    change: Float[Tensor, "moved stars cells"]
+    samples: float
+
+
+@shaped
 class GapPosterior(NamedTuple):
     r"""Posterior of the gap in L cells for F features, float64.
 
@@ -202,6 +215,8 @@ class GapPosterior(NamedTuple):
         scatter: Intrinsic variance :math:`s_d^2(\lambda)` beyond the noise, shape (L,).
         prior_variance: :math:`\tau_k^2(\lambda)`, shape (F, L).
         log_evidence_null: The same likelihood and scatter with D = 0, shape (L,).
+        shift: Shift of J labels with M of the features, in widths of its prior, shape (J, M); empty if none was sought.
+        shift_covariance: Of it, shape (J M, J M).
     """
 
     mean: Float64[Tensor, "features cells"]
@@ -210,6 +225,8 @@ class GapPosterior(NamedTuple):
     scatter: Float64[Tensor, " cells"]
     prior_variance: Float64[Tensor, "features cells"]
     log_evidence_null: Float64[Tensor, " cells"]
+    shift: Float64[Tensor, "moved linear"]
+    shift_covariance: Float64[Tensor, "moves moves"]
 
 
 class GapModel(Module, Protocol):
@@ -251,8 +268,12 @@ class GapModel(Module, Protocol):
         residual: Float[Tensor, "stars cells"],
         ivar: Float[Tensor, "stars cells"],
         features: Float[Tensor, "stars features"],
+        slopes: LabelSlopes | None = None,
     ) -> GapPosterior:
-        """Posterior given residuals (N, L) from the prediction without gap, their ivar, and features (N, F)."""
+        """Posterior given residuals (N, L) from the prediction without gap, their ivar, and features (N, F).
+
+        With slopes, a shift of labels common to all stars is told from the gap.
+        """
         ...
 
     def update(self, posterior: GapPosterior) -> None:

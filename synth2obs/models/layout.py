@@ -21,7 +21,7 @@ class Coefficients(NamedTuple):
 @shaped
 @dataclass(frozen=True)
 class Layout:
-    """Columns of a spectrum's functions and of their coefficients: mean | trunk | gap | scatter.
+    """Columns of a spectrum's functions and of their coefficients: mean | trunk | gap.
 
     Args:
         functions: Number of trunk functions.
@@ -50,11 +50,6 @@ class Layout:
     def gap(self) -> slice:
         """Of the gap, which is at the survey's resolution already."""
         return slice(1 + self.functions, self.coefficients)
-
-    @property
-    def scatter(self) -> slice:
-        """Of the intrinsic scatter: a function in native pixels without a coefficient."""
-        return slice(self.coefficients, self.coefficients + 1)
 
     @property
     def coefficients(self) -> int:

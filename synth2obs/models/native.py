@@ -137,7 +137,7 @@ class NativeViews:
         model = self._model(survey)
         parts = []
         for rows in torch.arange(len(rv)).split(BATCH):
-            projected = model.project(self.decoder, instrument, rv[rows], rows)[..., :-1]
+            projected = model.project(self.decoder, instrument, rv[rows], rows)
             flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
             covered = instrument.valid(rv[rows], float(model.width_scale), rows)
             parts.append(flux.masked_fill(~covered, torch.nan))

@@ -43,6 +43,9 @@ class SurveyConfig(Section):
     gap: AnyGapConfig = GAP
 
 
+SHIFTED = {"teff": 200.0, "logg": 0.4, "fe_h": 0.3, "vmic": 0.5}
+"""Labels of which all stars may need a shift, and the width of its prior: what nothing but lines that agree tells."""
+
 LSF_SHAPE = ("lsf_hermite", "lsf_kernel", "lsf_offset")
 """What describes a line spread that is no Gaussian."""
 
@@ -66,6 +69,9 @@ class SurveyModel(nn.Module):
     lsf_offset: Tensor | None
     width_scale: Tensor
     width_scale_error: Tensor
+    unexplained: Float[Tensor, " cells"]
+    shift: Tensor
+    shift_error: Tensor
     noise: SurveyNoise
     label_map: LabelMap
     morph: Alignment
@@ -86,6 +92,9 @@ class SurveyModel(nn.Module):
             self.register_buffer(name, values)
         self.register_buffer("width_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("width_scale_error", torch.full((), torch.nan, dtype=torch.float64))
+        for name in ("shift", "shift_error"):
+            self.register_buffer(name, torch.full((len(SHIFTED),), torch.nan, dtype=torch.float64))
+        self.register_buffer("unexplained", torch.zeros(config.samples))
         self.noise = SurveyNoise()
         self.label_map = LabelMap()
         self.morph = make_morph(config.latent, config.morph)
@@ -153,17 +162,33 @@ class SurveyModel(nn.Module):
         broadening: Broadening | None = None,
         width: float = 1.0,
     ) -> Float[Tensor, "stars pixels columns"]:
-        """All functions in native pixels in the order of `layout`, shape (B, P, 1 + K + F + 1).
+        """All functions in native pixels in the order of `layout`, shape (B, P, 1 + K + F).
 
-        Theory passes the whole instrument. Gap and scatter were measured in the survey's own spectra, so only
-        the shift and the pixels act on them: they are at the survey's resolution, not at the grid's, whatever the
-        ``width``, a factor on the survey's σ beside ``width_scale``. A broadening that all stars share acts on theory
-        and gap; the scatter, a width of residuals, stays as it was measured.
+        Theory passes the whole instrument. The gap was measured in the survey's own spectra, so only the shift and the
+        pixels act on it: it is at the survey's resolution, not at the grid's, whatever the ``width``, a factor on the
+        survey's σ beside ``width_scale``. A broadening that all stars share acts on both.
         """
         rest = self.functions(decoder, broadening, instrument.step)
-        seen = torch.cat([rest.seen, self.gap.scatter.sqrt()[:, None]], dim=1)
         theory = instrument.project(rest.sharp, rv, float(self.width_scale) * width, stars)
-        return torch.cat([theory, instrument.project(seen, rv, 0.0, stars)], dim=-1)
+        return torch.cat([theory, instrument.project(rest.seen, rv, 0.0, stars)], dim=-1)
+
+    def spreads(
+        self, instrument: Instrument, rv: Float[Tensor, " stars"], stars: Int[Tensor, " stars"] | None = None
+    ) -> tuple[Float[Tensor, "stars pixels"], Float[Tensor, "stars pixels"]]:
+        """σ in native pixels, in units of the continuum: that by which a fit weighs a pixel, and that of what is left.
+
+        Where theory fails it fails in its gradients, too, and a gap that is right on average does not mend these: such
+        pixels weigh no more than theory's own errors allow, whatever the gap leaves. Both are widths of residuals,
+        which no line spread or broadening acts on.
+        """
+        left = self.gap.scatter
+        both = torch.stack([torch.maximum(left, self.unexplained), left], dim=1).sqrt()
+        weigh, leave = instrument.project(both, rv, 0.0, stars).unbind(-1)
+        return weigh, leave
+
+    def holds_scatter(self) -> bool:
+        """Whether there is any error of theory to reckon with."""
+        return bool(self.gap.scatter.any()) or bool(self.unexplained.any())
 
     def coefficients(self, decoder: RestFrameDecoder, u: Float[Tensor, "stars latents"]) -> Coefficients:
         """Coefficients of what `project` gives, but the scatter, at survey latents u (float64), and ∂/∂u."""

@@ -6,6 +6,7 @@ from torch import Tensor
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import GapPosterior
+from synth2obs.models.fit.label_slopes import label_slopes, shift_widths, shifted_columns
 from synth2obs.models.fit.noise import CLIP, CLIPPED, learn_noise
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
@@ -13,7 +14,7 @@ from synth2obs.models.fit.restframe import to_rest
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
-from synth2obs.models.survey import SurveyModel
+from synth2obs.models.survey import SHIFTED, SurveyModel
 
 FLOOR, UNKNOWN = 2e-3, 5e-2
 """Smallest scatter in units of the continuum, and that where no star has a pixel."""
@@ -28,7 +29,7 @@ FEWEST = 8
 def learn_weights(
     bridge: Bridge, seen: Observation, fit: LabelFit, rows: Tensor | None = None
 ) -> dict[str, float]:
-    """Set a survey's scatter, then its noise, to what theory and the emulator's error leave unexplained.
+    """Set a survey's scatter, weights and noise to what theory and the emulator's error leave unexplained.
 
     Args:
         bridge: Its model of the survey is changed in place.
@@ -40,8 +41,10 @@ def learn_weights(
         The numbers of the noise by name.
     """
     theory = bridge.theory_variance(fit.x)
+    model = bridge.survey(seen.survey)
     update_scatter(bridge, seen, fit, rows, theory)
-    return learn_noise(bridge.survey(seen.survey), seen, fit, rows, theory)
+    model.unexplained.copy_(model.gap.scatter)
+    return learn_noise(model, seen, fit, rows, theory)
 
 
 def update_scatter(
@@ -111,12 +114,26 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     kept = teachers(bridge, fit, model.gap.config.outlier)
     theory = bridge.theory_variance(fit.x)
     variance = float(model.noise.white) / ivar.clamp(min=1e-20) + theory
-    weight = torch.where(ivar > 0, 1.0 / variance, 0.0)[kept]
-    posterior = model.gap.posterior(residual[kept].double(), weight.double(), features[kept])
+    weight = torch.where(ivar > 0, 1.0 / variance, 0.0)
+    slopes = label_slopes(bridge, seen, fit, weight, kept) if model.gap.config.learn_shift else None
+    posterior = model.gap.posterior(residual[kept].double(), weight[kept].double(), features[kept], slopes)
     model.gap.update(posterior)
+    _keep_shift(bridge, model, posterior)
     _set_scatter(bridge, model, model.gap.scatter)
-    learn_noise(model, seen, fit, kept.nonzero()[:, 0], theory)
     return fit, posterior
+
+
+def _keep_shift(bridge: Bridge, model: SurveyModel, posterior: GapPosterior) -> None:
+    """The shift of a star of the grid's mean labels, in the labels' units."""
+    columns = shifted_columns(bridge)
+    places = [list(SHIFTED).index(name) for name in columns]
+    if not posterior.shift.numel():
+        return
+    slope = bridge.scale.slope(torch.zeros(len(bridge.labels), dtype=torch.float64))[list(columns.values())]
+    unit = shift_widths(bridge) * slope
+    error = posterior.shift_covariance.diagonal().view_as(posterior.shift)[:, 0].sqrt()
+    model.shift[places] = posterior.shift[:, 0] * unit
+    model.shift_error[places] = error * unit.abs()
 
 
 def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit:

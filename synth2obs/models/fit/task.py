@@ -18,6 +18,7 @@ from synth2obs.models.fit.result import FIELDS, Fit, LabelFit, LatentFit
 from synth2obs.models.fit.solver import best_start, minimise
 from synth2obs.models.fit.starts import lattice, middle, starting_velocity
 from synth2obs.models.noise.covariance import Noise
+from synth2obs.models.noise.survey_noise import TheoryErrors
 from synth2obs.models.projection.linear import Linear
 from synth2obs.models.projection.shared import Through, covered
 from synth2obs.models.projection.star import Projected
@@ -155,7 +156,7 @@ class _Task:
 
     @cached_property
     def _has_scatter(self) -> bool:
-        return self.options.scatter and bool(self.model.gap.scatter.any())
+        return self.options.scatter and self.model.holds_scatter()
 
     @property
     def _weights_move(self) -> bool:
@@ -172,7 +173,7 @@ class _Task:
 
     def _problem(self, rows: Tensor, theta: Tensor, rv: Tensor) -> Objective:
         """The map around the velocities reached so far, and weights from noise and scatter."""
-        model, scatter, valid = self._shared(rows, rv) if self.through else self._projected(rows, rv)
+        model, valid = self._shared(rows, rv) if self.through else self._projected(rows, rv)
         bare = Objective(
             model=model,
             flux=self.seen.flux[rows],
@@ -183,24 +184,22 @@ class _Task:
         )
         if not self.options.scatter:
             return bare
-        error = None
+        errors = None
         if self._has_scatter:
-            error = evaluate(bare, bare.parameters.joined(theta), torch.zeros_like(rv)).continuum * scatter
+            level = evaluate(bare, bare.parameters.joined(theta), torch.zeros_like(rv)).continuum
+            weigh, leave = self.model.spreads(self.seen.instrument, rv, self.seen.instrument_rows(rows))
+            errors = TheoryErrors(level * weigh, level * leave)
         log_wave = self.seen.rows("log_wave", rows)
-        return replace(bare, noise=self.model.noise.of(bare.noise.white, error, log_wave, self.seen.segment))
+        return replace(bare, noise=self.model.noise.of(bare.noise.white, errors, log_wave, self.seen.segment))
 
-    def _shared(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
-        """The map, the scatter and the pixels covered at every velocity in reach."""
+    def _shared(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor]:
+        """The map and the pixels covered at every velocity in reach."""
         assert self.through is not None
         stars = self.seen.instrument_rows(rows)
-        scatter = torch.zeros(())
-        if self._has_scatter:
-            spread = self.model.gap.scatter.sqrt().expand(len(rows), -1)
-            scatter = self.seen.instrument(spread, rv, 0.0, stars)
         model, reach = self.through.of(stars, rv), torch.full_like(rv, REACH * self.options.rv_sigma)
-        return model, scatter, model.valid(-reach) & model.valid(reach)
+        return model, model.valid(-reach) & model.valid(reach)
 
-    def _projected(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor, Tensor]:
+    def _projected(self, rows: Tensor, rv: Tensor) -> tuple[Linear, Tensor]:
         """The same for stars with pixels of their own."""
         instrument, stars = self.seen.instrument, self.seen.instrument_rows(rows)
         broadening, width = self.options.broadening, self.options.width
@@ -208,8 +207,7 @@ class _Task:
         margin = 0.0 if broadening is None else float(broadening.margin(instrument.step))
         valid = covered(instrument, rv, float(self.model.width_scale) * width, stars, margin)
         inner = _between(valid[:, 1:] & valid[:, :-1]) & _between(self.seen.segment.diff() == 0)
-        model = Projected(functions[..., :-1], self.seen.rows("log_wave", rows), inner)
-        return model, functions[..., -1], valid
+        return Projected(functions, self.seen.rows("log_wave", rows), inner), valid
 
     def _result(self, objective: Objective, solution: Solution, rv: Tensor) -> Fit:
         """What was found, and the spectrum that theory has there: the emulator's error is no part of it."""

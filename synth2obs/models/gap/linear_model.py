@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from synth2obs.core.shapes import shaped
-from synth2obs.models.contracts import GapPosterior
+from synth2obs.models.contracts import GapPosterior, LabelSlopes
 from synth2obs.models.gap.posterior import GapConfig, gap_posterior
 from synth2obs.models.gap.reading import LabelReading
 
@@ -56,9 +56,10 @@ class LinearModelGap(nn.Module):
         residual: Float[Tensor, "stars cells"],
         ivar: Float[Tensor, "stars cells"],
         features: Float[Tensor, "stars features"],
+        slopes: LabelSlopes | None = None,
     ) -> GapPosterior:
         """See `posterior.gap_posterior`."""
-        return gap_posterior(residual, ivar, features, self.config)
+        return gap_posterior(residual, ivar, features, self.config, slopes)
 
     @torch.no_grad()
     def update(self, posterior: GapPosterior) -> None:

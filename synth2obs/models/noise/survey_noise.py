@@ -1,5 +1,7 @@
 """What a survey's spectra leave of a model: learned numbers, from which each star's covariance follows."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,13 @@ from synth2obs.models.noise.covariance import Noise, joined_pixels
 
 NUMBERS = ("white", "narrow", "wide", "length")
 """What is learned of a survey's noise beside its scatter s(λ)."""
+
+
+class TheoryErrors(NamedTuple):
+    """σ of theory's error in units of the flux, shape (B, P) each: as a fit weighs it, and as χ² counts it."""
+
+    weighed: Tensor
+    left: Tensor
 
 
 class SurveyNoise(nn.Module):
@@ -46,21 +55,22 @@ class SurveyNoise(nn.Module):
         rho = float(torch.exp(-step / self.length))
         return float(self.narrow + self.wide * (1.0 + rho) / (1.0 - rho))
 
-    def of(self, ivar: Tensor, error: Tensor | None, log_wave: Tensor, segment: Tensor) -> Noise:
+    def of(self, ivar: Tensor, error: TheoryErrors | None, log_wave: Tensor, segment: Tensor) -> Noise:
         """Covariance of spectra.
 
         Args:
             ivar: As the survey quotes it, shape (B, P); 0 where masked.
-            error: σ of theory's error in units of the flux, shape (B, P); None: there is none.
+            error: Theory's; None: there is none.
             log_wave: ln λ of the pixels, shape (P,) or (B, P).
             segment: Detector of each pixel, shape (P,).
         """
         variance = float(self.white) / ivar.clamp(min=1e-30)
         if error is None:
             return Noise(torch.where(ivar > 0, 1.0 / variance, 0.0))
-        white = torch.where(ivar > 0, 1.0 / (variance + float(self.narrow) * error.square()), 0.0)
-        single = torch.where(ivar > 0, 1.0 / (variance + error.square()), 0.0)
+        narrow = variance + float(self.narrow) * error.weighed.square()
+        white = torch.where(ivar > 0, 1.0 / narrow, 0.0)
+        single = torch.where(ivar > 0, 1.0 / (variance + error.left.square()), 0.0)
         if not self.correlated:
             return Noise(white, single=single)
         joined = joined_pixels(log_wave, segment, float(self.length))
-        return Noise(white, float(self.wide) ** 0.5 * error, joined, single)
+        return Noise(white, float(self.wide) ** 0.5 * error.weighed, joined, single)

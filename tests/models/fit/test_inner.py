@@ -22,7 +22,7 @@ def objective(bridge, instrument):
     model, wavelength = bridge.survey("toy"), bridge.survey("toy").wavelength
     still = torch.zeros(STARS, dtype=torch.float64)
     bare = Objective(
-        model=Projected(model.project(bridge.decoder, instrument, still)[..., :-1], wavelength.log()),
+        model=Projected(model.project(bridge.decoder, instrument, still), wavelength.log()),
         flux=torch.ones(STARS, instrument.pixels),
         noise=Noise(torch.full((STARS, instrument.pixels), 1e4)),
         continuum_basis=chebyshev_basis(wavelength, model.segment, 3).float(),

@@ -38,7 +38,7 @@ def make_problem(bridge, instrument, theta, rv, *, order=3, noise=0.0, seed=0, p
     wavelength = model.wavelength
     segment = model.segment
     basis = chebyshev_basis(wavelength, segment, order).float()
-    functions = model.project(bridge.decoder, instrument, zeros(count))[..., :-1]
+    functions = model.project(bridge.decoder, instrument, zeros(count))
     objective = Objective(
         model=Projected(functions, wavelength.log()),
         flux=torch.ones(count, instrument.pixels),

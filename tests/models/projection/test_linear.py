@@ -32,7 +32,7 @@ def scene(build):
     u = torch.randn(COUNT, decoder.latent, generator=random, dtype=torch.float64)
     found = model.coefficients(decoder, u)
     through = bridge.native.through("toy", instrument, segment).of(None, rv)
-    functions = model.project(decoder, instrument, rv)[..., :-1]
+    functions = model.project(decoder, instrument, rv)
     projected = Projected(functions, wavelength.log(), _inner(segment))
     still = torch.zeros(COUNT, dtype=torch.float64)
     spectrum, by_rv = through.spectrum(found.value, still)
