@@ -59,14 +59,21 @@ def test_untrained_morph_and_gap_do_nothing(bridge, u, instrument):
 
 
 class TestProject:
-    def test_columns_are_mean_trunk_gap_scatter(self, busy, instrument):
+    def test_columns_are_mean_trunk_gap(self, busy, instrument):
         model, rv = busy.survey("toy"), torch.tensor([0.0, 60.0], dtype=torch.float64)
         projected = model.project(busy.decoder, instrument, rv)
-        assert projected.shape == (2, instrument.pixels, 1 + 8 + 4 + 1)
+        assert projected.shape == (2, instrument.pixels, 1 + 8 + 4)
         mean = instrument(busy.decoder.mean.expand(2, -1), rv, 1.1)
         torch.testing.assert_close(projected[..., 0], mean, rtol=0, atol=1e-5)
-        scatter = instrument(model.gap.scatter.sqrt().expand(2, -1), rv, 0.0)
-        torch.testing.assert_close(projected[..., -1], scatter, rtol=0, atol=1e-5)
+
+    def test_pixels_weigh_no_more_than_theory_s_own_errors_allow(self, build, instrument):
+        model, rv = build(busy=True).survey("toy"), torch.tensor([0.0, 60.0], dtype=torch.float64)
+        weighed, left = model.spreads(instrument, rv)
+        torch.testing.assert_close(weighed, left)
+        torch.testing.assert_close(left, instrument(model.gap.scatter.sqrt().expand(2, -1), rv, 0.0))
+        model.unexplained[: len(model.unexplained) // 2] = 0.05**2
+        weighed, same = model.spreads(instrument, rv)
+        assert torch.equal(same, left) and (weighed >= left - 1e-6).all() and (weighed > 2 * left).any()
 
     def test_line_spread_acts_on_theory_and_not_on_the_gap(self, build, instrument):
         bridge = build(busy=True)

@@ -11,7 +11,7 @@ from synth2obs.models.fit.noise import learn_noise
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.noise.survey_noise import NUMBERS
+from synth2obs.models.noise.survey_noise import NUMBERS, TheoryErrors
 
 COUNT, SCATTER = 160, 0.01
 
@@ -58,7 +58,8 @@ def test_photon_noise_is_not_theory_s_error(stage):
     model = quiet(model)
     learn_noise(model, seen, drawn(seen, fit))
     assert float(model.noise.white) == pytest.approx(1.0, abs=0.06)
-    noise = model.noise.of(seen.ivar, torch.full_like(seen.ivar, 1e-4), seen.log_wave, seen.segment)
+    errors = TheoryErrors(*2 * [torch.full_like(seen.ivar, 1e-4)])
+    noise = model.noise.of(seen.ivar, errors, seen.log_wave, seen.segment)
     assert ((noise.marginal / seen.ivar)[seen.ivar > 0] > 0.8).all()
 
 

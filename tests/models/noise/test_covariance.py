@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from synth2obs.models.noise.covariance import Noise, joined_pixels
-from synth2obs.models.noise.survey_noise import SurveyNoise
+from synth2obs.models.noise.survey_noise import SurveyNoise, TheoryErrors
 
 PIXELS, STARS = 60, 3
 
@@ -83,7 +83,7 @@ class TestSurveyNoise:
     def test_untouched_it_adds_the_scatter_to_the_noise(self):
         own = SurveyNoise()
         ivar = torch.tensor([[100.0, 0.0, 25.0]])
-        found = own.of(ivar, torch.full((1, 3), 0.1), torch.arange(3.0), torch.zeros(3))
+        found = own.of(ivar, TheoryErrors(*2 * [torch.full((1, 3), 0.1)]), torch.arange(3.0), torch.zeros(3))
         torch.testing.assert_close(found.white, torch.tensor([[50.0, 0.0, 20.0]]))
         assert found.wide is None and own.pixels(1.0) == 1.0
 
@@ -91,10 +91,11 @@ class TestSurveyNoise:
         own = SurveyNoise()
         for name, value in {"white": 2.0, "narrow": 3.0, "wide": 0.5, "length": 4.0}.items():
             getattr(own, name).fill_(value)
-        found = own.of(torch.full((1, 5), 4.0), torch.full((1, 5), 0.1), torch.arange(5.0), torch.zeros(5))
+        errors = TheoryErrors(weighed=torch.full((1, 5), 0.1), left=torch.full((1, 5), 0.2))
+        found = own.of(torch.full((1, 5), 4.0), errors, torch.arange(5.0), torch.zeros(5))
         torch.testing.assert_close(1 / found.white, torch.full((1, 5), 0.5 + 0.03))
         torch.testing.assert_close(1 / found.marginal, torch.full((1, 5), 0.5 + 0.03 + 0.005))
-        torch.testing.assert_close(1 / found.of_pixels, torch.full((1, 5), 0.5 + 0.01))
+        torch.testing.assert_close(1 / found.of_pixels, torch.full((1, 5), 0.5 + 0.04))
         torch.testing.assert_close(found.joined, torch.full((4,), -0.25, dtype=torch.float64).exp())
         # 3 narrow pixels, and half of the 8.04 that an exponential of 4 pixels has.
         assert own.pixels(1.0) == pytest.approx(3.0 + 0.5 / torch.tanh(torch.tensor(0.125)).item())
