@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from synth2obs.analysis.baselines import MORPH, THEORY
+from synth2obs.analysis.line_groups import labels_by_group
 from synth2obs.analysis.recovery import fitted_labels, recovery
 from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
@@ -14,7 +16,7 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.refine import rms
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.priors.labels import STELLAR
-from synth2obs.models.survey import SurveyModel
+from synth2obs.models.survey import SHIFTED, SurveyModel
 
 
 def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, Any]:
@@ -37,6 +39,11 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         "noise": _noise(model, free),
         "morph": _change(model, bridge.theory_latents(survey, free.x)),
         "anchors": _anchors(bridge, model, free),
+        "common_shift": _common_shift(model),
+        "line_groups": {
+            method: labels_by_group(bridge, tested.seen, tested.trials[method].free, morphed=method == MORPH)
+            for method in (THEORY, MORPH)
+        },
     }
 
 
@@ -98,6 +105,12 @@ def _anchors(bridge: Bridge, model: SurveyModel, free: LabelFit) -> dict[str, An
         values = values * (slope if key == "shift" else slope.abs())
         found[key] = {name: float(values[0, bridge.labels.index(name)]) for name in STELLAR}
     return found
+
+
+def _common_shift(model: SurveyModel) -> dict[str, dict[str, float]]:
+    """What the last round of the gap still asked of all labels together, in their units, if lines err one by one."""
+    columns = zip(SHIFTED, model.shift.tolist(), model.shift_error.tolist(), strict=True)
+    return {name: {"value": value, "error": error} for name, value, error in columns if np.isfinite(value)}
 
 
 def _median(values: Tensor) -> float:

@@ -14,3 +14,6 @@ MAD_TO_SIGMA = 1.4826
 SHARD_FORMAT = "synth2obs/1"
 METRICS_FORMAT = "synth2obs-metrics/1"
 BUNDLE_FORMAT = "synth2obs-bundle/2"
+
+BALMER = (3971.2, 4102.9, 4341.7, 4862.7, 6564.6)
+"""Hε to Hα in vacuum Å."""

@@ -59,6 +59,8 @@ _TABLES = {
     "noise",
     "same_star",
     "morph",
+    "common_shift",
+    "line_groups",
 }
 _SECTIONS = ("surveys", "placebo", "decoder", "run")
 EVALUATE_AGAIN = "evaluate the model again with this version"

@@ -61,7 +61,22 @@ def identifiability(metrics: Metrics, survey: str) -> str:
         "No anchor stars were used, so one thing is not identified: a shift of the labels of all stars of the survey "
         "together that has the spectrum of a gap. Such a shift could sit in the labels, in the morph, or in both, "
         "and these data cannot tell. Differences between stars, and lines that no label imitates, do not "
-        "suffer from it."
+        "suffer from it." + _common_shift(row)
+    )
+
+
+def _common_shift(row: Any) -> str:
+    """What lines that must agree say of that shift, and under which assumption."""
+    parts = []
+    for label, (name, unit, digits) in LABELS.items():
+        value, error = (measured(row, "common_shift", label, key) for key in ("value", "error"))
+        if value is not None and error is not None:
+            parts.append(f"{fixed(value, digits, sign=True)} ± {fixed(error, digits + 1)} {unit} ({name})")
+    if not parts:
+        return ""
+    return (
+        f" If theory's lines err independently of each other, they say that it is {', '.join(parts)} beyond the "
+        "fitted labels; the table of groups of lines shows how far lines err together."
     )
 
 

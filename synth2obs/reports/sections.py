@@ -10,6 +10,7 @@ from synth2obs.reports import tables
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import Block, Note, PageSection, Paragraph, Picture, Slot, fixed, percent
 from synth2obs.reports.figures import has_examples
+from synth2obs.reports.group_table import groups_table
 from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
 from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
 
@@ -192,7 +193,9 @@ def _labels(m: Material) -> list[Block]:
         "in a lower row is a bias that depends on the star, which a single number hides. The literature's "
         "own errors are part of every scatter."
     )
-    return [m.picture("label_recovery", "Labels before and after", caption)]
+    blocks: list[Block] = [m.picture("label_recovery", "Labels before and after", caption)]
+    table = groups_table(m.row)
+    return blocks if table is None else [*blocks, table]
 
 
 def _instrument(m: Material) -> list[Block]:

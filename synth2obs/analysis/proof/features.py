@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.constants import BALMER
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Gradients, Spectra
 
@@ -13,9 +14,6 @@ Floats = NDArray[np.float64]
 
 IRON = "fe_h"
 NOT_ELEMENTS = ("alpha_fe",)
-
-BALMER = (3971.2, 4102.9, 4341.7, 4862.7, 6564.6)
-"""Hε to Hα in vacuum Å."""
 
 BALMER_REACH = 25.0
 """Å around a Balmer line in which no feature is looked for."""

@@ -44,7 +44,7 @@ class GapConfig(Section):
     learn_scale: bool = Field(default=True, description="whether those steps change the prior's width")
     learn_scatter: bool = Field(default=True, description="whether those steps change the scatter")
     learn_shift: bool = Field(
-        default=True, description="whether a shift of all stars' labels is told from the gap"
+        default=False, description="whether a shift of all stars' labels is told from the gap"
     )
     outlier: float = Field(
         default=4.0, gt=1, description="stars above this multiple of the median χ² are left out"

@@ -36,7 +36,7 @@ def pulls(found, shift=TRUE):
 
 def test_a_shift_is_told_from_lines_that_are_wrong_one_by_one():
     residual, ivar, phi, slopes, gap = simulate()
-    found = gap_posterior(residual, ivar, phi, LinearConfig(), slopes)
+    found = gap_posterior(residual, ivar, phi, LinearConfig(learn_shift=True), slopes)
     assert pulls(found).abs().max() < 3.5
     blind = gap_posterior(residual, ivar, phi, LinearConfig())
     assert (found.mean - gap).square().mean() < 0.2 * (blind.mean - gap).square().mean()
@@ -46,7 +46,11 @@ def test_a_shift_is_told_from_lines_that_are_wrong_one_by_one():
 def test_its_errors_hold_the_truth():
     inside = torch.cat(
         [
-            pulls(gap_posterior(*simulate(seed=seed)[:3], LinearConfig(), simulate(seed=seed)[3]))
+            pulls(
+                gap_posterior(
+                    *simulate(seed=seed)[:3], LinearConfig(learn_shift=True), simulate(seed=seed)[3]
+                )
+            )
             for seed in range(12)
         ]
     )
@@ -56,7 +60,7 @@ def test_its_errors_hold_the_truth():
 def test_no_shift_is_invented():
     none = torch.zeros_like(TRUE)
     residual, ivar, phi, slopes, _ = simulate(wrong=0.0, shift=none)
-    found = gap_posterior(residual, ivar, phi, LinearConfig(), slopes)
+    found = gap_posterior(residual, ivar, phi, LinearConfig(learn_shift=True), slopes)
     assert pulls(found, none).abs().max() < 3.5 and found.shift.abs().max() < 0.05
     assert found.mean.abs().max() < 0.005
 
@@ -64,20 +68,20 @@ def test_no_shift_is_invented():
 def test_a_normal_prior_lets_the_gap_take_the_shift():
     """What tails are for: where all cells may be wrong alike, a few wrong lines hide the shift."""
     residual, ivar, phi, slopes, _ = simulate(wrong=0.15)
-    sparse = gap_posterior(residual, ivar, phi, LinearConfig(), slopes)
-    dense = gap_posterior(residual, ivar, phi, LinearConfig(tails=1e6), slopes)
+    sparse = gap_posterior(residual, ivar, phi, LinearConfig(learn_shift=True), slopes)
+    dense = gap_posterior(residual, ivar, phi, LinearConfig(learn_shift=True, tails=1e6), slopes)
     size = [found.shift_covariance.diagonal().sqrt().mean() for found in (sparse, dense)]
     assert size[0] < 0.6 * size[1]
 
 
 def test_blocks_masked_cells_and_order_of_stars_do_not_matter(monkeypatch):
     residual, ivar, phi, slopes, _ = simulate(degree=2)
-    whole = gap_posterior(residual, ivar, phi, QuadraticConfig(), slopes)
+    whole = gap_posterior(residual, ivar, phi, QuadraticConfig(learn_shift=True), slopes)
     order = torch.randperm(STARS, generator=torch.Generator().manual_seed(1))
     changed = torch.where(ivar > 0, residual, torch.nan)[order]
     monkeypatch.setattr("synth2obs.models.gap.posterior.BLOCK", 33 * STARS)
     own = slopes._replace(change=slopes.change[:, order])
-    parts = gap_posterior(changed, ivar[order], phi[order], QuadraticConfig(), own)
+    parts = gap_posterior(changed, ivar[order], phi[order], QuadraticConfig(learn_shift=True), own)
     torch.testing.assert_close(whole.shift, parts.shift)
     torch.testing.assert_close(whole.mean, parts.mean)
     torch.testing.assert_close(whole.covariance, parts.covariance)
@@ -92,7 +96,9 @@ def test_switched_off_it_is_the_gap_alone():
 def test_cells_that_err_together_widen_its_error():
     residual, ivar, phi, slopes, _ = simulate()
     one, four = (
-        gap_posterior(residual, ivar, phi, LinearConfig(), slopes._replace(samples=float(samples)))
+        gap_posterior(
+            residual, ivar, phi, LinearConfig(learn_shift=True), slopes._replace(samples=float(samples))
+        )
         for samples in (1, 4)
     )
     ratio = four.shift_covariance.diagonal().sqrt() / one.shift_covariance.diagonal().sqrt()
