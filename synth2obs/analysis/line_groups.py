@@ -56,7 +56,7 @@ GROUPS: Mapping[str, Choice] = {
     "middle": _part(1 / 3, 2 / 3),
     "red": _part(2 / 3, 1.01),
 }
-"""Pixels of every group: hydrogen's are in no other; metals are all others, in strong or weak lines, in three thirds."""
+"""Pixels of every group: hydrogen's are in no other; metals are all others, in strong or weak lines, or in thirds."""
 
 
 @torch.no_grad()
