@@ -8,8 +8,8 @@ from torch import Tensor
 
 from synth2obs.core.config import Section
 from synth2obs.models.alignment.critic import Critic, critic_losses, r1_penalty
-from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.surprise import surprise
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
@@ -144,10 +144,10 @@ class CriticStage(StageBase):
             seen = self.state.prepare(name, "validation") if known else None
             gap, change = self.state.bridge.survey(name).gap, self.change[name]
             untouched = gap.mean.clone(), gap.scatter.clone()
-            before = self._surprise(seen)
+            before = 0.0 if seen is None else surprise(self.state.bridge, seen)
             gap.mean.add_(change[:-1])
             gap.scatter.mul_((2.0 * change[-1]).exp())
-            after = self._surprise(seen)
+            after = 0.0 if seen is None else surprise(self.state.bridge, seen)
             kept = known and after <= before + TOLERANCE
             if not kept:
                 gap.mean.copy_(untouched[0])
@@ -160,14 +160,6 @@ class CriticStage(StageBase):
                 f"{name}/scatter_change_rms": change[-1].square().mean().sqrt().item(),
             }
         return metrics
-
-    def _surprise(self, seen: Observation | None) -> float:
-        """Median over stars of (χ² − Σ ln weight) / 2 per pixel: −ln likelihood, noise included."""
-        if seen is None:
-            return 0.0
-        fit = fit_labels(self.state.bridge, seen, Options(steps=5, refresh=1))
-        weight = (fit.ivar * fit.continuum.square()).log().where(fit.ivar > 0, 0.0).sum(1)
-        return float((0.5 * (fit.chi2 - weight) / fit.pixels.clamp(min=1)).median())
 
 
 def _no_change(gap: Tensor) -> torch.nn.Parameter:

@@ -1,14 +1,30 @@
 """Stage D: the gap in closed form, alternating with labels through the morph and the gap found so far."""
 
+import copy
+from typing import NamedTuple
+
+import torch
+
 from synth2obs.models.fit.refine import refine_gap
+from synth2obs.models.fit.result import LabelFit
+from synth2obs.models.fit.surprise import surprise
 from synth2obs.models.gap.posterior import GapConfig
+from synth2obs.models.survey import make_morph
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.labels import remember
 from synth2obs.training.state import State
 
+EARNED = 1e-3
+"""Fall of −ln likelihood per pixel on validation stars for which a morph is kept beside a gap."""
+
 
 class GapStage(StageBase):
-    """One step: labels of one survey's training stars given its gap, then its gap given their labels."""
+    """One step: labels of one survey's training stars given its gap, then its gap given their labels.
+
+    Before a survey's first, its morph has to earn its place: where the gap alone makes validation stars as likely, the
+    morph is the identity from then on. What lies in the span of the label gradients could be either, and a morph moves
+    labels.
+    """
 
     name = "gap"
 
@@ -18,9 +34,44 @@ class GapStage(StageBase):
 
     def step(self, index: int) -> dict[str, float]:
         """One round of one survey."""
-        bridge = self.state.bridge
-        name = bridge.surveys[index % len(bridge.surveys)]
-        stars = self.state.stars[name]
+        names = self.state.bridge.surveys
+        name = names[index % len(names)]
+        found = self._round(name) if index >= len(names) else self._earned(name)
+        remembered = remember(self.state, name, found.fit)
+        return found.metrics | remembered
+
+    @torch.no_grad()
+    def _round(self, name: str) -> "_Round":
+        stars, bridge = self.state.stars[name], self.state.bridge
         fit, posterior = refine_gap(bridge, self.state.seen[name], stars.x, stars.rv)
         gain = float((posterior.log_evidence - posterior.log_evidence_null).mean())
-        return {f"{name}/log_evidence_gain": gain} | remember(self.state, name, fit)
+        return _Round(fit, {f"{name}/log_evidence_gain": gain})
+
+    @torch.no_grad()
+    def _earned(self, name: str) -> "_Round":
+        """The first round, with the survey's morph if validation stars ask for it, else with the identity."""
+        model, survey = self.state.bridge.survey(name), self.state.domains.surveys[name]
+        learned = copy.deepcopy(model.morph.state_dict())
+        if not learned or not len(survey.rows("validation")):
+            return self._round(name)
+        before, held = copy.deepcopy(model.state_dict()), self.state.prepare(name, "validation")
+        with_morph = self._round(name)
+        surprises, kept = [surprise(self.state.bridge, held)], copy.deepcopy(model.state_dict())
+        model.load_state_dict(before)
+        model.morph.load_state_dict(make_morph(model.config.latent, model.config.morph).state_dict())
+        alone = self._round(name)
+        surprises.append(surprise(self.state.bridge, held))
+        earns = surprises[0] < surprises[1] - EARNED
+        if earns:
+            model.load_state_dict(kept)
+        chosen = with_morph if earns else alone
+        keys = "validation_nll_morph", "validation_nll_identity", "morph_kept"
+        values = zip(keys, [*surprises, float(earns)], strict=True)
+        return chosen._replace(metrics=chosen.metrics | {f"{name}/{key}": value for key, value in values})
+
+
+class _Round(NamedTuple):
+    """What a round found."""
+
+    fit: LabelFit
+    metrics: dict[str, float]
