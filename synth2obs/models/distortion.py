@@ -57,9 +57,7 @@ class WavelengthDistortion(nn.Module):
     middle: Tensor
     reach: Tensor
 
-    def __init__(
-        self, wavelength: Float64[Tensor, " pixels"], segment: Shaped[Tensor, " pixels"]
-    ) -> None:
+    def __init__(self, wavelength: Float64[Tensor, " pixels"], segment: Shaped[Tensor, " pixels"]) -> None:
         super().__init__()
         number = segment.unique()
         ends = torch.stack([_ends(wavelength[segment == one].log()) for one in number])
@@ -96,7 +94,7 @@ class WavelengthDistortion(nn.Module):
         return stated * torch.exp(-log_doppler(self.velocity(stated, segment)))
 
     def velocity(self, wavelength: ArrayLike, segment: ArrayLike) -> Tensor:
-        """v in km/s at stated wavelengths in Å, (P,) or (N, P), of pixels on detectors (P,).
+        """V in km/s at stated wavelengths in Å, (P,) or (N, P), of pixels on detectors (P,).
 
         Detectors that the survey does not have count as the nearest that it has.
         """
@@ -116,8 +114,13 @@ class WavelengthDistortion(nn.Module):
         return (self.middle[:, None] + self.reach[:, None] * (2.0 * step - 1.0)).exp()
 
     def at_windows(self) -> Tensor:
-        """v at the middles of the windows in km/s, detector by detector, shape (S · W,)."""
+        """V at the middles of the windows in km/s, detector by detector, shape (S · W,)."""
         return self.at_windows_basis() @ self.weight.flatten()
+
+    def at_windows_error(self) -> Tensor:
+        """Its standard deviation, see `error`."""
+        basis = self.at_windows_basis()
+        return torch.einsum("wi,ij,wj->w", basis, self.covariance, basis).clamp(min=0.0).sqrt()
 
     def at_windows_basis(self) -> Tensor:
         """Change of `at_windows` with the weights, shape (S · W, S · TERMS)."""

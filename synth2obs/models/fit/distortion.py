@@ -30,8 +30,8 @@ from synth2obs.models.fit.task import encode
 FEW = 8
 """Stars worked on at a time: each has a matrix with a row per pixel."""
 
-ROUNDS, SETTLED = 4, 0.2
-"""Most linear steps, and change of the velocities in their errors below which they end."""
+ROUNDS, SETTLED = 4, 0.3
+"""Most linear steps, and change of the velocity in its errors below which they end."""
 
 STEP = 2.0
 """km/s; half the difference that gives a spectrum's change with velocity."""
@@ -86,13 +86,12 @@ def learn_distortion(bridge: Bridge, survey: str, spectra: Spectra, degree: int)
         Numbers for a log.
     """
     own = bridge.survey(survey).distortion
+    window = own.window_of(spectra.wavelength, spectra.segment)
     for _ in range(ROUNDS):
-        seen, before = prepare(bridge, survey, spectra), own.window_velocity.clone()
+        seen, before = prepare(bridge, survey, spectra), own.at_windows()
         fit = encode(bridge, seen)
-        window = own.window_of(spectra.wavelength, spectra.segment)
         _learn(own, star_sums(bridge, seen, fit, window, own.windows * len(own.number)), degree)
-        change = ((own.window_velocity - before).abs() / own.window_error)[own.window_error > 0]
-        if not bool((change.nan_to_num(torch.inf) > SETTLED).any()):
+        if bool(((own.at_windows() - before).abs() <= SETTLED * own.at_windows_error()).all()):
             break
     _learn_zero_point(own, seen, fit)
     names = ("degree", "log_odds", "scatter")
@@ -174,14 +173,18 @@ def joint(sums: Sums) -> Joint:
         share = (FREEDOM + 1.0) / (FREEDOM + excess)
     weight = share @ sums.own
     spread = float((share * excess).sum() / share.sum())
-    return Joint(velocity - (weight @ velocity) / weight.sum().clamp(min=1e-30), whole / max(spread, 1e-30), weight)
+    return Joint(
+        velocity - (weight @ velocity) / weight.sum().clamp(min=1e-30), whole / max(spread, 1e-30), weight
+    )
 
 
 def _learn(own: WavelengthDistortion, sums: Sums, degree: int) -> None:
     """One linear step: windows, and the polynomials through them."""
     found, applied = joint(sums), own.at_windows()
     group = torch.arange(len(sums.own)) % min(GROUPS, len(sums.own))
-    each = torch.stack([joint(sums.take((group != left).nonzero()[:, 0])).velocity for left in group.unique()])
+    each = torch.stack(
+        [joint(sums.take((group != left).nonzero()[:, 0])).velocity for left in group.unique()]
+    )
     error = ((each - each.mean(0)).square().sum(0) * (len(each) - 1) / len(each)).sqrt()
     velocity, basis = found.velocity + applied, own.at_windows_basis()
     order = torch.arange(TERMS).repeat(len(own.number))

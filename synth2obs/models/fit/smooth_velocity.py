@@ -85,9 +85,7 @@ def smooth(velocity: Tensor, information: Tensor, basis: Tensor, order: Tensor, 
     return Smooth(-1, odds, torch.zeros_like(best.weight), about_zero, none.scatter)
 
 
-def _tried(
-    seen: Tensor, noise: Tensor, design: Tensor, order: Tensor, size: int, used: Tensor
-) -> _Tried:
+def _tried(seen: Tensor, noise: Tensor, design: Tensor, order: Tensor, size: int, used: Tensor) -> _Tried:
     """Evidence and posterior of some columns, averaged over both scales."""
     own, prior = design[:, used], order[used].clamp(min=1).double().reciprocal().square()
     scales = SCALES if own.shape[1] else SCALES[:1]
@@ -115,7 +113,7 @@ def _tried(
 
 
 def _posterior(seen: Tensor, noise: Tensor, design: Tensor, prior: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """ln evidence, mean and covariance of the weights for independent noise (variance) and prior (variance)."""
+    """Ln evidence, mean and covariance of the weights for independent noise (variance) and prior (variance)."""
     root = prior.sqrt()
     scaled = design * root
     weighted = scaled / noise[:, None]
