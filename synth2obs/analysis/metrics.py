@@ -34,6 +34,7 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         **_methods(tested),
         "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines),
         "lsf": _line_spread(model),
+        "wavelengths": _distortion(model),
         "noise": _noise(model, free),
         "morph": _change(model, bridge.theory_latents(survey, free.x)),
         "anchors": _anchors(bridge, model, free),
@@ -66,8 +67,31 @@ def _line_spread(model: SurveyModel) -> dict[str, Any]:
     }
 
 
+def _distortion(model: SurveyModel) -> dict[str, Any]:
+    """How far wavelengths are stretched, at some of them, the windows that say so, and the velocities' zero point."""
+    own, some = model.distortion, slice(None, None, max(1, len(model.wavelength) // 120))
+    at = model.wavelength[some], model.segment[some]
+    velocity, error = own.velocity(*at), own.error(*at)
+    numbers = ("log_odds", "scatter", "zero_point", "zero_point_error")
+    return {
+        "rms": float(velocity.square().mean().sqrt()),
+        "rms_error": float(error.square().mean().sqrt()),
+        "degree": int(own.degree),
+        **{name: float(getattr(own, name)) for name in numbers},
+        "wavelength": at[0].tolist(),
+        "segment": at[1].tolist(),
+        "velocity": velocity.tolist(),
+        "velocity_error": error.tolist(),
+        "window_wavelength": own.window_centres().flatten().tolist(),
+        "window_velocity": own.window_velocity.flatten().tolist(),
+        "window_error": own.window_error.flatten().tolist(),
+    }
+
+
 def _noise(model: SurveyModel, free: Fit) -> dict[str, float]:
     return {
+        "white": float(model.noise.white),
+        "white_error": float(model.noise.white_error),
         "scatter_median": float(model.gap.scatter.sqrt().median()),
         "chi2_per_pixel": _median(free.chi2_per_pixel),
         "correlation_pixels": model.correlation,

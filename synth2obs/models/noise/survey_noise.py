@@ -24,6 +24,7 @@ class SurveyNoise(nn.Module):
     """
 
     white: Tensor
+    white_error: Tensor
     narrow: Tensor
     wide: Tensor
     length: Tensor
