@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from synth2obs.analysis.recovery import fitted_labels, recovery
@@ -58,13 +57,17 @@ def _line_spread(model: SurveyModel) -> dict[str, Any]:
     """Its fitted width over the catalogued one, and its FWHM at a dozen wavelengths."""
     some = slice(None, None, max(1, len(model.wavelength) // 12))
     width = FWHM_PER_SIGMA * model.lsf_sigma[some] * model.width_scale
-    error = float(model.width_scale_error)
     return {
         "width_scale": float(model.width_scale),
-        "width_scale_error": error if np.isfinite(error) else None,
+        "width_scale_error": _known(model.width_scale_error),
         "fwhm_angstrom": width.tolist(),
         "wavelength": model.wavelength[some].tolist(),
     }
+
+
+def _known(number: Tensor) -> float | None:
+    """A number, None where there is none."""
+    return float(number) if bool(number.isfinite()) else None
 
 
 def _distortion(model: SurveyModel) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def _distortion(model: SurveyModel) -> dict[str, Any]:
         "rms": float(velocity.square().mean().sqrt()),
         "rms_error": float(error.square().mean().sqrt()),
         "degree": int(own.degree),
-        **{name: float(getattr(own, name)) for name in numbers},
+        **{name: _known(getattr(own, name)) for name in numbers},
         "wavelength": at[0].tolist(),
         "segment": at[1].tolist(),
         "velocity": velocity.tolist(),

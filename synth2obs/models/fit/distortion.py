@@ -94,12 +94,10 @@ def learn_distortion(bridge: Bridge, survey: str, spectra: Spectra, degree: int)
         if bool(((own.at_windows() - before).abs() <= SETTLED * own.at_windows_error()).all()):
             break
     _learn_zero_point(own, seen, fit)
-    names = ("degree", "log_odds", "scatter")
-    return {
-        "distortion_rms": float(own.at_windows().square().mean().sqrt()),
-        **{f"distortion_{name}": float(getattr(own, name)) for name in names},
-        "zero_point": float(own.zero_point),
-    }
+    found = {"distortion_rms": float(own.at_windows().square().mean().sqrt())}
+    for name in ("degree", "log_odds", "scatter"):
+        found[f"distortion_{name}"] = float(getattr(own, name))
+    return found | ({"zero_point": float(own.zero_point)} if bool(own.zero_point.isfinite()) else {})
 
 
 def star_sums(bridge: Bridge, seen: Observation, fit: LatentFit, window: Tensor, count: int) -> Sums:
