@@ -1,5 +1,6 @@
 """One survey's part of ``metrics.json``; see ``docs/report.md``."""
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -65,9 +66,9 @@ def _line_spread(model: SurveyModel) -> dict[str, Any]:
     }
 
 
-def _known(number: Tensor) -> float | None:
+def _known(number: Tensor | float) -> float | None:
     """A number, None where there is none."""
-    return float(number) if bool(number.isfinite()) else None
+    return float(number) if math.isfinite(number) else None
 
 
 def _distortion(model: SurveyModel) -> dict[str, Any]:
@@ -91,10 +92,11 @@ def _distortion(model: SurveyModel) -> dict[str, Any]:
     }
 
 
-def _noise(model: SurveyModel, free: Fit) -> dict[str, float]:
+def _noise(model: SurveyModel, free: Fit) -> dict[str, float | None]:
+    factor, error = model.noise.factor
     return {
-        "white": float(model.noise.white),
-        "white_error": float(model.noise.white_error),
+        "factor": factor,
+        "factor_error": _known(error),
         "scatter_median": float(model.gap.scatter.sqrt().median()),
         "chi2_per_pixel": _median(free.chi2_per_pixel),
         "correlation_pixels": model.correlation,

@@ -102,6 +102,11 @@ def instrument_table(row: Row) -> PageTable:
         ],
         *_wavelength_rows(row),
         [
+            Cell("noise, fitted over quoted"),
+            cell(with_error(measured(row, "noise", "factor"), measured(row, "noise", "factor_error"))),
+            Cell("1 if the quoted errors are right"),
+        ],
+        [
             Cell("extra scatter, median over pixels (% of continuum)"),
             cell(percent(measured(row, "noise", "scatter_median"))),
             Cell("0 if the quoted errors were all"),

@@ -21,13 +21,13 @@ def instrument_scores(model: SurveyModel, truth: Truth) -> dict[str, Score]:
         ``distortion_error``, rms of their difference, with the rms of what the model says its error is.
     """
     width, width_error = float(model.width_scale), float(model.width_scale_error)
-    noise, noise_error = float(model.noise.white.sqrt()), float(model.noise.white_error)
+    noise, noise_error = model.noise.factor
     true = centred(np.interp(model.wavelength.numpy(), truth.pixel_wavelength, truth.distortion))
     found = centred(model.distortion.velocity(model.wavelength, model.segment).numpy())
     expected = _rms(model.distortion.error(model.wavelength, model.segment).numpy())
     return {
         "width_ratio": Score(width / truth.line_spread, width_error / truth.line_spread),
-        "noise_ratio": Score(noise / truth.noise, 0.5 * noise_error / noise / truth.noise),
+        "noise_ratio": Score(noise / truth.noise, noise_error / truth.noise),
         "distortion_true": Score(_rms(true)),
         "distortion_found": Score(_rms(found), expected),
         "distortion_error": Score(_rms(found - true), expected),
