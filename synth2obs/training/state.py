@@ -24,7 +24,7 @@ class State:
         self.x = self.bridge.scale(torch.as_tensor(domains.grid.values))
         self.kept = torch.from_numpy(~domains.grid.held_out)
         self.seen = {name: self._prepare(name, survey, "train") for name, survey in domains.surveys.items()}
-        self.scale = {name: self._distortion(name) for name in self.seen}
+        self.distortion = {name: self._distortion(name) for name in self.seen}
         self.stars = {name: _unknown(seen, self.x.shape[1]) for name, seen in self.seen.items()}
 
     def _prepare(self, name: str, survey: SurveyData, part: str) -> Observation:
@@ -37,8 +37,8 @@ class State:
         """Prepare the training stars again of surveys whose wavelengths turned out to be distorted otherwise."""
         for name, survey in self.domains.surveys.items():
             now = self._distortion(name)
-            if not torch.equal(now, self.scale[name]):
-                self.seen[name], self.scale[name] = self._prepare(name, survey, "train"), now
+            if not torch.equal(now, self.distortion[name]):
+                self.seen[name], self.distortion[name] = self._prepare(name, survey, "train"), now
 
     def prepare(self, name: str, part: str) -> Observation:
         """A part of a survey's stars, ready to be fitted."""

@@ -154,7 +154,7 @@ def _columns(bridge: Bridge, seen: Observation, fit: LatentFit, rows: Tensor) ->
 def _robust(residual: Tensor, weight: Tensor) -> Tensor:
     """Inverse variances (B, P) as a star's own residuals have them, those far out counting less."""
     sigmas = (residual * weight.sqrt()).abs().where(weight > 0, torch.nan)
-    usual = MAD_TO_SIGMA * sigmas.nanmedian(1, keepdim=True).values.clamp(min=1e-6)
+    usual = MAD_TO_SIGMA * sigmas.nanmedian(1, keepdim=True).values.nan_to_num(1.0).clamp(min=1e-6)
     return weight / usual.square() * (CLIP * usual / sigmas).nan_to_num(0.0).clamp(max=1.0)
 
 
