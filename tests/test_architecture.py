@@ -27,7 +27,7 @@ FORBIDDEN = {("analysis", "training")}
 ROOMS = {
     "models": (
         {"noise"},
-        {"contracts", "checkpoint", "decoder", "label_map", "layout", "projection"},
+        {"contracts", "checkpoint", "decoder", "distortion", "label_map", "layout", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey", "theory_error"},
         {"native"},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synth2obs.reports.content import PageTable
-from synth2obs.reports.proof_tables import slope_table, survey_tables
+from synth2obs.reports.proof_tables import instrument_table, slope_table, survey_tables
 
 
 def markdown(table: PageTable) -> Iterator[str]:
@@ -26,7 +26,7 @@ def main() -> None:
         print(f"## {scenario}: slopes\n", *markdown(slope_table(slopes)), sep="\n")
     for name, survey in scores["surveys"].items():
         print(f"## {name}\n\n{json.dumps(survey['facts'])}\n")
-        for table in survey_tables(survey["methods"]):
+        for table in (instrument_table(survey["instrument"]), *survey_tables(survey["methods"])):
             print(*markdown(table), sep="\n")
 
 

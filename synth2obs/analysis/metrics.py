@@ -1,8 +1,8 @@
 """One survey's part of ``metrics.json``; see ``docs/report.md``."""
 
+import math
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from synth2obs.analysis.baselines import MORPH, THEORY
@@ -36,6 +36,7 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         **_methods(tested),
         "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines),
         "lsf": _line_spread(model),
+        "wavelengths": _distortion(model),
         "noise": _noise(model, free),
         "morph": _change(model, bridge.theory_latents(survey, free.x)),
         "anchors": _anchors(bridge, model, free),
@@ -64,17 +65,45 @@ def _line_spread(model: SurveyModel) -> dict[str, Any]:
     """Its fitted width over the catalogued one, and its FWHM at a dozen wavelengths."""
     some = slice(None, None, max(1, len(model.wavelength) // 12))
     width = FWHM_PER_SIGMA * model.lsf_sigma[some] * model.width_scale
-    error = float(model.width_scale_error)
     return {
         "width_scale": float(model.width_scale),
-        "width_scale_error": error if np.isfinite(error) else None,
+        "width_scale_error": _known(model.width_scale_error),
         "fwhm_angstrom": width.tolist(),
         "wavelength": model.wavelength[some].tolist(),
     }
 
 
-def _noise(model: SurveyModel, free: Fit) -> dict[str, float]:
+def _known(number: Tensor | float) -> float | None:
+    """A number, None where there is none."""
+    return float(number) if math.isfinite(number) else None
+
+
+def _distortion(model: SurveyModel) -> dict[str, Any]:
+    """How far wavelengths are stretched, at some of them, the windows that say so, and the velocities' zero point."""
+    own, some = model.distortion, slice(None, None, max(1, len(model.wavelength) // 120))
+    at = model.wavelength[some], model.segment[some]
+    velocity, error = own.velocity(*at), own.error(*at)
+    numbers = ("log_odds", "scatter", "zero_point", "zero_point_error")
     return {
+        "rms": float(velocity.square().mean().sqrt()),
+        "rms_error": float(error.square().mean().sqrt()),
+        "degree": int(own.degree),
+        **{name: _known(getattr(own, name)) for name in numbers},
+        "wavelength": at[0].tolist(),
+        "segment": at[1].tolist(),
+        "velocity": velocity.tolist(),
+        "velocity_error": error.tolist(),
+        "window_wavelength": own.window_centres().flatten().tolist(),
+        "window_velocity": own.window_velocity.flatten().tolist(),
+        "window_error": own.window_error.flatten().tolist(),
+    }
+
+
+def _noise(model: SurveyModel, free: Fit) -> dict[str, float | None]:
+    factor, error = model.noise.factor
+    return {
+        "factor": factor,
+        "factor_error": _known(error),
         "scatter_median": float(model.gap.scatter.sqrt().median()),
         "chi2_per_pixel": _median(free.chi2_per_pixel),
         "correlation_pixels": model.correlation,
@@ -110,7 +139,7 @@ def _anchors(bridge: Bridge, model: SurveyModel, free: LabelFit) -> dict[str, An
 def _common_shift(model: SurveyModel) -> dict[str, dict[str, float]]:
     """What the last round of the gap still asked of all labels together, in their units, if lines err one by one."""
     columns = zip(SHIFTED, model.shift.tolist(), model.shift_error.tolist(), strict=True)
-    return {name: {"value": value, "error": error} for name, value, error in columns if np.isfinite(value)}
+    return {name: {"value": value, "error": error} for name, value, error in columns if math.isfinite(value)}
 
 
 def _median(values: Tensor) -> float:

@@ -45,7 +45,7 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
     features = each.mean(0, keepdim=True)
     native = (bridge.predict(labels, survey) - bridge.predict(labels, survey, morphed=False)).mean(0)
     covered = np.isfinite(native)
-    wavelength = model.wavelength.numpy()[covered]
+    wavelength = model.true_wavelength.numpy()[covered]
     inside = (grid >= wavelength[0]) & (grid <= wavelength[-1])
     columns = {
         "gap_mean": model.gap(features)[0].numpy(),
@@ -135,7 +135,7 @@ def element_gradients(
     table = np.concatenate([labels + sign * STEP * each for each in changes.values() for sign in (1.0, -1.0)])
     flux = np.nan_to_num(bridge.predict(table, survey, morphed=False))
     slopes = (flux[::2] - flux[1::2]) / (2 * STEP)
-    grid, native = bridge.decoder.rest_wavelength.numpy(), bridge.survey(survey).wavelength.numpy()
+    grid, native = bridge.decoder.rest_wavelength.numpy(), bridge.survey(survey).true_wavelength.numpy()
     return {name: np.interp(grid, native, slope) for name, slope in zip(changes, slopes, strict=True)}
 
 

@@ -89,15 +89,16 @@ def load_bundle(folder: str | Path) -> Bridge:
 def _filled(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
     bridge = _empty(tensors, meta)
     missing, unexpected = bridge.load_state_dict(_with_noise(tensors, meta["order"]), strict=False)
-    # Without a label map a survey has none: it is the identity. A shift is reported, and used nowhere.
-    later = ".label_map.", ".shift"
-    lost = [
-        name for name in missing if not name.startswith("population.") and not any(p in name for p in later)
-    ]
+    lost = [name for name in missing if not name.startswith("population.") and not _may_lack(name)]
     if lost or unexpected:
         raise KeyError(*lost, *unexpected)
     bridge.eval()
     return bridge
+
+
+def _may_lack(name: str) -> bool:
+    """Whether a bundle may lack a tensor: without a label map or a distortion a survey has none; a shift informs."""
+    return any(part in name for part in (".label_map.", ".distortion.", ".shift"))
 
 
 def _with_noise(tensors: Mapping[str, Tensor], surveys: Sequence[str]) -> dict[str, Tensor]:

@@ -53,10 +53,14 @@ class NativeViews:
         segment: ArrayLike | None = None,
         line_spread: LineSpread | None = None,
     ) -> Instrument:
-        """Doppler, line spread and pixels of a survey; its usual ones unless others are given."""
+        """Doppler, line spread and pixels of a survey; its usual ones unless others are given.
+
+        Wavelengths are those that the survey states; where pixels really are is the model's to know.
+        """
         model = self._model(survey)
-        pixels = model.wavelength if wavelength is None else wavelength
         detectors = model.segment if segment is None else segment
+        stated = model.wavelength if wavelength is None else wavelength
+        pixels = model.distortion.corrected(stated, detectors)
         spread = model.line_spread if line_spread is None else line_spread
 
         def make() -> Instrument:

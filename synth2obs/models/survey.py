@@ -1,4 +1,4 @@
-"""What a bridge knows of one survey: morph, gap, density, noise and the survey's own width of lines."""
+"""What a bridge knows of one survey: morph, gap, density, noise, width of lines and distortion of wavelengths."""
 
 from typing import cast
 
@@ -16,6 +16,7 @@ from synth2obs.models.alignment import ALIGNMENTS, AnyAlignmentConfig
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.alignment.settings import AlignmentConfig, DensityConfig
 from synth2obs.models.contracts import Alignment, GapModel, RestFrameDecoder
+from synth2obs.models.distortion import WavelengthDistortion
 from synth2obs.models.gap import GAPS, AnyGapConfig
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.gap.reading import LabelReading
@@ -72,6 +73,7 @@ class SurveyModel(nn.Module):
     unexplained: Float[Tensor, " cells"]
     shift: Tensor
     shift_error: Tensor
+    distortion: WavelengthDistortion
     noise: SurveyNoise
     label_map: LabelMap
     morph: Alignment
@@ -95,6 +97,7 @@ class SurveyModel(nn.Module):
         for name in ("shift", "shift_error"):
             self.register_buffer(name, torch.full((len(SHIFTED),), torch.nan, dtype=torch.float64))
         self.register_buffer("unexplained", torch.zeros(config.samples))
+        self.distortion = WavelengthDistortion(self.wavelength, self.segment)
         self.noise = SurveyNoise()
         self.label_map = LabelMap()
         self.morph = make_morph(config.latent, config.morph)
@@ -108,6 +111,11 @@ class SurveyModel(nn.Module):
         return LineSpread.single(self.lsf_sigma, **shape)
 
     @property
+    def true_wavelength(self) -> Float64[Tensor, " pixels"]:
+        """Where the usual pixels really are in vacuum Å, the survey's distortion taken out."""
+        return self.distortion.corrected(self.wavelength, self.segment)
+
+    @property
     def correlation(self) -> float:
         """Neighbouring pixels that carry one pixel's information, where theory's error is all the noise there is."""
         return self.noise.pixels(float(self.wavelength.log().diff().median()))
@@ -115,7 +123,7 @@ class SurveyModel(nn.Module):
     def native(self) -> tuple[Tensor, ...]:
         """What the usual pixels and line spread are made of."""
         shape = (getattr(self, name) for name in LSF_SHAPE)
-        always = self.wavelength, self.segment, self.lsf_sigma, self.width_scale
+        always = self.wavelength, self.segment, self.lsf_sigma, self.width_scale, self.distortion.weight
         return (*always, *(part for part in shape if part is not None))
 
     def layout(self, decoder: RestFrameDecoder) -> Layout:

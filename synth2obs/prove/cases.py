@@ -18,7 +18,7 @@ from synth2obs.io.embedded import resolve
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import MAY_CHANGE
 
-FORMAT = "synth2obs-proof/1"
+FORMAT = "synth2obs-proof/2"
 
 OURS = ("grid", "surveys", "same_stars", "start", "stop")
 """Settings of ``data`` that a scenario says itself."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from synth2obs.analysis.proof.score import Scores, Survey, score
+from synth2obs.analysis.proof.score import Scores, Survey, row_of, score
 from synth2obs.analysis.proof.settings import ProveConfig
 from synth2obs.analysis.proof.simulate import HELD_FILE, SURVEY, TRUTH_FILE, simulate
 from synth2obs.analysis.proof.slopes import bias_slopes
@@ -148,12 +148,18 @@ def _write(case: Case, outcome: Trained, truth: Truth, scores: Scores) -> None:
         "line_width": float(model.width_scale),
         "line_width_truth": case.twist.defects.line_spread,
     }
-    content = {"digest": case.scored, "facts": facts, "methods": scores.jsonable(), "card": outcome.card}
+    content = {
+        "digest": case.scored,
+        "facts": facts,
+        "instrument": row_of(scores.instrument),
+        "methods": scores.jsonable(),
+        "card": outcome.card,
+    }
     write_json_atomic(case.folder / "scores.json", content)
 
 
 def _metrics(scores: Scores) -> Iterator[tuple[str, float]]:
-    for method, row in scores.methods.items():
+    for method, row in {**scores.methods, "instrument": scores.instrument}.items():
         for key, found in row.items():
             yield f"{method}/{key}", found.value
             yield f"{method}/{key}_error", found.error
@@ -170,7 +176,7 @@ def _gathered(config: ProveConfig, cases: Sequence[Case], out: Path) -> dict[str
         "config": config.model_dump(mode="json"),
         "scenarios": by_scenario,
         "surveys": {
-            name: {key: content[key] for key in ("facts", "methods", "digest")}
+            name: {key: content[key] for key in ("facts", "instrument", "methods", "digest")}
             for name, content in surveys.items()
         },
         "slopes": _slopes(surveys, by_scenario),

@@ -10,7 +10,7 @@ from synth2obs.core.files import write_atomic
 from synth2obs.reports import proof_figures, tables
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import Block, PageSection, Paragraph, Picture, moment
-from synth2obs.reports.proof_tables import meanings, slope_table, survey_tables
+from synth2obs.reports.proof_tables import instrument_table, meanings, slope_table, survey_tables
 from synth2obs.reports.results import read_npz
 from synth2obs.reports.style import svg_uri
 from synth2obs.reports.survey import page_style, template
@@ -80,6 +80,7 @@ def _section(scenario: str, names: list[str], scores: Mapping[str, Any], folder:
         survey = scores["surveys"][name]
         arrays = read_npz(folder / name / "arrays.npz")
         yield Paragraph(f"{name}: {_facts(survey['facts'])} {_left(arrays)}")
+        yield instrument_table(survey["instrument"])
         yield from survey_tables(survey["methods"])
         figure = proof_figures.gaps(arrays)
         if figure is not None:

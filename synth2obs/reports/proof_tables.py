@@ -40,6 +40,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Columns of the tables of a survey."""
 
+INSTRUMENT: dict[str, tuple[str, int, str]] = {
+    "width_ratio": ("width of lines, found over true", 3, "1"),
+    "noise_ratio": ("noise, found over true", 3, "1"),
+    "distortion_true": ("wavelength distortion that there is, rms (km/s)", 2, ""),
+    "distortion_found": ("wavelength distortion found, rms (km/s)", 2, "as there is"),
+    "distortion_error": ("found minus true, rms (km/s)", 2, "0 within the error that it says it has"),
+}
+"""Rows of the table of a survey's instrument: title, decimals, ideal."""
+
 Rows = Mapping[str, Mapping[str, Any]]
 
 
@@ -49,6 +58,15 @@ def survey_tables(rows: Rows) -> Iterator[PageTable]:
         used = [key for key in keys if any(measured(row, key, "value") is not None for row in rows.values())]
         if used:
             yield _table(rows, used, {key: MEASURES[key] for key in used}, caption)
+
+
+def instrument_table(row: Mapping[str, Any]) -> PageTable:
+    """What is wrong with a survey's instrument, and what was found of it; a constant velocity is left out."""
+    rows = []
+    for key, (title, digits, ideal) in INSTRUMENT.items():
+        text = with_error(measured(row, key, "value"), measured(row, key, "error"), digits)
+        rows.append([Cell(title), cell(text), Cell(ideal)])
+    return PageTable(["instrument", "", "ideal"], rows)
 
 
 def slope_table(rows: Rows) -> PageTable:

@@ -201,11 +201,16 @@ def _labels(m: Material) -> list[Block]:
 def _instrument(m: Material) -> list[Block]:
     caption = (
         "Extra scatter: what the quoted errors do not explain, fitted per pixel. Line spread: its width, "
-        "fitted (solid, ±1 σ) and as catalogued (dashed). Fitted velocities: those of the test stars. Look "
+        "fitted (solid, ±1 σ) and as catalogued (dashed). Wavelength distortion: by how much lines lie too far "
+        "to the red, without a constant, which is the stars' own (blue, ±1 σ; level at 0 where none is probable), "
+        "and the windows that say so (black). Fitted velocities: those of the test stars. Look "
         "for scatter that rises in strong lines (theory), at the ends (flux calibration) or in telluric "
         "bands. A panel without numbers is left out."
     )
-    return [m.picture("instrument", "Noise and line spread", caption), tables.instrument_table(m.row)]
+    return [
+        m.picture("instrument", "Noise, line spread and wavelengths", caption),
+        tables.instrument_table(m.row),
+    ]
 
 
 def _same_star(m: Material) -> list[Block]:
@@ -254,7 +259,7 @@ SECTIONS: list[tuple[str, str, Callable[[Material], list[Block]]]] = [
     ("gap", "The gap", _gap),
     ("latents", "Latent space", _latents),
     ("labels", "Label recovery", _labels),
-    ("instrument", "Noise and line spread", _instrument),
+    ("instrument", "Noise, line spread and wavelengths", _instrument),
     ("same-star", "Same star in two telescopes", _same_star),
     ("placebo", "Placebo", _placebo),
     ("decoder", "Decoder", _decoder),

@@ -69,19 +69,22 @@ def chi2_of_stars(arrays: Arrays) -> Figure | None:
 
 
 def noise_and_line_spread(metrics: Metrics, arrays: Arrays, survey: str) -> Figure | None:
-    """Fitted extra scatter by wavelength, fitted width of the line spread, and fitted velocities."""
+    """Fitted extra scatter, width of the line spread and distortion by wavelength, and fitted velocities."""
     draw = []
-    lsf = lookup(metrics, "surveys", survey, "lsf")
+    lsf, wavelengths = (lookup(metrics, "surveys", survey, key) for key in ("lsf", "wavelengths"))
     if has(arrays, "wavelength", "scatter"):
         draw.append(lambda axes: _scatter_panel(axes, arrays))
     if _numbers(lookup(lsf, "wavelength")).size > 1:
         draw.append(lambda axes: _line_spread_panel(axes, lsf))
+    if _numbers(lookup(wavelengths, "wavelength")).size > 1:
+        draw.append(lambda axes: _distortion_panel(axes, wavelengths))
     if has(arrays, "test_rv"):
         draw.append(lambda axes: _velocity_panel(axes, arrays["test_rv"]))
     if not draw:
         return None
-    figure = new_figure(3.1, WIDTH if len(draw) > 1 else 0.6 * WIDTH)
-    for axes, panel in zip(figure.subplots(1, len(draw), squeeze=False)[0], draw, strict=True):
+    rows, columns = (1, len(draw)) if len(draw) < 4 else (2, 2)
+    figure = new_figure(3.1 * rows, WIDTH if len(draw) > 1 else 0.6 * WIDTH)
+    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, draw, strict=True):
         panel(axes)
     return figure
 
@@ -131,6 +134,26 @@ def _line_spread_panel(axes: Axes, lsf: Metrics) -> None:
         axes.legend(loc="best")
     axes.set_title("line spread")
     axes.set(xlabel=WAVELENGTH, ylabel="FWHM (Å)")
+
+
+def _distortion_panel(axes: Axes, found: Metrics) -> None:
+    x, velocity, error, segment = (
+        _numbers(found.get(key)) for key in ("wavelength", "velocity", "velocity_error", "segment")
+    )
+    for number in np.unique(segment):
+        own = segment == number
+        low, high = velocity[own] - error[own], velocity[own] + error[own]
+        axes.fill_between(x[own], low, high, color="#cfe0f2", lw=0)
+        axes.plot(x[own], velocity[own], "-", color=COLOURS["morph"], lw=1.8)
+    windows = (_numbers(found.get(f"window_{key}")) for key in ("wavelength", "velocity", "error"))
+    place, each, spread = windows
+    told = np.isfinite(each)
+    axes.errorbar(
+        place[told], each[told], spread[told], fmt="o", ms=3, lw=0.9, color=COLOURS["observed"], alpha=0.7
+    )
+    axes.axhline(0.0, color=COLOURS["quiet"], lw=0.9, ls=(0, (4, 3)))
+    axes.set_title("wavelength distortion")
+    axes.set(xlabel="vacuum wavelength as stated (Å)", ylabel="velocity (km/s)")
 
 
 def _velocity_panel(axes: Axes, velocity: NDArray[Any]) -> None:

@@ -92,13 +92,19 @@ def _line(line: Row) -> list[Cell]:
 
 
 def instrument_table(row: Row) -> PageTable:
-    """Line spread and noise as fitted."""
+    """Line spread, wavelengths and noise as fitted."""
     scale = with_error(measured(row, "lsf", "width_scale"), measured(row, "lsf", "width_scale_error"), 3)
     rows = [
         [
             Cell("width of the line spread, fitted over catalogued"),
             cell(scale),
             Cell("1 if the survey's own value is right"),
+        ],
+        *_wavelength_rows(row),
+        [
+            Cell("noise, fitted over quoted"),
+            cell(with_error(measured(row, "noise", "factor"), measured(row, "noise", "factor_error"))),
+            Cell("1 if the quoted errors are right"),
         ],
         [
             Cell("extra scatter, median over pixels (% of continuum)"),
@@ -112,6 +118,26 @@ def instrument_table(row: Row) -> PageTable:
         ],
     ]
     return PageTable(["quantity", "fitted", "expected"], rows)
+
+
+def _wavelength_rows(row: Row) -> list[list[Cell]]:
+    """Distortion and zero point of the wavelengths."""
+    found = lookup(row, "wavelengths")
+    size = with_error(measured(found, "rms"), measured(found, "rms_error"), 1)
+    zero = with_error(measured(found, "zero_point"), measured(found, "zero_point_error"), 1, sign=True)
+    return [
+        [Cell("wavelength distortion, taken out, rms (km/s)"), cell(size), Cell("0: none is probable")],
+        [
+            Cell("windows about it, beyond their errors, rms (km/s)"),
+            cell(fixed(measured(found, "scatter"), 1)),
+            Cell("0 if theory's lines were all in place"),
+        ],
+        [
+            Cell("fitted minus given velocities, median, left in (km/s)"),
+            cell(zero, "the survey gives no velocities"),
+            Cell("0 if the zero point is right"),
+        ],
+    ]
 
 
 def same_star_table(row: Row) -> PageTable:

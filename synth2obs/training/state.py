@@ -1,6 +1,7 @@
 """What the stages of a training share: data, bridge, and where each survey's training stars stand."""
 
 import torch
+from torch import Tensor
 
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
@@ -9,7 +10,7 @@ from synth2obs.training.domains import Domains, SurveyData
 
 
 class State:
-    """One training in memory. Stages change ``bridge`` and ``stars`` and nothing else.
+    """One training in memory. Stages change ``bridge`` and ``stars`` and nothing else; ``seen`` follows the bridge.
 
     Args:
         bridge: As it is before the first stage.
@@ -23,10 +24,21 @@ class State:
         self.x = self.bridge.scale(torch.as_tensor(domains.grid.values))
         self.kept = torch.from_numpy(~domains.grid.held_out)
         self.seen = {name: self._prepare(name, survey, "train") for name, survey in domains.surveys.items()}
+        self.distortion = {name: self._distortion(name) for name in self.seen}
         self.stars = {name: _unknown(seen, self.x.shape[1]) for name, seen in self.seen.items()}
 
     def _prepare(self, name: str, survey: SurveyData, part: str) -> Observation:
         return prepare(self.bridge, name, survey.spectra.take(survey.rows(part)))
+
+    def _distortion(self, name: str) -> Tensor:
+        return self.bridge.survey(name).distortion.weight.clone()
+
+    def follow(self) -> None:
+        """Prepare the training stars again of surveys whose wavelengths turned out to be distorted otherwise."""
+        for name, survey in self.domains.surveys.items():
+            now = self._distortion(name)
+            if not torch.equal(now, self.distortion[name]):
+                self.seen[name], self.distortion[name] = self._prepare(name, survey, "train"), now
 
     def prepare(self, name: str, part: str) -> Observation:
         """A part of a survey's stars, ready to be fitted."""

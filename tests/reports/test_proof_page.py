@@ -26,6 +26,7 @@ ROWS = {
         "seconds": scored(5.0, None),
     },
 }
+INSTRUMENT = {"width_ratio": scored(1.002, 0.004), "distortion_error": scored(0.31, 0.25)}
 FACTS = {
     "stars": 10,
     "held": 4,
@@ -46,9 +47,9 @@ def scores():
         "scenarios": {"lines": ["lines"], "label_shift": ["label_shift-0", "label_shift-1"]},
         "config": {"scenarios": {"lines": {"name": "missing_lines"}, "label_shift": {"name": "label_shift"}}},
         "surveys": {
-            "lines": {"facts": FACTS, "methods": ROWS},
-            "label_shift-0": {"facts": FACTS, "methods": ROWS},
-            "label_shift-1": {"facts": {**FACTS, "drift": 1.0}, "methods": ROWS},
+            "lines": {"facts": FACTS, "instrument": INSTRUMENT, "methods": ROWS},
+            "label_shift-0": {"facts": FACTS, "instrument": INSTRUMENT, "methods": ROWS},
+            "label_shift-1": {"facts": {**FACTS, "drift": 1.0}, "instrument": INSTRUMENT, "methods": ROWS},
         },
         "slopes": {
             "label_shift": {
@@ -77,6 +78,7 @@ def test_the_page_stands_alone_and_is_the_same_twice(scores, folder):
     assert "http" not in body and "<script" not in text
     assert "96.6 ± 0.4" in body and "−12 ± 3" in body and "10 stars train (9 different spectra)" in body
     assert body.count("<img") == 2 and "leaves a χ² of 1.75 a pixel" in body
+    assert "1.002 ± 0.004" in body and "0.31 ± 0.25" in body
     assert write_page(scores, folder).read_text(encoding="utf-8") == text
 
 

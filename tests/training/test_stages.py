@@ -232,7 +232,7 @@ class TestWhatTrains:
 
         assert parts("theory", "latent") == {
             *("decoder", "emulator", "distance", "theory_error"),
-            *("width_scale", "width_scale_error"),
+            *("distortion", "width_scale", "width_scale_error"),
         }
         assert not any("trunk" in key for key in moved("theory", "latent"))
         assert parts("latent", "labels") == {"noise", "gap", "unexplained"}

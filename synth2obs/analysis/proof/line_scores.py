@@ -72,7 +72,7 @@ def _through_pixels(bridge: Bridge, survey: str, gap: Floats) -> Floats:
     rest = torch.from_numpy(np.nan_to_num(gap)[None]).float()
     still = torch.zeros(1, dtype=torch.float64)
     native = bridge.instrument(survey)(rest, still, 0.0)[0].numpy()
-    pixels = bridge.survey(survey).wavelength.numpy()
+    pixels = bridge.survey(survey).true_wavelength.numpy()
     return np.interp(bridge.decoder.rest_wavelength.numpy(), pixels, native)
 
 

@@ -35,6 +35,10 @@ class Defects:
         along = (2.0 * x - x[0] - x[-1]) / max(x[-1] - x[0], 1e-12)
         return np.asarray(stated * np.exp((self.zero_point + self.stretch * along) / C_KMS))
 
+    def distortion(self, stated: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Velocity in km/s by which lines lie too far to the red, given where pixels are said to be."""
+        return np.asarray(C_KMS * np.tanh(np.log(stated / self.wavelength(stated))))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Seeing:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, Method, made, weighted_theory
+from synth2obs.analysis.proof.instrument_scores import instrument_scores
 from synth2obs.analysis.proof.line_scores import Found, find, line_scores
 from synth2obs.analysis.proof.star_scores import at_truth, excess, gap_explained, label_scores
 from synth2obs.analysis.proof.statistics import Score
@@ -48,17 +49,20 @@ class Survey:
 
 @dataclass
 class Scores:
-    """Scores by method and key, and the arrays behind them."""
+    """Scores by method and key, those of the instrument, and the arrays behind them."""
 
     methods: dict[str, dict[str, Score]] = field(default_factory=dict)
+    instrument: dict[str, Score] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
 
     def jsonable(self) -> dict[str, dict[str, dict[str, float | None]]]:
-        """Value and error of every score, null where there is none."""
-        return {
-            method: {key: {"value": _number(s.value), "error": _number(s.error)} for key, s in row.items()}
-            for method, row in self.methods.items()
-        }
+        """Value and error of every score of every method, null where there is none."""
+        return {method: row_of(row) for method, row in self.methods.items()}
+
+
+def row_of(row: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:
+    """Value and error of every score, null where there is none."""
+    return {key: {"value": _number(s.value), "error": _number(s.error)} for key, s in row.items()}
 
 
 def _number(value: float) -> float | None:
@@ -76,7 +80,8 @@ def score(survey: Survey, ablations: Sequence[str], draws: int, report: Report =
         report: Told what is being done.
     """
     seen = prepare(survey.bridge, survey.name, survey.held)
-    scores, truth = Scores(), survey.truth
+    truth, model = survey.truth, survey.bridge.survey(survey.name)
+    scores = Scores(instrument=instrument_scores(model, truth))
     scores.arrays |= {"labels_true": truth.held_labels, "label_names": truth.label_names}
     start: LabelFit | None = None
     theory: NDArray[np.float64] | None = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.proof.features import find_features
 from synth2obs.analysis.proof.missing import Lines, lines_removed, without
-from synth2obs.analysis.proof.observe import Observed, Seeing, instrument_of, observe
+from synth2obs.analysis.proof.observe import Defects, Observed, Seeing, instrument_of, observe
 from synth2obs.analysis.proof.population import chances, direction_of, divide, drawn, label_table, tilted
 from synth2obs.analysis.proof.settings import SimulationConfig
 from synth2obs.analysis.proof.truth import Truth
@@ -78,7 +78,7 @@ def simulate(config: SimulationConfig, twist: Twist, seed: int) -> Simulated:
         part: observe(pool.take(rows), template, seeing, part, seed + number)
         for number, (part, rows) in enumerate(stars.items(), 1)
     }
-    truth = _truth(pool, stars, seen, nature_rows, drift, twist)
+    truth = _truth(pool, stars, seen, nature_rows, drift, twist.defects)
     if twist.missing:
         lines = _lines(grid, config, twist, seed)
         theory = without(theory, lines)
@@ -125,10 +125,10 @@ def _truth(
     seen: Mapping[str, Observed],
     origin: NDArray[np.intp],
     drift: float,
-    twist: Twist,
+    defects: Defects,
 ) -> Truth:
     names = tuple(pool.labels)
-    table = label_table(pool, names)
+    table, stated = label_table(pool, names), np.asarray(seen[SURVEY].spectra.wavelength, float)
     return Truth(
         label_names=np.array(names),
         labels=table[stars[SURVEY]],
@@ -138,7 +138,10 @@ def _truth(
         spectrum=origin[stars[SURVEY]],
         held_spectrum=origin[stars["held"]],
         held_flux=seen["held"].clean,
-        noise=twist.defects.noise,
+        noise=defects.noise,
+        line_spread=defects.line_spread,
+        pixel_wavelength=stated,
+        distortion=defects.distortion(stated),
         drift=drift,
     )
 

@@ -28,6 +28,9 @@ class Truth:
         spectrum, held_spectrum: Row in nature's grid that each star has, shapes (S,) and (N,).
         held_flux: Normalised flux of the held-out stars without noise, shape (N, P).
         noise: Noise over the noise that is stated.
+        line_spread: Width of lines over the width that is stated.
+        pixel_wavelength: Where pixels are said to be, vacuum Å, shape (P,).
+        distortion: Velocity in km/s by which lines lie too far to the red there, shape (P,).
         listed: Whether theory lacks nothing but the lines that are removed.
         drift: Standard deviations by which the stars' mean lies beyond the grid's.
         line_element, line_wavelength, line_start, line_stop: Of the grid's lines in vacuum Å; empty without any.
@@ -47,6 +50,9 @@ class Truth:
     held_spectrum: NDArray[np.integer[Any]]
     held_flux: NDArray[np.float32]
     noise: float = 1.0
+    line_spread: float = 1.0
+    pixel_wavelength: NDArray[Any] = field(default_factory=_none)
+    distortion: NDArray[Any] = field(default_factory=_none)
     drift: float = 0.0
     listed: bool = True
     line_element: NDArray[Any] = field(default_factory=lambda: np.zeros(0, "U2"))
@@ -82,5 +88,5 @@ class Truth:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as stored:
             columns: dict[str, Any] = {name: stored[name] for name in stored.files}
-        scalars = {name: columns[name].item() for name in ("noise", "drift", "listed")}
+        scalars = {name: columns[name].item() for name in ("noise", "line_spread", "drift", "listed")}
         return cls(**{**columns, **scalars})

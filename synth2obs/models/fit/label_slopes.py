@@ -65,8 +65,8 @@ def label_slopes(
 def _cells_among_pixels(bridge: Bridge, survey: str) -> tuple[Tensor, Tensor, Tensor]:
     """Of every cell: the usual pixel to its right, its place between the two neighbours, and its detector."""
     model, cells = bridge.survey(survey), bridge.decoder.rest_wavelength
-    order = torch.argsort(model.wavelength)
-    pixels, segment = model.wavelength[order], model.segment[order]
+    order = torch.argsort(model.true_wavelength)
+    pixels, segment = model.true_wavelength[order], model.segment[order]
     right = torch.searchsorted(pixels, cells).clamp(1, len(pixels) - 1)
     share = ((cells - pixels[right - 1]) / (pixels[right] - pixels[right - 1])).clamp(0.0, 1.0)
     return right, share.float(), segment[right]

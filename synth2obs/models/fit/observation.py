@@ -27,7 +27,7 @@ class Observation:
         instrument: Its operator on these pixels.
         flux: Scaled to a median of 1, shape (N, P), 0 where masked.
         ivar: Of that flux, shape (N, P).
-        log_wave: ln λ of the pixels, (P,) or (N, P).
+        log_wave: ln λ of where the pixels really are, (P,) or (N, P).
         continuum_basis: Chebyshev functions, (P, C) or (N, P, C).
         rv: Velocities to start from in km/s, shape (N,).
         stars: Row of each star in the instrument, shape (N,); None for the same order.
@@ -104,8 +104,8 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
             field="flux, ivar",
             remedy="set the ivar of bad pixels to 0",
         )
-    wavelength = torch.as_tensor(spectra.wavelength, dtype=torch.float64)
     segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))
+    wavelength = bridge.survey(survey).distortion.corrected(spectra.wavelength, segment)
     instrument = bridge.instrument(survey, spectra.wavelength, spectra.segment, spectra.line_spread)
     order = bridge.survey(survey).config.continuum.order
     flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()

@@ -33,6 +33,7 @@ class SurveyNoise(nn.Module):
     """
 
     white: Tensor
+    white_error: Tensor
     narrow: Tensor
     wide: Tensor
     length: Tensor
@@ -47,6 +48,12 @@ class SurveyNoise(nn.Module):
     def correlated(self) -> bool:
         """Whether there is a wide part."""
         return float(self.wide) > 0 and float(self.length) > 0
+
+    @property
+    def factor(self) -> tuple[float, float]:
+        """Noise over what the survey quotes, √k, and its error."""
+        value = float(self.white.sqrt())
+        return value, 0.5 * float(self.white_error) / value
 
     def pixels(self, step: float) -> float:
         """Neighbouring pixels, ``step`` apart in ln λ, that carry one pixel's information about a broad feature."""

@@ -60,6 +60,7 @@ class StageBase:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up where a checkpoint left off."""
         self.state.bridge.load_state_dict(_under(tensors, "bridge/"))
+        self.state.follow()
         for name in self.state.stars:
             self.state.stars[name] = StarLabels(**_under(tensors, f"stars/{name}/"))
         self.load_extra(_under(tensors, "extra/"))

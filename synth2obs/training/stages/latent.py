@@ -1,4 +1,7 @@
-"""Stage B: one latent for all domains, and the width of every survey's lines."""
+"""Stage B: one latent for all domains, the distortion of every survey's wavelengths and the width of its lines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from pydantic import Field
@@ -7,15 +10,17 @@ from torch import Tensor
 from synth2obs.core.config import Section
 from synth2obs.models.decoder.encode import encode_reduced
 from synth2obs.models.decoder.from_grid import latent_weight
-from synth2obs.models.fit.observation import Observation
+from synth2obs.models.distortion import TERMS
+from synth2obs.models.fit.distortion import learn_distortion
 from synth2obs.models.fit.task import encode
+from synth2obs.models.survey import SurveyModel
 from synth2obs.training.gradients import gradient_ends
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents, trust
 
 FLOOR = 5e-3
-"""Noise added while widths are compared, in units of the continuum: theory is not better than that."""
+"""Noise added while an instrument is measured, in units of the continuum: theory is not better than that."""
 
 NARROWEST, WIDEST = 0.5, 2.5
 """How far from the catalogued width a survey's own is looked for."""
@@ -27,9 +32,15 @@ class LatentConfig(Section):
     steps: int = Field(default=60, ge=0, description="Adam steps")
     batch: int = Field(default=12, ge=1, description="grid spectra a step")
     learning_rate: float = Field(default=3e-4, gt=0, description="of the branch, in the first step")
-    width_stars: int = Field(default=40, ge=4, description="stars used to fit each survey's line width")
+    width_stars: int = Field(
+        default=40, ge=4, description="stars used to fit each survey's line width and wavelength distortion"
+    )
     widths: tuple[float, ...] = Field(
         default=(0.9, 1.0, 1.1), min_length=3, description="first widths to try, evenly spaced"
+    )
+    distortion: bool = Field(default=True, description="look for a distortion of each survey's wavelengths")
+    distortion_degree: int = Field(
+        default=6, ge=0, lt=TERMS, description="highest degree of its polynomials on a detector"
     )
 
 
@@ -84,7 +95,7 @@ class LatentStage(StageBase):
 
     @torch.no_grad()
     def finish(self) -> dict[str, float]:
-        """Refit h(y) to the final latents, then profile the width of each survey's lines."""
+        """Refit h(y) to the final latents, then measure each survey's instrument: wavelengths, and width of lines."""
         state = self.state
         latents, kept = grid_latents(state), state.kept
         weight = latent_weight(state.bridge.decoder, latents[kept])
@@ -95,17 +106,31 @@ class LatentStage(StageBase):
         metrics: dict[str, float] = {}
         for name in state.bridge.surveys:
             model = state.bridge.survey(name)
-            scale, error = self._profile(name)
+            with _floor(model):
+                metrics |= self._distortion(name) if self.config.distortion else {}
+                scale, error = self._profile(name)
             model.width_scale.fill_(scale)
             model.width_scale_error.fill_(error)
             metrics |= {f"{name}/width_scale": scale, f"{name}/width_scale_error": error}
         return metrics
 
+    def _distortion(self, name: str) -> dict[str, float]:
+        """Learn where pixels of a survey really are, and see its stars there from now on."""
+        survey = self.state.domains.surveys[name]
+        train = survey.rows("train")
+        spectra = survey.spectra.take(train[self._few(len(train)).numpy()])
+        found = learn_distortion(self.state.bridge, name, spectra, self.config.distortion_degree)
+        self.state.follow()
+        return {f"{name}/{key}": value for key, value in found.items()}
+
+    def _few(self, count: int) -> Tensor:
+        """Rows of the stars that an instrument is measured with."""
+        return torch.randperm(count, generator=self.generator(-1))[: self.config.width_stars].sort().values
+
     def _profile(self, name: str) -> tuple[float, float]:
         """Width with the lowest χ² over a few stars, and its error."""
-        seen = _few(self.state.seen[name], self.config.width_stars, self.generator(-1))
-        model = self.state.bridge.survey(name)
-        model.gap.scatter.fill_(FLOOR**2)
+        seen, model = self.state.seen[name], self.state.bridge.survey(name)
+        seen = seen.take(self._few(len(seen)))
         curves: dict[float, Tensor] = {}
         widths = list(self.config.widths)
         while True:
@@ -117,7 +142,6 @@ class LatentStage(StageBase):
             if further is None:
                 break
             widths = sorted([*widths, further])
-        model.gap.scatter.fill_(0.0)
         x = torch.tensor(widths, dtype=torch.float64)
         return _lowest(x, torch.stack([curves[width] for width in widths], dim=1))
 
@@ -132,9 +156,12 @@ def _beyond(widths: list[float], chi2: list[float]) -> float | None:
     return None
 
 
-def _few(seen: Observation, count: int, random: torch.Generator) -> Observation:
-    rows = torch.randperm(len(seen), generator=random)[:count].sort().values
-    return seen.take(rows)
+@contextmanager
+def _floor(model: SurveyModel) -> Iterator[None]:
+    """A scatter of `FLOOR` for a while."""
+    model.gap.scatter.fill_(FLOOR**2)
+    yield
+    model.gap.scatter.fill_(0.0)
 
 
 def _lowest(widths: Tensor, chi2: Tensor) -> tuple[float, float]:
