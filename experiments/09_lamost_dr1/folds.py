@@ -7,6 +7,7 @@ the catalogue's. The file is what table.py reads.
 """
 
 import argparse
+import copy
 import sys
 import time
 from collections.abc import Sequence
@@ -18,13 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth2obs.analysis.baselines import ABLATIONS, METHODS
+from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH
 from synth2obs.analysis.recovery import anchored, fitted_labels, label_errors, literature
 from synth2obs.analysis.trials import free_fit
 from synth2obs.core.chance import chance
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.refine import rms
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData, load_domains
@@ -36,6 +38,11 @@ sys.path.append(str(Path(__file__).parents[1] / "07_proof"))
 from real import SHOWN, bridges  # noqa: E402
 
 Columns = dict[str, NDArray[Any]]
+
+WEIGHTED, KEPT = "theory_weighted", "morph_theory_scatter"
+"""The last is the morph with the scatter that plain theory leaves, not with what is left when the gap is taken out."""
+
+HOW = {**METHODS, **ABLATIONS, KEPT: METHODS[MORPH]}
 
 
 def turn(stars: NDArray[np.str_], seed: int, folds: int) -> NDArray[np.intp]:
@@ -73,25 +80,40 @@ def train(config: TrainConfig, domains: Domains, theory: dict[str, torch.Tensor]
     return state
 
 
+def fitters(bridge: Bridge, survey: str, data: SurveyData, methods: Sequence[str]) -> dict[str, Bridge]:
+    """What each method fits with."""
+    own = bridges(bridge, survey, data, [name for name in methods if name != KEPT])
+    if KEPT in methods:
+        own[KEPT] = copy.deepcopy(bridge)
+        own[KEPT].survey(survey).gap.scatter.copy_(own[WEIGHTED].survey(survey).gap.scatter)
+    return own
+
+
+def surprise(fit: LabelFit) -> torch.Tensor:
+    """−ln likelihood a pixel up to a constant, labels free, shape (N,): no catalogue is needed to ask for it."""
+    weight = (fit.ivar * fit.continuum.square()).log().where(fit.ivar > 0, 0.0).sum(1)
+    return 0.5 * (fit.chi2 - weight) / fit.pixels.clamp(min=1)
+
+
 @torch.no_grad()
 def measured(bridge: Bridge, survey: str, data: SurveyData, methods: Sequence[str]) -> Columns:
     """Test stars of one fold: names, S/N, catalogue, and what each method finds."""
     spectra = data.spectra.take(data.rows("test"))
     spectra = spectra.take(literature(bridge, spectra).usable)
     known, seen = literature(bridge, spectra), prepare(bridge, survey, spectra)
-    own = bridges(bridge, survey, data, methods)
+    own = fitters(bridge, survey, data, methods)
     found: Columns = {"id": spectra.id, "snr_g": spectra.native["snr_g"], "catalogue": known.table}
     start = None
     for name in methods:
-        method = {**METHODS, **ABLATIONS}[name]
-        free = free_fit(own[name], seen, method, start)
+        free = free_fit(own[name], seen, HOW[name], start)
         start = start or free
-        held = anchored(own[name], seen, known, free.rv, morphed=method.morphed)
+        held = anchored(own[name], seen, known, free.rv, morphed=HOW[name].morphed)
         found |= {
             f"{name}/labels": fitted_labels(own[name], free),
             f"{name}/errors": label_errors(own[name], free),
             f"{name}/chi2": free.chi2_per_pixel.numpy(),
             f"{name}/rms": rms(held).numpy(),
+            f"{name}/surprise": surprise(free).numpy(),
         }
     return found
 
@@ -105,7 +127,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--methods", default=",".join(SHOWN))
+    parser.add_argument("--methods", default=",".join((*SHOWN, KEPT)))
     args = parser.parse_args()
     config = read_config(args.config, args.settings)
     torch.set_num_threads(config.threads)

@@ -2,8 +2,8 @@
 
     python experiments/09_lamost_dr1/table.py FILE.npz [--snr 20]
 
-Labels are fitted minus LAMOST's own: median and robust scatter, each with a bootstrap error. The last columns say by
-how much the scatter exceeds that of theory with pixel weights, the errors over the same draws of stars.
+Labels are fitted minus LAMOST's own: median and robust scatter, each with a bootstrap error. −ln likelihood (labels
+free) and the last columns are differences from theory with pixel weights, with errors over the same draws of stars.
 """
 
 import argparse
@@ -19,7 +19,17 @@ sys.path.append(str(Path(__file__).parents[1] / "07_proof"))
 from real import DIGITS, DRAWS, robust, spread  # noqa: E402
 
 WEIGHTED = "theory_weighted"
-HEADS = ("anchored rms (%)", "χ² a pixel", "Teff (K)", "log g", "[Fe/H]", "more: Teff (K)", "log g", "[Fe/H]")
+HEADS = (
+    "anchored rms (%)",
+    "χ² a pixel",
+    "−ln L a pixel",
+    "Teff (K)",
+    "log g",
+    "[Fe/H]",
+    "more scatter: Teff (K)",
+    "log g",
+    "[Fe/H]",
+)
 
 
 def wide(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,6 +59,9 @@ def table(found: dict[str, NDArray], rows: NDArray[np.bool_], title: str) -> Non
         for column, unit in (("rms", 100.0), ("chi2", 1.0)):
             middle, error = spread(unit * found[f"{name}/{column}"][rows].astype(float))
             cells.append(f"{middle:.2f} ± {error:.2f}")
+        less = found[f"{name}/surprise"] - found[f"{WEIGHTED}/surprise"]
+        middle, error = spread(less[rows].astype(float))
+        cells.append(f"{middle:+.3f} ± {error:.3f}")
         for column, digits in zip(values.T, DIGITS, strict=True):
             (bias, error), (scatter, unsure) = spread(column), robust(column)
             cells.append(
