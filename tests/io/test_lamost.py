@@ -11,6 +11,7 @@ from synth2obs.io.shard.check import check_shard
 from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import read_survey
 from synth2obs.io.surveys.lamost import PIXELS
+from synth2obs.io.surveys.lamost_rows import LINES
 from synth2obs.io.surveys.survey import Unwanted
 
 H_ALPHA, H_BETA, CA_8544 = 6564.61, 4862.68, 8544.44
@@ -121,6 +122,23 @@ class TestPilot:
             60, abs=4
         )
         assert spectra.native["snr_g"] == [70.5] and spectra.native["object"] == ["LAMOST J6"]
+
+    def test_errors_about_lines_are_published_or_their_neighbours(self, native, tmp_path):
+        path = native.lamost_pilot(tmp_path / "a.fits")
+        published, even = lrs(path), lrs(path, line_errors="neighbours")
+        ratio = even.ivar[0, 30:3900] / published.ivar[0, 30:3900]
+        assert np.nonzero(ratio != 1)[0].tolist() == list(range(1452 - 30, 1467 - 30))
+        np.testing.assert_allclose(even.ivar[0, 1452:1467], 0.16, rtol=1e-6)
+
+    def test_line_errors_of_later_layouts_are_as_published(self, native, tmp_path):
+        path = native.lamost_lrs(tmp_path / "a.fits")
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].data[1, 1452:1467] /= 10.0
+        np.testing.assert_array_equal(lrs(path, line_errors="neighbours").ivar, lrs(path).ivar)
+
+    def test_line_errors_are_one_of_two(self, native, tmp_path):
+        with pytest.raises(DataError, match="line_errors: got 'even'"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits"), line_errors="even")
 
     def test_it_stands_beside_later_layouts(self, native, tmp_path):
         """Line spread, pixels and facts are those of the survey, so that a shard can hold both."""
@@ -336,6 +354,9 @@ class TestRealFiles:
         for path, ivar in zip(paths, stars.ivar, strict=True):
             flux, inverse, _, both, _ = fits.getdata(path)
             assert (ivar > 0).sum() == ((inverse > 0) & (both == 0) & (flux != 0)).sum()
+        even = lrs(*paths, line_errors="neighbours")
+        higher = even.ivar > 5 * stars.ivar
+        assert [int(higher[:, a:b].any(axis=1).sum()) for a, b in LINES] == [90, 94, 100, 101, 100, 101]
         warm = [
             row
             for row, kind in enumerate(stars.native["subclass"])

@@ -13,14 +13,14 @@ from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import as_bits, open_fits
 from synth2obs.io.surveys.lamost_catalogue import read_catalogue
-from synth2obs.io.surveys.lamost_rows import read_rows
+from synth2obs.io.surveys.lamost_rows import raised, read_rows
 from synth2obs.io.surveys.record import (
     Record,
     constant_resolution,
     mask,
     relativistic_velocity,
 )
-from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, check_resolution
+from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, check_resolution, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -53,13 +53,17 @@ class LrsOptions:
     Args:
         classes: CLASS cards that are wanted, separated by commas; ``any`` for all.
         resolving_power: λ / FWHM, constant; None for the widths in `FWHM`.
+        line_errors: Of the pilot survey about strong lines: ``published``, or ``neighbours`` to take out the steps by
+            a factor of √10 that its files have there.
     """
 
     classes: str = "STAR"
     resolving_power: float | None = None
+    line_errors: str = "published"
 
     def __post_init__(self) -> None:
         check_resolution(self.resolving_power)
+        choose("line_errors", self.line_errors, ("published", "neighbours"))
 
 
 def read_lrs(unit: Unit, options: LrsOptions) -> Iterator[Record]:
@@ -100,11 +104,12 @@ def check_frame(cards: Cards) -> None:
 
 
 def _record(cards: Cards, rows: dict[str, Array], options: LrsOptions) -> Record:
-    place = _place(cards, rows)
+    place, early = _place(cards, rows), "WAVELENGTH" not in rows
     both, either = (_bits(rows[name], cards, name) for name in ("ANDMASK", "ORMASK"))
     bad = (both > 0) | (rows["FLUX"] == 0.0)
     flux, ivar, flags = np.zeros(PIXELS), np.zeros(PIXELS), np.zeros(PIXELS, np.uint32)
-    flux[place], ivar[place] = mask(rows["FLUX"], rows["IVAR"], bad)
+    weight = raised(rows["IVAR"]) if early and options.line_errors == "neighbours" else rows["IVAR"]
+    flux[place], ivar[place] = mask(rows["FLUX"], weight, bad)
     flags[place] = pack(both, either)
     wavelength = 10.0 ** (STEP * (FIRST + np.arange(PIXELS)))
     z, z_error = cards.optional("Z"), cards.optional("Z_ERR")
