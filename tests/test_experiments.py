@@ -70,3 +70,14 @@ def test_pulls_of_right_errors_are_normal(monkeypatch):
     halved = score(error * random.normal(size=4000), 0.5 * error)
     assert halved.pull == pytest.approx(2.0, abs=0.08)
     assert halved.p_value < 1e-6
+
+
+def test_folds_are_equal_and_a_star_is_in_one(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "09_lamost_dr1"))
+    from folds import turn
+
+    stars = np.array([f"star {number // 2}" for number in range(90)])
+    fold = turn(stars, seed=20, folds=5)
+    assert np.bincount(fold).tolist() == [18] * 5
+    assert (fold[::2] == fold[1::2]).all()
+    assert (turn(stars[::-1], seed=20, folds=5) == fold[::-1]).all()

@@ -1,11 +1,10 @@
 """Real stars and what is known of them: native files of a data folder, read as a user would."""
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
@@ -73,44 +72,13 @@ def lamost(data: Path) -> Spectra:
     return read_survey("lamost_lrs", sorted((data / "observed" / "lamost_lrs").glob("*.fits.gz")))
 
 
-def lamost_dr1(data: Path, like: Spectra, snr: float) -> Known:
-    """LAMOST DR1: rows flux, inverse variance, continuum, AND and OR mask; wavelengths from COEFF0 and COEFF1 alone.
-
-    Args:
-        data: The folder.
-        like: Later spectra, whose grid begins at the same wavelength and is longer.
-        snr: Lowest S/N in g.
-    """
+def lamost_dr1(data: Path, snr: float) -> Known:
+    """Stars of LAMOST's pilot survey above an S/N in g, with the survey's own labels."""
     folder = data / "observed" / "lamost_dr1"
-    rows = [row for row in _rows(folder / "labels.csv") if row["teff"] and float(row["snrg"]) > snr]
-    rows = [row for row in rows if (folder / row["file"]).exists()]
-    pixels = len(like.wavelength)
-    flux, ivar = np.zeros((2, len(rows), pixels), np.float32)
-    for star, row in enumerate(rows):
-        header, values = fits.getheader(folder / row["file"]), fits.getdata(folder / row["file"])
-        wavelength = 10 ** (header["COEFF0"] + header["COEFF1"] * np.arange(values.shape[1]))
-        assert np.allclose(wavelength, like.wavelength[: values.shape[1]], rtol=1e-6)
-        good = (values[1] > 0) & (values[3] == 0) & (values[0] != 0)
-        flux[star, : values.shape[1]] = np.where(good, values[0], 0.0)
-        ivar[star, : values.shape[1]] = np.where(good, values[1], 0.0)
-    unknown = np.full(len(rows), np.nan)
-    spectra = replace(
-        like,
-        flux=flux,
-        ivar=ivar,
-        flags=None,
-        id=np.array([row["file"] for row in rows]),
-        line_spread=replace(like.line_spread.usual, group=np.zeros(len(rows), int)),
-        rv=unknown,
-        rv_error=unknown,
-        snr=np.array([float(row["snrg"]) for row in rows]),
-        labels={},
-        label_errors={},
-        native={},
-    )
-    columns = [[float(row[name]) for name in STELLAR] for row in rows]
-    errors = [[float(row[f"{name}_err"]) for name in STELLAR] for row in rows]
-    return Known(spectra, np.array(columns), np.array(errors))
+    spectra = read_survey("lamost_lrs", sorted(folder.glob("*.fits")), parameters=folder / "labels.csv")
+    spectra = spectra.take((spectra.native["snr_g"] > snr) & np.isfinite(spectra.labels["teff"]))
+    error = np.stack([spectra.label_errors[name] for name in STELLAR], axis=1)
+    return Known(spectra, own_labels(spectra), error)
 
 
 def suns(data: Path, bridge: Bridge, survey: str) -> dict[str, tuple[Spectra, tuple[float, float, float]]]:

@@ -160,7 +160,7 @@ def main() -> None:
     later = lamost(args.data)
     later = later.take(later.native["snr_g"] > args.snr)
     trial = with_lamost(bridge, later)
-    rows += against(trial, lamost_dr1(args.data, later, args.snr), NEW, "LAMOST DR1", kept)
+    rows += against(trial, lamost_dr1(args.data, args.snr), NEW, "LAMOST DR1", kept)
     rows += repeats(trial, later, "LAMOST DR8 repeats")
     rows += repeats(plain(trial, NEW), later, "the same, photon noise alone")
     print(table(TITLES, rows), "\n")

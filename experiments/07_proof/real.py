@@ -8,6 +8,7 @@ Errors are those of a median, by bootstrap over stars.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -62,13 +63,15 @@ def cells(values: Tensor, digits: int, unit: float = 1.0) -> str:
     return f"{middle:.{digits}f} ± {error:.{digits}f}"
 
 
-def bridges(bridge: Bridge, survey: str, data: SurveyData) -> dict[str, Bridge]:
+def bridges(
+    bridge: Bridge, survey: str, data: SurveyData, methods: Sequence[str] = SHOWN
+) -> dict[str, Bridge]:
     """What each method fits with."""
     train = prepare(bridge, survey, data.spectra.take(data.rows("train")))
     fit = fit_labels(bridge, train, Options(morphed=False))
     stars = StarLabels(fit.x, fit.rv, fit.chi2_per_pixel)
     weighted, found = weighted_theory(bridge, train, stars), {THEORY: bridge, MORPH: bridge}
-    for name in SHOWN:
+    for name in methods:
         if name not in found:
             found[name] = made(bridge, weighted, {**METHODS, **ABLATIONS}[name], train, stars)
     return found

@@ -128,7 +128,7 @@ def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[
     assert spectra.ivar is not None
     spectra = spectra.take((spectra.ivar > 0).mean(axis=1) >= config.good_pixels)
     if config.max_stars:
-        spectra = spectra.take(_spread(spectra, seed, config.max_stars, twins))
+        spectra = spectra.take(_spread(_stars(spectra, twins), seed, config.max_stars))
     if len(spectra) < 8:
         raise DataError(
             f"only {len(spectra)} stars of {name} have {config.good_pixels:.0%} good pixels in "
@@ -136,7 +136,7 @@ def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[
             path=path,
             remedy="lower data.good_pixels or widen data.start and data.stop",
         )
-    star = np.array([twins.get(str(own), str(own)) for own in spectra.id])
+    star = _stars(spectra, twins)
     drawn = np.array([chance(seed, own) for own in star])
     part = np.select([drawn < config.train, drawn < config.train + config.validation], PARTS[:2], PARTS[2])
     survey = SurveyData(spectra, part, star)
@@ -155,9 +155,17 @@ def _check_parts(survey: SurveyData, name: str, path: str) -> None:
         )
 
 
-def _spread(spectra: Spectra, seed: int, count: int, twins: Mapping[str, str]) -> NDArray[np.intp]:
+def _stars(spectra: Spectra, twins: Mapping[str, str]) -> NDArray[np.str_]:
+    """Name of each spectrum's star: spectra of one object share it, and so do surveys that share the star."""
+    objects = spectra.native.get("object", spectra.id)
+    own = [str(name) or str(one) for name, one in zip(objects, spectra.id, strict=True)]
+    common = {name: twins[str(one)] for name, one in zip(own, spectra.id, strict=True) if str(one) in twins}
+    return np.array([common.get(name, name) for name in own])
+
+
+def _spread(stars: NDArray[np.str_], seed: int, count: int) -> NDArray[np.intp]:
     """Rows of a random subset that is the same in every run."""
-    drawn = [chance(seed, f"kept/{twins.get(str(own), str(own))}") for own in spectra.id]
+    drawn = [chance(seed, f"kept/{name}") for name in stars]
     return np.sort(np.argsort(drawn)[:count])
 
 

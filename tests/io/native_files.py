@@ -147,7 +147,13 @@ BALMER = ((6564.61, 0.5, 150.0), (4862.68, 0.5, 150.0), (4341.68, 0.4, 150.0))
 
 
 def lamost_head(obsid, **more):
-    head = {"OBSID": obsid, "DESIG": f"LAMOST J{obsid % 7}", "VACUUM": True, "HELIO": True, "HELIO_RV": 12.5}
+    head = {
+        "OBSID": obsid,
+        "DESIG": f"LAMOST J{(obsid or 0) % 7}",
+        "VACUUM": True,
+        "HELIO": True,
+        "HELIO_RV": 12.5,
+    }
     head |= {"MJD": 55858, "FIBERID": 101, "SPID": 3, "DATA_V": "LAMOST DR8"}
     return {name: value for name, value in (head | more).items() if value is not None}
 
@@ -174,6 +180,47 @@ def lamost_lrs(path, layout="image", obsid=101001, pixels=3909, z=2e-4, snr=80.0
         ]
         hdus.append(fits.BinTableHDU.from_columns(columns, name="COADD"))
     return write(path, hdus)
+
+
+def lamost_pilot(path, fibre=6, pixels=3904, z=2e-4, snr=80.0, **more):
+    """An LRS file of the pilot survey: the flux less its continuum in the place of wavelengths, and no OBSID.
+
+    Of the lines about which such files lower the inverse variance, this one has Mg b.
+    """
+    wavelength = 10 ** (3.5682 + 1e-4 * np.arange(pixels))
+    flux = 200.0 * star(wavelength, z * 299792.458, BALMER, seed=fibre, snr=snr)
+    ivar = np.full(pixels, (snr / 200.0) ** 2)
+    both, either = np.zeros(pixels), np.zeros(pixels)
+    ivar[1452:1467] /= 10.0
+    ivar[10], both[20], either[20:22] = 0.0, 1, 1
+    flux[-4:] = ivar[-4:] = 0.0
+    rows = [np.asarray(a, np.float32) for a in (flux, ivar, flux / 200.0 - 0.9, both, either)]
+    head = lamost_head(
+        None, DESIG=f"LAMOST J{fibre % 7}", DATA_V=None, PLANID="B6212", LMJD=55862, FIBERID=fibre
+    )
+    head |= {"EXTEN0": "Flux Inverse Subcontinuum Andmask Ormask", "SN_G": 70.5, "CLASS": "STAR", "Z": z}
+    head |= {"Z_ERR": 2e-5, "COEFF0": 3.5682, "COEFF1": 1e-4, "CRVAL1": 3.5682, "CD1_1": 1e-4} | more
+    hdus = [fits.PrimaryHDU(np.stack(rows))]
+    hdus[0].header.update({name: value for name, value in head.items() if value is not None})
+    return write(path, hdus)
+
+
+def lamost_catalogue(path, separator="|", metallicity="feh"):
+    """Stellar parameters of two stars by designation, one observed twice, in text or FITS; -9999 is not known."""
+    names = ["obsid", "designation", "snrg", "teff", "teff_err", "logg", metallicity, f"{metallicity}_err"]
+    rows = [
+        (1, "J6", 20.0, 5100.0, 90.0, 4.0, -0.2, 0.3),
+        (2, "J6", 70.5, 5200.0, 40.0, 4.1, -0.1, 0.1),
+        (3, "J3", 60.0, 6100.0, 50.0, -9999.0, 0.1, -9999.0),
+    ]
+    if path.suffix == ".fits":
+        columns = [
+            fits.Column(n, "4A" if n == "designation" else "D", array=c)
+            for n, c in zip(names, zip(*rows, strict=True), strict=True)
+        ]
+        return write(path, [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)])
+    path.write_text("\n".join(separator.join(map(str, row)) for row in [names, *rows]), encoding="utf-8")
+    return path
 
 
 def mrs_table(name, wavelength, rv, masks, seed):
@@ -339,6 +386,7 @@ LAYOUTS = {
     "galah 6.0": lambda f: ("galah", galah_6(f), {}),
     "lrs image": lambda f: ("lamost_lrs", [lamost_lrs(f / "spec-1.fits")], {}),
     "lrs table": lambda f: ("lamost_lrs", [lamost_lrs(f / "spec-2.fits", "table")], {}),
+    "lrs of the pilot survey": lambda f: ("lamost_lrs", [lamost_pilot(f / "spec-3.fits")], {}),
     "mrs": lambda f: ("lamost_mrs", [lamost_mrs(f / "med-1.fits")], {}),
     "mrs exposures": lambda f: ("lamost_mrs", [lamost_mrs(f / "med-2.fits")], {"spectra": "single"}),
     "miles": lambda f: ("miles", [linear(f / "MILES_star_m0018V.fits", MILES_HEAD)], {}),

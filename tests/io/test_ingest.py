@@ -209,7 +209,7 @@ class TestErrors:
         [
             ({"on_error": "ignore"}, "on_error: got 'ignore'"),
             ({"colour": "red"}, "takes no colour"),
-            ({"parameters": "x.fits"}, "takes no parameters"),
+            ({"parameters": "x.fits"}, "x.fits: no such file"),
             ({"resolving_power": "high"}, "resolving_power: must be a number"),
         ],
     )

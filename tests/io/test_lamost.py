@@ -11,6 +11,7 @@ from synth2obs.io.shard.check import check_shard
 from synth2obs.io.shard.write import write_shard
 from synth2obs.io.surveys import read_survey
 from synth2obs.io.surveys.lamost import PIXELS
+from synth2obs.io.surveys.lamost_rows import LINES
 from synth2obs.io.surveys.survey import Unwanted
 
 H_ALPHA, H_BETA, CA_8544 = 6564.61, 4862.68, 8544.44
@@ -103,6 +104,131 @@ class TestLrs:
         whole = FWHM_PER_SIGMA * np.sqrt(usual.line_spread.sigma[0] ** 2 + pixel**2 / 12)
         np.testing.assert_allclose(whole, np.where(usual.wavelength < 5850, 2.7, 4.2))
         np.testing.assert_allclose(given.wavelength / given.line_spread.sigma[0] / FWHM_PER_SIGMA, 1500)
+
+
+class TestPilot:
+    """The layout without wavelengths and numbers of observations."""
+
+    def test_wavelengths_are_those_of_the_cards(self, native, tmp_path):
+        spectra = lrs(native.lamost_pilot(tmp_path / "a.fits"))
+        assert spectra.flux.shape == (1, PIXELS) and spectra.id.tolist() == ["55862-B6212_sp03-006"]
+        np.testing.assert_allclose(spectra.wavelength[[0, 3903]], [3699.985, 9088.663], rtol=1e-7)
+        assert np.nonzero(spectra.ivar[0] == 0)[0].tolist() == [10, 20, *range(3900, PIXELS)]
+        assert spectra.flags[0, 19:23].tolist() == [0, 1 | 1 << 16, 1 << 16, 0]
+        np.testing.assert_allclose(spectra.ivar[0, 100], 0.16, rtol=1e-6)
+        assert spectra.rv[0] == pytest.approx(2e-4 * C_KMS, abs=0.01)
+        assert (spectra.frame, spectra.flux_kind, spectra.air_formula) == ("barycentric", "relative", "")
+        assert line(spectra.wavelength, spectra.flux[0], spectra.ivar[0] > 0, H_ALPHA, 1000) == pytest.approx(
+            60, abs=4
+        )
+        assert spectra.native["snr_g"] == [70.5] and spectra.native["object"] == ["LAMOST J6"]
+
+    def test_errors_about_lines_are_published_or_their_neighbours(self, native, tmp_path):
+        path = native.lamost_pilot(tmp_path / "a.fits")
+        published, even = lrs(path), lrs(path, line_errors="neighbours")
+        ratio = even.ivar[0, 30:3900] / published.ivar[0, 30:3900]
+        assert np.nonzero(ratio != 1)[0].tolist() == list(range(1452 - 30, 1467 - 30))
+        np.testing.assert_allclose(even.ivar[0, 1452:1467], 0.16, rtol=1e-6)
+
+    def test_line_errors_of_later_layouts_are_as_published(self, native, tmp_path):
+        path = native.lamost_lrs(tmp_path / "a.fits")
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].data[1, 1452:1467] /= 10.0
+        np.testing.assert_array_equal(lrs(path, line_errors="neighbours").ivar, lrs(path).ivar)
+
+    def test_line_errors_are_one_of_two(self, native, tmp_path):
+        with pytest.raises(DataError, match="line_errors: got 'even'"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits"), line_errors="even")
+
+    def test_it_stands_beside_later_layouts(self, native, tmp_path):
+        """Line spread, pixels and facts are those of the survey, so that a shard can hold both."""
+        early = native.lamost_pilot(tmp_path / "a.fits")
+        spectra = lrs(early, native.lamost_lrs(tmp_path / "b.fits"))
+        assert spectra.shared_wavelength and spectra.line_spread.sigma.shape[0] == 1
+        assert check_shard(write_shard(spectra, tmp_path / "a.h5")) == []
+
+    def test_one_star_observed_twice_has_two_names_and_one_object(self, native, tmp_path):
+        nights = [native.lamost_pilot(tmp_path / f"{day}.fits", LMJD=day) for day in (55862, 55863)]
+        spectra = lrs(*nights)
+        assert spectra.id.tolist() == ["55862-B6212_sp03-006", "55863-B6212_sp03-006"]
+        assert len(set(spectra.native["object"])) == 1
+
+    @pytest.mark.parametrize("card", ["LMJD", "PLANID", "SPID", "FIBERID"])
+    def test_a_spectrum_without_a_name(self, native, tmp_path, card):
+        with pytest.raises(DataError, match=rf"a\.fits: {card}: header card"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits", **{card: None}))
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            "Flux Inverse Subcontinuum Andmask",
+            "Flux Inverse Inverse Andmask Ormask",
+            "Flux Subcontinuum Wavelength Andmask Ormask",
+            "abc",
+        ],
+    )
+    def test_rows_that_are_no_spectrum(self, native, tmp_path, rows):
+        with pytest.raises(DataError, match=r"a\.fits: EXTEN0: names the rows"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits", EXTEN0=rows))
+
+    def test_rows_are_taken_by_name(self, native, tmp_path):
+        path = native.lamost_pilot(tmp_path / "a.fits")
+        expected = lrs(path)
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["EXTEN0"] = "Ormask, Flux, Andmask, Subcontinuum, Inverse"
+            hdus[0].data = hdus[0].data[[4, 0, 3, 2, 1]]
+        found = lrs(path)
+        np.testing.assert_array_equal(found.flux, expected.flux)
+        np.testing.assert_array_equal(found.ivar, expected.ivar)
+        np.testing.assert_array_equal(found.flags, expected.flags)
+
+    @pytest.mark.parametrize(
+        "cards",
+        [{"COEFF0": 3.5683}, {"CRVAL1": 3.5683}, {"CD1_1": 2e-4}, {"COEFF1": 2e-4}, {"COEFF0": None}],
+    )
+    def test_cards_that_contradict_each_other(self, native, tmp_path, cards):
+        with pytest.raises(DataError, match=r"a\.fits: (COEFF|CRVAL1|CD1_1)"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits", **cards))
+
+    def test_wavelengths_beyond_the_known_range(self, native, tmp_path):
+        path = native.lamost_pilot(tmp_path / "a.fits", COEFF0=3.6, CRVAL1=3.6)
+        with pytest.raises(DataError, match=r"a\.fits: COEFF0: wavelengths are not those"):
+            lrs(path)
+
+    @pytest.mark.parametrize("card", ["VACUUM", "HELIO"])
+    def test_medium_and_frame_must_be_stated(self, native, tmp_path, card):
+        with pytest.raises(DataError, match=rf"a\.fits: {card}: must be T"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits", **{card: False}))
+
+
+class TestCatalogue:
+    @pytest.mark.parametrize("metallicity", ["feh", "fe_h"])
+    @pytest.mark.parametrize(("name", "separator"), [("a.csv", "|"), ("a.txt", ","), ("a.fits", "")])
+    def test_labels_by_designation(self, native, tmp_path, name, separator, metallicity):
+        table = native.lamost_catalogue(tmp_path / name, separator, metallicity)
+        fibres = (6, 3, 2)
+        stars = [native.lamost_pilot(tmp_path / f"{fibre}.fits", fibre=fibre) for fibre in fibres]
+        spectra = lrs(*stars, parameters=table)
+        np.testing.assert_array_equal(spectra.labels["teff"], [5200.0, 6100.0, np.nan])
+        np.testing.assert_array_equal(spectra.labels["logg"], [4.1, np.nan, np.nan])
+        np.testing.assert_array_equal(spectra.labels["fe_h"], [-0.1, 0.1, np.nan])
+        np.testing.assert_array_equal(spectra.label_errors["teff"], [40.0, 50.0, np.nan])
+        np.testing.assert_array_equal(spectra.label_errors["fe_h"], [0.1, np.nan, np.nan])
+        assert "logg" not in spectra.label_errors
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("designation,snrg\nJ6,70\n", "has no columns designation"),
+            ("obsid,teff\n1,5200\n", "has no columns designation"),
+            ("designation,teff\nJ6\n", "nor a text table"),
+            ("\n", "has no columns designation"),
+        ],
+    )
+    def test_a_table_that_is_none(self, native, tmp_path, text, message):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(DataError, match=rf"a\.csv.*{message}"):
+            lrs(native.lamost_pilot(tmp_path / "a.fits"), parameters=tmp_path / "a.csv")
 
 
 class TestMrs:
@@ -210,6 +336,36 @@ class TestRealFiles:
         with pytest.raises(Unwanted, match="sp01-005.*is a QSO"):
             lrs(*paths)
         assert len(lrs(*paths, classes="any")) == 10
+
+    def test_the_pilot_survey(self, observed):
+        """Hβ and Ca II 8544 of A to G stars lie within 3 km/s of their vacuum wavelengths (medians)."""
+        paths = sorted(observed.glob("lamost_dr1/*.fits"))
+        if not paths:
+            pytest.skip("no files of the pilot survey here")
+        stars = lrs(*paths, parameters=observed / "lamost_dr1" / "labels.csv")
+        assert len(stars) == len(set(stars.id)) == len(set(stars.native["object"])) == 101
+        assert {name: int(np.isfinite(values).sum()) for name, values in stars.labels.items()} == {
+            "teff": 76,
+            "logg": 76,
+            "fe_h": 76,
+        }
+        used = (stars.ivar > 0).any(axis=0)
+        assert used[:3904].any() and not used[3904:].any()
+        for path, ivar in zip(paths, stars.ivar, strict=True):
+            flux, inverse, _, both, _ = fits.getdata(path)
+            assert (ivar > 0).sum() == ((inverse > 0) & (both == 0) & (flux != 0)).sum()
+        even = lrs(*paths, line_errors="neighbours")
+        higher = even.ivar > 5 * stars.ivar
+        assert [int(higher[:, a:b].any(axis=1).sum()) for a, b in LINES] == [90, 94, 100, 101, 100, 101]
+        warm = [
+            row
+            for row, kind in enumerate(stars.native["subclass"])
+            if kind[0] in "AFG" and stars.native["snr_g"][row] > 15
+        ]
+        for centre in (H_BETA, CA_8544):
+            seen = centre * (1 + stars.rv / C_KMS)
+            found = [line(stars.wavelength, stars.flux[r], stars.ivar[r] > 0, seen[r], 900) for r in warm]
+            assert abs(np.nanmedian(found)) < 10
 
     def test_medium_resolution(self, observed):
         """Hα of the exposures of a star lies where it does in the combination; a poor epoch has S/N near 0."""

@@ -95,6 +95,16 @@ class TestSplit:
         assert len(common) > 50
         assert all(miles[star] == stelib[star] for star in common)
 
+    def test_spectra_of_one_object_are_on_one_side(self, load):
+        table = spectra(200)
+        objects = np.array([f"star {number // 2}" for number in range(200)])
+        objects[-2:] = ""
+        found = load({"miles": replace(table, native={"object": objects})}, [("star_0", "HD0")]).surveys[
+            "miles"
+        ]
+        assert found.star.tolist() == ["star_0"] * 2 + objects[2:-2].tolist() + ["star_198", "star_199"]
+        assert (found.part[:-2:2] == found.part[1:-2:2]).all() and set(found.part) == set(PARTS)
+
     def test_adding_stars_moves_none(self, load):
         before = load({"miles": spectra(60)})
         after = load({"miles": spectra(150), "other": spectra(30, names="other_{}")})

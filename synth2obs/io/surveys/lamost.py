@@ -1,6 +1,6 @@
-"""LAMOST: low-resolution spectra (LRS) in the layouts before and from DR9 (Cui et al. 2012, RAA 12, 1197)."""
+"""LAMOST: low-resolution spectra (LRS) in the layouts of all releases (Cui et al. 2012, RAA 12, 1197)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,16 @@ from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.surveys.cards import Cards
-from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
+from synth2obs.io.surveys.fits_file import as_bits, open_fits
+from synth2obs.io.surveys.lamost_catalogue import read_catalogue
+from synth2obs.io.surveys.lamost_rows import raised, read_rows
 from synth2obs.io.surveys.record import (
     Record,
     constant_resolution,
     mask,
     relativistic_velocity,
 )
-from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, check_resolution
+from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, check_resolution, choose
 
 Array = NDArray[np.floating[Any]]
 
@@ -40,7 +42,6 @@ NAMES = {bit: f"AND_{name}" for bit, name in enumerate(BITS)} | {
 }
 """The AND mask in the lower, the OR mask in the upper 16 bits."""
 
-ROWS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
 MISFIT = 0.1
 """Pixels by which a file's wavelengths may differ from its cards: their float32 is good to 0.02."""
 
@@ -52,28 +53,33 @@ class LrsOptions:
     Args:
         classes: CLASS cards that are wanted, separated by commas; ``any`` for all.
         resolving_power: λ / FWHM, constant; None for the widths in `FWHM`.
+        line_errors: Of the pilot survey about strong lines: ``published``, or ``neighbours`` to take out the steps by
+            a factor of √10 that its files have there.
     """
 
     classes: str = "STAR"
     resolving_power: float | None = None
+    line_errors: str = "published"
 
     def __post_init__(self) -> None:
         check_resolution(self.resolving_power)
+        choose("line_errors", self.line_errors, ("published", "neighbours"))
 
 
 def read_lrs(unit: Unit, options: LrsOptions) -> Iterator[Record]:
     """The spectrum of one LRS file, heliocentric, not corrected for the star's velocity, on the survey's common grid.
 
-    The layout is told from the content: an image of five rows, or a table COADD. Pixels are bad where the inverse
-    variance is 0, the AND mask is set, or the flux is exactly 0 (padding at the red end).
+    The layout is told from the content: an image whose rows the file names, or a table COADD. Where no row holds
+    wavelengths, cards do. Pixels are bad where the inverse variance is 0, the AND mask is set, or the flux is exactly
+    0 (padding at the red end).
 
     Raises:
-        DataError: If the file has neither layout, or no vacuum and heliocentric wavelengths.
+        DataError: If the file has no known layout, or no vacuum and heliocentric wavelengths.
         Unwanted: If its class is not asked for.
     """
     with open_fits(unit[0]) as file:
         cards = file.cards()
-        rows = _rows(file)
+        rows = read_rows(file)
         check_frame(cards)
         kind = str(cards.get("CLASS") or "unknown").upper()
         if options.classes != "any" and kind not in options.classes.upper().split(","):
@@ -97,34 +103,18 @@ def check_frame(cards: Cards) -> None:
             )
 
 
-def _rows(file: FitsFile) -> dict[str, Array]:
-    """Flux, inverse variance, wavelength and masks from either layout, shape (P,) each."""
-    if "COADD" in file.names:
-        table = file.table("COADD")
-        names = table.dtype.names
-        if len(table) == 1 and set(ROWS) <= set(names) and np.ndim(table["FLUX"]) == 2:
-            return {name: floating(table[name][0], file.path, name) for name in ROWS}
-    data = file.hdus[0].data
-    if data is not None and data.dtype.names is None and data.ndim == 2 and len(data) == len(ROWS):
-        return dict(zip(ROWS, file.image(0, 2), strict=True))
-    raise DataError(
-        "has neither an image of 5 rows nor a table COADD of one row",
-        path=file.path,
-        remedy="use lamost_mrs for medium-resolution files",
-    )
-
-
 def _record(cards: Cards, rows: dict[str, Array], options: LrsOptions) -> Record:
-    place = _place(cards, rows["WAVELENGTH"])
+    place, early = _place(cards, rows), "WAVELENGTH" not in rows
     both, either = (_bits(rows[name], cards, name) for name in ("ANDMASK", "ORMASK"))
     bad = (both > 0) | (rows["FLUX"] == 0.0)
     flux, ivar, flags = np.zeros(PIXELS), np.zeros(PIXELS), np.zeros(PIXELS, np.uint32)
-    flux[place], ivar[place] = mask(rows["FLUX"], rows["IVAR"], bad)
+    weight = raised(rows["IVAR"]) if early and options.line_errors == "neighbours" else rows["IVAR"]
+    flux[place], ivar[place] = mask(rows["FLUX"], weight, bad)
     flags[place] = pack(both, either)
     wavelength = 10.0 ** (STEP * (FIRST + np.arange(PIXELS)))
     z, z_error = cards.optional("Z"), cards.optional("Z_ERR")
     return Record(
-        id=cards.text("OBSID"),
+        id=_name(cards),
         wavelength=wavelength,
         segment=np.zeros(PIXELS, np.int16),
         flux=flux,
@@ -135,7 +125,7 @@ def _record(cards: Cards, rows: dict[str, Array], options: LrsOptions) -> Record
         rv_error=C_KMS * z_error if z_error >= 0 else float("nan"),
         native=facts(cards)
         | {"class": str(cards.get("CLASS") or ""), "subclass": str(cards.get("SUBCLASS") or "")}
-        | {f"snr_{band}": cards.optional(f"SNR{band.upper()}") for band in "ugriz"},
+        | {f"snr_{band}": _snr(cards, band.upper()) for band in "ugriz"},
         frame="barycentric",
         flux_kind="relative",
         air_formula="",
@@ -157,10 +147,27 @@ def _line_spread(wavelength: Array, resolving_power: float | None) -> LineSpread
     return LineSpread.single(np.sqrt(whole**2 - np.gradient(wavelength) ** 2 / 12.0))
 
 
+def _name(cards: Cards) -> str:
+    """Number of the observation; where a release gives none, day, plan, spectrograph and fibre, as in files' names.
+
+    Raises:
+        DataError: If a card that is needed is missing.
+    """
+    if cards.get("OBSID") is not None:
+        return cards.text("OBSID")
+    day, spectrograph, fibre = (int(cards.number(card)) for card in ("LMJD", "SPID", "FIBERID"))
+    return f"{day}-{cards.text('PLANID')}_sp{spectrograph:02d}-{fibre:03d}"
+
+
+def _snr(cards: Cards, band: str) -> float:
+    """Signal to noise in a filter, under the name of its time."""
+    return cards.optional("SN_" + band if cards.get("SNR" + band) is None else "SNR" + band)
+
+
 def facts(cards: Cards) -> dict[str, float | str]:
     """What every LAMOST header says of the observation."""
     return {
-        "object": str(cards.get("DESIG") or cards.text("OBSID")),
+        "object": str(cards.get("DESIG") or _name(cards)),
         "barycentric_correction": cards.optional("HELIO_RV"),
         "mjd": cards.optional("MJD"),
         "fibre": cards.optional("FIBERID"),
@@ -174,18 +181,29 @@ def pack(both: NDArray[np.uint32], either: NDArray[np.uint32]) -> NDArray[np.uin
     return (both & np.uint32(0xFFFF)) | (either << np.uint32(OR_SHIFT))
 
 
-def _place(cards: Cards, wavelength: Array) -> slice:
-    """Where a file's pixels lie on the common grid."""
-    if abs(cards.number("COEFF1") / STEP - 1.0) > 1e-6:
+def _place(cards: Cards, rows: Mapping[str, Array]) -> slice:
+    """Where a file's pixels lie on the common grid: by its wavelengths, or by its cards, which say it twice."""
+    _check_equal(cards, "COEFF1", STEP)
+    start = cards.number("COEFF0") / STEP
+    if "WAVELENGTH" in rows:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            index = np.log10(rows["WAVELENGTH"]) / STEP
+        return on_lattice(cards, "WAVELENGTH", index, FIRST, PIXELS, start)
+    for again, card in (("CRVAL1", "COEFF0"), ("CD1_1", "COEFF1")):
+        if cards.get(again) is not None:
+            _check_equal(cards, again, cards.number(card))
+    return on_lattice(cards, "COEFF0", start + np.arange(len(rows["FLUX"])), FIRST, PIXELS)
+
+
+def _check_equal(cards: Cards, card: str, wanted: float) -> None:
+    """Refuse a card that holds another number."""
+    if not abs(cards.number(card) / wanted - 1.0) <= 1e-6:
         raise DataError(
-            f"is {cards.number('COEFF1')}, not {STEP}",
+            f"is {cards.number(card)}, not {wanted}",
             path=cards.path,
-            field="COEFF1",
+            field=card,
             remedy="check that it is a LAMOST LRS spectrum",
         )
-    return on_lattice(
-        cards, "WAVELENGTH", np.log10(wavelength) / STEP, FIRST, PIXELS, cards.number("COEFF0") / STEP
-    )
 
 
 def on_lattice(
@@ -221,6 +239,7 @@ LAMOST_LRS = SurveyReader(
     name="lamost_lrs",
     read=read_lrs,
     options=LrsOptions,
+    parameters=read_catalogue,
     flag_names=NAMES,
     same_pixels=True,
     about={
