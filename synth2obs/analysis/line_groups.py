@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from synth2obs.analysis.recovery import fitted_labels, label_errors
-from synth2obs.core.constants import BALMER, MAD_TO_SIGMA
+from synth2obs.core.constants import BALMER, MAD_TO_SIGMA, MEDIAN_ERROR
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
@@ -30,9 +30,6 @@ STRONG = 0.1
 
 STARS = 24
 """Stars that are fitted, at most."""
-
-MEDIAN = 1.2533
-"""Standard error of a median over that of a mean, for normal errors."""
 
 Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Rest wavelengths in Å, depth of the spectrum, and place in the range from 0 to 1 → pixels, (N, P) each."""
@@ -104,5 +101,5 @@ def _differences(bridge: Bridge, part: LabelFit, whole: LabelFit) -> dict[str, d
             values = change[:, column]
             middle = float(np.median(values))
             spread = MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
-            found[name] = {"difference": middle, "error": MEDIAN * spread / len(values) ** 0.5}
+            found[name] = {"difference": middle, "error": MEDIAN_ERROR * spread / len(values) ** 0.5}
     return found

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.recovery import fitted_labels
-from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.alignment.learn import teach
@@ -23,9 +23,6 @@ from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyConfig, make_morph
-
-MEDIAN_ERROR = 1.2533
-"""Standard error of a median over that of a mean, for a normal distribution: √(π/2)."""
 
 
 @torch.no_grad()

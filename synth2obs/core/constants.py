@@ -11,6 +11,9 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 MAD_TO_SIGMA = 1.4826
 """Scale that turns a median absolute deviation into a Gaussian sigma."""
 
+MEDIAN_ERROR = 1.2533
+"""Standard error of a median over that of a mean, for normal errors."""
+
 SHARD_FORMAT = "synth2obs/1"
 METRICS_FORMAT = "synth2obs-metrics/1"
 BUNDLE_FORMAT = "synth2obs-bundle/2"

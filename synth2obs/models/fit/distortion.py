@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.distortion import TERMS, WavelengthDistortion
@@ -44,9 +44,6 @@ FREEDOM = 4.0
 
 ROUNDING, SINGULAR = 1e-11, 1e-7
 """Added to matrices whose diagonal is 1; share of the largest eigenvalue below which an eigenvalue is rounding."""
-
-MEDIAN_ERROR = 1.2533
-"""Standard error of a median over that of a mean, for a normal distribution: √(π/2)."""
 
 GROUPS = 8
 """Parts of the stars, each left out once, from which errors of the windows follow (jackknife)."""

@@ -1,6 +1,7 @@
 """How unlikely a survey's spectra are by a bridge, with their labels fitted anew: what held-out stars say of a part."""
 
 import torch
+from torch import Tensor
 
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
@@ -9,13 +10,13 @@ from synth2obs.models.fit.task import fit_labels
 
 
 @torch.no_grad()
-def surprise(bridge: Bridge, seen: Observation) -> float:
-    """Median over stars of (χ² − Σ ln weight) / 2 per pixel: −ln likelihood, noise included.
+def surprise(bridge: Bridge, seen: Observation) -> Tensor:
+    """(χ² − Σ ln weight) / 2 per pixel of every star, shape (N,): −ln likelihood, noise included.
 
     Args:
         bridge: Trained.
-        seen: Stars that have taught it nothing, at least one.
+        seen: Stars that have taught it nothing.
     """
     fit = fit_labels(bridge, seen, Options(steps=5, refresh=1))
     weight = (fit.ivar * fit.continuum.square()).log().where(fit.ivar > 0, 0.0).sum(1)
-    return float((0.5 * (fit.chi2 - weight) / fit.pixels.clamp(min=1)).median())
+    return 0.5 * (fit.chi2 - weight) / fit.pixels.clamp(min=1)

@@ -144,10 +144,10 @@ class CriticStage(StageBase):
             seen = self.state.prepare(name, "validation") if known else None
             gap, change = self.state.bridge.survey(name).gap, self.change[name]
             untouched = gap.mean.clone(), gap.scatter.clone()
-            before = 0.0 if seen is None else surprise(self.state.bridge, seen)
+            before = 0.0 if seen is None else float(surprise(self.state.bridge, seen).median())
             gap.mean.add_(change[:-1])
             gap.scatter.mul_((2.0 * change[-1]).exp())
-            after = 0.0 if seen is None else surprise(self.state.bridge, seen)
+            after = 0.0 if seen is None else float(surprise(self.state.bridge, seen).median())
             kept = known and after <= before + TOLERANCE
             if not kept:
                 gap.mean.copy_(untouched[0])

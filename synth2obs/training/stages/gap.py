@@ -1,10 +1,12 @@
 """Stage D: the gap in closed form, alternating with labels through the morph and the gap found so far."""
 
 import copy
+import math
 from typing import NamedTuple
 
 import torch
 
+from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
 from synth2obs.models.fit.refine import refine_gap
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.surprise import surprise
@@ -14,8 +16,8 @@ from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.labels import remember
 from synth2obs.training.state import State
 
-EARNED = 1e-3
-"""Fall of −ln likelihood per pixel on validation stars for which a morph is kept beside a gap."""
+EARNED, SURE = 1e-3, 2.0
+"""Fall of −ln likelihood per pixel on validation stars for which a morph is kept beside a gap, and its errors beyond."""
 
 
 class GapStage(StageBase):
@@ -55,19 +57,25 @@ class GapStage(StageBase):
         if not learned or not len(survey.rows("validation")):
             return self._round(name)
         before, held = copy.deepcopy(model.state_dict()), self.state.prepare(name, "validation")
-        with_morph = self._round(name)
-        surprises, kept = [surprise(self.state.bridge, held)], copy.deepcopy(model.state_dict())
+        with_morph, by_morph = self._round(name), surprise(self.state.bridge, held)
+        kept = copy.deepcopy(model.state_dict())
         model.load_state_dict(before)
         model.morph.load_state_dict(make_morph(model.config.latent, model.config.morph).state_dict())
-        alone = self._round(name)
-        surprises.append(surprise(self.state.bridge, held))
-        earns = surprises[0] < surprises[1] - EARNED
+        alone, by_identity = self._round(name), surprise(self.state.bridge, held)
+        gain, error = _middle(by_identity - by_morph)
+        earns = gain - SURE * error > EARNED
         if earns:
             model.load_state_dict(kept)
         chosen = with_morph if earns else alone
-        keys = "validation_nll_morph", "validation_nll_identity", "morph_kept"
-        values = zip(keys, [*surprises, float(earns)], strict=True)
-        return chosen._replace(metrics=chosen.metrics | {f"{name}/{key}": value for key, value in values})
+        told = {"morph_gain": gain, "morph_gain_error": error, "morph_kept": float(earns)}
+        return chosen._replace(metrics=chosen.metrics | {f"{name}/{key}": told[key] for key in told})
+
+
+def _middle(values: torch.Tensor) -> tuple[float, float]:
+    """Median over stars and its error; infinite with a single star."""
+    middle = values.median()
+    spread = MAD_TO_SIGMA * float((values - middle).abs().median())
+    return float(middle), MEDIAN_ERROR * spread / len(values) ** 0.5 if len(values) > 1 else math.inf
 
 
 class _Round(NamedTuple):
