@@ -17,7 +17,7 @@ from synth2obs.training.stages.labels import remember
 from synth2obs.training.state import State
 
 EARNED, SURE = 1e-3, 2.0
-"""Fall of −ln likelihood per pixel on validation stars for which a morph is kept beside a gap, and its errors beyond."""
+"""Fall of −ln likelihood per pixel on validation stars beyond which a morph stays beside a gap, and its errors."""
 
 
 class GapStage(StageBase):
