@@ -345,6 +345,7 @@ REAL = {
     "galah": ("galah_dr3/131123003001096?.fits", {}),
     "galah ": ("galah_iraf6/210115000101001?.fits", {}),
     "lamost_lrs": ("lamost_lrs/spec-55859-F5902_sp03-232.fits.gz", {}),
+    "lamost_lrs ": ("lamost_dr1/spec-55862-B6212_sp06-009.fits", {"line_errors": "neighbours"}),
     "lamost_mrs": ("lamost_laspec/med-58408-TD230151N343645T01_sp01-015.fits", {}),
     "miles": ("miles/MILES_res2.50_star_m0018V.fits", {}),
     "mastar": ("mastar/mastar-LOG-8047-9101.fits.gz", {"frame": "barycentric"}),
