@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from synth2obs.analysis.recovery import fitted_labels, recovery
+from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.constants import FWHM_PER_SIGMA
@@ -17,13 +18,16 @@ from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 
 
-def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, Any]:
+def metrics_of(
+    tested: Tested, *, lines: int, trained: int | None, stars: StarLines | None = None
+) -> dict[str, Any]:
     """All but the comparison of telescopes.
 
     Args:
         tested: Every method on the test stars.
         lines: Most lines of the gap.
         trained: Number of training stars, or None.
+        stars: In which lines of the gap are followed.
     """
     bridge, survey, free = tested.bridge, tested.survey, tested.trials["morph"].free
     model = bridge.survey(survey)
@@ -32,7 +36,7 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         "n_train": trained,
         "n_anchored": int(tested.known.usable.sum()),
         **_methods(tested),
-        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines),
+        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines, stars),
         "lsf": _line_spread(model),
         "noise": _noise(model, free),
         "morph": _change(model, bridge.theory_latents(survey, free.x)),

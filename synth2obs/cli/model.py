@@ -9,7 +9,7 @@ from synth2obs.cli.common import Model, Store, SurveyName, TableOut, errors_for_
 from synth2obs.core.errors import DataError
 
 if TYPE_CHECKING:
-    from synth2obs.analysis.lines import AttributedLine
+    from synth2obs.analysis.attribution import AttributedLine
 
 
 def morph(
