@@ -23,6 +23,9 @@ TELLURIC = (
 )
 """Bands of the Earth's atmosphere in vacuum Å (Hinkle et al. 2003, BAAS 35, 1260): no star made a line there."""
 
+HYDROGEN = ((4336.7, 4346.7, "Hγ"), (4857.7, 4867.7, "Hβ"), (6559.6, 6569.6, "Hα"))
+"""Cores of Balmer lines in vacuum Å, which follow the temperature before any abundance."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttributedLine(Line):
@@ -36,7 +39,7 @@ class AttributedLine(Line):
         unexplained: Probability of ``none``: continuum, or a line that no gradient has.
         probabilities: Of every template, ``none`` included.
         changes: Change of every element's abundance that would explain it, in dex.
-        note: The band of the Earth's atmosphere in which it lies, or nothing.
+        note: The band of the Earth's atmosphere or the Balmer line in which it lies, or nothing.
     """
 
     element: str
@@ -166,7 +169,7 @@ def _ranked(line: Line, probabilities: Mapping[str, float], changes: Mapping[str
         unexplained=probabilities[NONE],
         probabilities=probabilities,
         changes=changes,
-        note=next((band for low, high, band in TELLURIC if low <= line.wavelength <= high), ""),
+        note=next((band for low, high, band in (*TELLURIC, *HYDROGEN) if low <= line.wavelength <= high), ""),
     )
 
 

@@ -188,7 +188,10 @@ def gap(
 
 
 def _in_words(line: "AttributedLine") -> str:
-    """A line with its element, or what it most nearly looks like if none is probable."""
+    """A line with its element, or what it may be if none is probable."""
     nearest = f"{line.element} ({line.probability:.2f})"
-    named = nearest if line.probability > 0.5 else line.note or f"no element (nearest {nearest})"
+    doubtful = (
+        f"no element (nearest {nearest})" if line.unexplained > 0.5 else f"{nearest} or {line.alternatives}"
+    )
+    named = nearest if line.probability > 0.5 else line.note or doubtful
     return f"{line.wavelength:9.2f} Å  depth {line.depth:+.3f} ± {line.depth_error:.3f}  {named}"
