@@ -82,7 +82,6 @@ def gap_lines(
     mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder.rest_wavelength.numpy()
     model = bridge.survey(survey)
     fwhm = 2.3548 * float(model.lsf_sigma.median() * model.width_scale)
-    pixel = float(np.median(np.diff(model.wavelength.numpy())))
     lines = strongest_lines(mean, error, grid, count, min_separation=fwhm, threshold=LINE_SIGMA)
     gradients = element_gradients(bridge, survey, labels)
     found = attribute_lines(
@@ -92,7 +91,7 @@ def gap_lines(
         grid,
         gradients,
         window=fwhm,
-        cells_per_sample=max(1.0, pixel / float(np.median(np.diff(grid)))),
+        cells_per_sample=max(1.0, fwhm / float(np.median(np.diff(grid)))),
     )
     if stars is None:
         return found
