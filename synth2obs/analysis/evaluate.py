@@ -10,13 +10,15 @@ from synth2obs.analysis.arrays import arrays_of
 from synth2obs.analysis.baselines import MORPH, THEORY, baselines
 from synth2obs.analysis.metrics import metrics_of
 from synth2obs.analysis.recovery import literature
+from synth2obs.analysis.star_lines import star_lines
 from synth2obs.analysis.survey_gap import Arrays
 from synth2obs.analysis.trials import Tested, Trial, trial
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
+from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import StarLabels
-from synth2obs.models.fit.task import encode
+from synth2obs.models.fit.task import encode, fit_labels
 
 Report = Callable[[str], None]
 
@@ -57,7 +59,10 @@ def evaluate(
     report(f"{sample.name}: baselines")
     bridges = {THEORY: bridge, **baselines(bridge, sample.train, sample.stars), MORPH: bridge}
     tested = every_method(bridge, bridges, sample.name, sample.test, report)
-    metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train))
+    report(f"{sample.name}: lines of the gap")
+    fit = fit_labels(bridge, sample.train, Options(steps=6, refresh=1), sample.stars.x, sample.stars.rv)
+    followed = star_lines(bridge, sample.train, fit)
+    metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train), stars=followed)
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=sample.examples)
 
 
@@ -65,7 +70,8 @@ def evaluate(
 def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[str, Any], Arrays]:
     """Metrics and arrays of a report on any spectra of a survey: theory and morph, no baselines."""
     tested = every_method(bridge, {THEORY: bridge, MORPH: bridge}, survey, spectra)
-    metrics = metrics_of(tested, lines=LINES, trained=None)
+    followed = star_lines(bridge, tested.seen, tested.trials[MORPH].free)
+    metrics = metrics_of(tested, lines=LINES, trained=None, stars=followed)
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=EXAMPLES)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from synth2obs.analysis.baselines import MORPH, THEORY
 from synth2obs.analysis.line_groups import labels_by_group
 from synth2obs.analysis.recovery import fitted_labels, recovery
+from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.constants import FWHM_PER_SIGMA
@@ -19,13 +20,16 @@ from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SHIFTED, SurveyModel
 
 
-def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, Any]:
+def metrics_of(
+    tested: Tested, *, lines: int, trained: int | None, stars: StarLines | None = None
+) -> dict[str, Any]:
     """All but the comparison of telescopes.
 
     Args:
         tested: Every method on the test stars.
         lines: Most lines of the gap.
         trained: Number of training stars, or None.
+        stars: In which lines of the gap are followed.
     """
     bridge, survey, free = tested.bridge, tested.survey, tested.trials["morph"].free
     model = bridge.survey(survey)
@@ -34,7 +38,7 @@ def metrics_of(tested: Tested, *, lines: int, trained: int | None) -> dict[str, 
         "n_train": trained,
         "n_anchored": int(tested.known.usable.sum()),
         **_methods(tested),
-        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines),
+        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines, stars),
         "lsf": _line_spread(model),
         "wavelengths": _distortion(model),
         "noise": _noise(model, free),

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.bare import bare, with_survey
-from synth2obs.analysis.lines import AttributedLine
+from synth2obs.analysis.star_lines import star_lines
 from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
@@ -32,6 +33,7 @@ LINE_COLUMNS = {
     "element": str,
     "probability": float,
     "runner_up": str,
+    "alternatives": str,
     "change": float,
     "unexplained": float,
     "note": str,
@@ -89,7 +91,7 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
         bridge.decoder.rest_wavelength.numpy(),
         found["gap_mean"],
         found["gap_error"],
-        gap_lines(fresh, survey, labels, found, lines),
+        gap_lines(fresh, survey, labels, found, lines, star_lines(bridge, seen, fit)),
         *gap_size(found),
         len(spectra),
     )

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from synth2obs.analysis.lines import NONE, AttributedLine, attribute_lines, strongest_lines
+from synth2obs.analysis.attribution import NONE, AttributedLine, attribute_lines, followed_by_stars
+from synth2obs.analysis.elements import IRON, shares
+from synth2obs.analysis.lines import strongest_lines
+from synth2obs.analysis.star_lines import StarLines, abundance_labels
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
 
@@ -16,7 +19,6 @@ STEP = 0.1
 """Change of an abundance, in dex, over which theory's response is taken."""
 
 LINE_SIGMA = 5.0
-NOT_ELEMENTS = ("fe_h", "alpha_fe")
 
 
 def typical_labels(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:
@@ -62,29 +64,38 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
 
 @torch.no_grad()
 def gap_lines(
-    bridge: Bridge, survey: str, labels: NDArray[np.float64], gap: Arrays, count: int
+    bridge: Bridge,
+    survey: str,
+    labels: NDArray[np.float64],
+    gap: Arrays,
+    count: int,
+    stars: StarLines | None = None,
 ) -> list[AttributedLine]:
-    """The strongest lines of a gap with the element whose gradient explains each best, strongest first.
+    """The strongest lines of a gap with the element that explains each best, strongest first.
 
     Args:
         bridge, survey, labels: As for `survey_gap`.
         gap: What that gave.
         count: Most lines.
+        stars: In which lines are followed; None compares gradients alone.
     """
     mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder.rest_wavelength.numpy()
     model = bridge.survey(survey)
     fwhm = 2.3548 * float(model.lsf_sigma.median() * model.width_scale)
-    pixel = float(np.median(np.diff(model.wavelength.numpy())))
     lines = strongest_lines(mean, error, grid, count, min_separation=fwhm, threshold=LINE_SIGMA)
-    return attribute_lines(
+    gradients = element_gradients(bridge, survey, labels)
+    found = attribute_lines(
         lines,
         mean,
         error,
         grid,
-        element_gradients(bridge, survey, labels),
+        gradients,
         window=fwhm,
-        cells_per_sample=max(1.0, pixel / float(np.median(np.diff(grid)))),
+        cells_per_sample=max(1.0, fwhm / float(np.median(np.diff(grid)))),
     )
+    if stars is None:
+        return found
+    return followed_by_stars(found, [stars.evidence(line, mean) for line in lines], shares(gradients))
 
 
 def gap_size(gap: Arrays) -> tuple[float, float]:
@@ -94,11 +105,13 @@ def gap_size(gap: Arrays) -> tuple[float, float]:
     return mean, error
 
 
-def gap_metrics(bridge: Bridge, survey: str, labels: NDArray[np.float64], count: int) -> dict[str, Any]:
-    """The gap's part of ``metrics.json``: its size and at most ``count`` lines."""
+def gap_metrics(
+    bridge: Bridge, survey: str, labels: NDArray[np.float64], count: int, stars: StarLines | None = None
+) -> dict[str, Any]:
+    """The gap's part of ``metrics.json``: its size and at most ``count`` lines; arguments as for `gap_lines`."""
     gap = survey_gap(bridge, survey, labels)
     rms, rms_error = gap_size(gap)
-    lines = gap_lines(bridge, survey, labels, gap, count)
+    lines = gap_lines(bridge, survey, labels, gap, count, stars)
     return {
         "rms": rms,
         "rms_error": rms_error,
@@ -118,6 +131,7 @@ def _described(line: AttributedLine) -> dict[str, Any]:
         "element": line.element,
         "probability": None if line.element == NONE else line.probability,
         "runner_up": line.runner_up,
+        "alternatives": line.alternatives,
         "unexplained": line.unexplained,
         "note": line.note,
     }
@@ -141,8 +155,7 @@ def element_gradients(
 
 def _abundance_changes(bridge: Bridge) -> dict[str, NDArray[np.float64]]:
     """What a dex more of each element alone does to the labels, shape (K,) each."""
-    names = [name for name in bridge.labels.names if name.endswith("_fe") and name not in NOT_ELEMENTS]
     unit = np.eye(len(bridge.labels))
-    own = {name.removesuffix("_fe").capitalize(): unit[bridge.labels.index(name)] for name in names}
+    own = {name: unit[column] for name, column in abundance_labels(bridge).items()}
     iron = unit[bridge.labels.index("fe_h")] - sum(own.values())
-    return {**own, "Fe": iron}
+    return {**own, IRON: iron}

@@ -9,7 +9,7 @@ from synth2obs.cli.common import Model, Store, SurveyName, TableOut, errors_for_
 from synth2obs.core.errors import DataError
 
 if TYPE_CHECKING:
-    from synth2obs.analysis.lines import AttributedLine
+    from synth2obs.analysis.attribution import AttributedLine
 
 
 def morph(
@@ -188,7 +188,10 @@ def gap(
 
 
 def _in_words(line: "AttributedLine") -> str:
-    """A line with its element, or what it most nearly looks like if none is probable."""
+    """A line with its element, or what it may be if none is probable."""
     nearest = f"{line.element} ({line.probability:.2f})"
-    named = nearest if line.probability > 0.5 else line.note or f"no element (nearest {nearest})"
+    doubtful = (
+        f"no element (nearest {nearest})" if line.unexplained > 0.5 else f"{nearest} or {line.alternatives}"
+    )
+    named = nearest if line.probability > 0.5 else line.note or doubtful
     return f"{line.wavelength:9.2f} Å  depth {line.depth:+.3f} ± {line.depth_error:.3f}  {named}"

@@ -48,7 +48,7 @@ SHAPES = {
 }
 """Shape of each array: P pixels, E example stars, T test stars, G grid stars, D latent, F slopes."""
 
-_TEXT = {"element", "runner_up", "with", "note"}
+_TEXT = {"element", "runner_up", "alternatives", "with", "note"}
 _TABLES = {
     "anchored_rms",
     "anchored_chi2",

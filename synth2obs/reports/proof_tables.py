@@ -34,8 +34,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "depth_ratio",
         "depth_ratio_whole",
         "lines_found",
-        "element_top1",
         "false_lines",
+    ),
+    "Elements of the missing lines that were found": (
+        "element_top1",
+        "element_top1_deep",
+        "element_top3",
+        "element_stated",
+        "element_brier",
     ),
 }
 """Columns of the tables of a survey."""

@@ -64,12 +64,13 @@ def lines_table(row: Row) -> PageTable | None:
     if not lines:
         return None
     columns = ["λ vacuum (Å)", "depth (% of continuum)", "equivalent width (mÅ)", "significance (σ)"]
-    columns += ["best element", "its probability (%)", "no element (%)", "runner-up", "note"]
+    columns += ["best element", "its probability (%)", "no element (%)", "or, with its probability", "note"]
     caption = (
         f"The {len(lines)} most significant lines of the gap, ± 1 σ. Positive depth: the stars absorb more "
-        "than the theory says; negative: less. Best element: the one whose gradient has the line's shape most nearly, "
-        "with its probability against the other elements and against a feature that no abundance makes; a low one "
-        "means that theory's lines of no element look like this."
+        "than the theory says; negative: less. Best element: the one whose abundance the line follows from star to "
+        "star, or whose lines in theory have its shape, with its probability against the other elements and against a "
+        "feature that no abundance makes. Probabilities know the noise and the errors of fitted abundances, not what "
+        "is wrong with all of these together."
     )
     return PageTable(columns, [_line(line) for line in lines], caption)
 
@@ -86,7 +87,7 @@ def _line(line: Row) -> list[Cell]:
         cell(named, "no element explains how it varies"),
         cell(percent(measured(line, "probability"), 0)),
         cell(percent(measured(line, "unexplained"), 0)),
-        cell(str(line.get("runner_up") or DASH)),
+        cell(str(line.get("alternatives") or DASH)),
         cell(str(line.get("note") or "")),
     ]
 

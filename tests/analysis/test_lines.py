@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from synth2obs.analysis.lines import NONE, Line, attribute_lines, strongest_lines
+from synth2obs.analysis.attribution import NONE, attribute_lines
+from synth2obs.analysis.lines import Line, strongest_lines
 
 WAVELENGTH = np.arange(5000.0, 5200.0, 0.05)
 SIGMA = np.full(WAVELENGTH.size, 1e-3)

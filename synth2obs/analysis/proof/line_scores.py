@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth2obs.analysis.lines import AttributedLine
-from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap, share
+from synth2obs.analysis.attribution import AttributedLine
+from synth2obs.analysis.proof.element_scores import element_scores
+from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap
 from synth2obs.analysis.proof.truth import Truth
+from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import Arrays, gap_lines, survey_gap
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.models.bridge import Bridge
@@ -55,12 +57,19 @@ class Found:
 
 
 @torch.no_grad()
-def find(bridge: Bridge, survey: str, truth: Truth) -> Found:
-    """The gap of a bridge, and its lines with their elements at the median held-out star."""
+def find(bridge: Bridge, survey: str, truth: Truth, stars: StarLines | None = None) -> Found:
+    """The gap of a bridge, and its lines with their elements at the median held-out star.
+
+    Args:
+        bridge: A method's.
+        survey: Whose gap.
+        truth: Labels of the held-out stars.
+        stars: In which lines are followed.
+    """
     names = list(truth.label_names)
     labels = truth.held_labels[:, [names.index(name) for name in bridge.labels.names]]
     model, gap = bridge.survey(survey), survey_gap(bridge, survey, labels)
-    lines = gap_lines(bridge, survey, np.median(labels, axis=0, keepdims=True), gap, MANY)
+    lines = gap_lines(bridge, survey, np.median(labels, axis=0, keepdims=True), gap, MANY, stars)
     fwhm = FWHM_PER_SIGMA * float(model.lsf_sigma.median())
     wavelength = np.asarray(bridge.decoder.rest_wavelength.numpy(), float)
     seen = _through_pixels(bridge, survey, gap["gap_mean"])
@@ -89,8 +98,7 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     Returns:
         ``false_lines`` per 1000 native pixels, without those beside a missing line, unless theory may lack more than
         is listed; ``depth_ratio`` and ``depth_ratio_whole`` (found over true) where the true gap is known; and, where
-        lines are missing, ``auprc_cells``, ``auprc_lines``, ``lines_found`` (share of the missing) and
-        ``element_top1`` (of those found).
+        lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`.
     """
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     place = np.array([line.wavelength for line in found.lines])
@@ -104,7 +112,10 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
         scores |= _depth(found, truth, inside & found.known, draws)
     if len(start):
         hit = (place[:, None] >= start) & (place[:, None] <= stop)
-        scores |= {**_precision(found, truth, draws), **_elements(found, truth, hit, draws)}
+        removed = truth.line_removed
+        depth = truth.line_depth[:, removed].mean(0)
+        scores |= _precision(found, truth, draws)
+        scores |= element_scores(found.lines, truth.line_element[removed], depth, hit, draws)
     return scores
 
 
@@ -152,20 +163,3 @@ def _depth(found: Found, truth: Truth, inside: NDArray[np.bool_], draws: int) ->
 
 def _through_zero(found: Floats, true: Floats) -> Statistic:
     return lambda rows: float((found[rows] * true[rows]).sum() / max((true[rows] ** 2).sum(), 1e-30))
-
-
-def _elements(found: Found, truth: Truth, hit: NDArray[np.bool_], draws: int) -> dict[str, Score]:
-    """Share of the missing lines that are found, and of these with the right element; the most significant counts."""
-    wanted, seen = truth.line_element[truth.line_removed], np.asarray(hit.any(0))
-    scores = {"lines_found": share(seen, np.arange(len(seen)), draws)}
-    if seen.any():
-        best = [_strongest(found, column) for column in hit.T[seen]]
-        pairs = zip(best, wanted[seen].tolist(), strict=True)
-        right = np.array([line.element == element for line, element in pairs], dtype=bool)
-        scores["element_top1"] = share(right, np.arange(len(right)), draws)
-    return scores
-
-
-def _strongest(found: Found, among: NDArray[np.bool_]) -> AttributedLine:
-    lines = [line for line, one in zip(found.lines, among, strict=True) if one]
-    return max(lines, key=lambda line: line.significance)

@@ -57,6 +57,22 @@ MEASURES: dict[str, Measure] = {
     "element_top1": Measure(
         "right element", "%", 0, 1.0, "share of the found whose best element is the true one"
     ),
+    "element_top1_deep": Measure(
+        "right element, deep lines", "%", 0, 1.0, "the same among lines that are deeper than 5 % in the mean"
+    ),
+    "element_top3": Measure(
+        "right element among three",
+        "%",
+        0,
+        1.0,
+        "share of the found whose true element is one of the best three",
+    ),
+    "element_stated": Measure(
+        "probability stated", "%", 0, None, "mean of the best element's; as large as the share of right ones"
+    ),
+    "element_brier": Measure(
+        "Brier score", "", 3, 0.0, "mean square of the best element's probability minus whether it is right"
+    ),
     "false_lines": Measure(
         "false lines per 1000 px", "", 1, 0.0, "lines above the threshold where theory lacks none"
     ),

@@ -16,11 +16,14 @@ from synth2obs.analysis.proof.star_scores import at_truth, excess, gap_explained
 from synth2obs.analysis.proof.statistics import Score
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.recovery import fitted_labels, label_errors
+from synth2obs.analysis.star_lines import StarLines, star_lines
 from synth2obs.analysis.trials import free_fit
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
+from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit, StarLabels
+from synth2obs.models.fit.task import fit_labels
 
 Report = Callable[[str], None]
 Arrays = dict[str, NDArray[Any]]
@@ -99,7 +102,7 @@ def score(survey: Survey, ablations: Sequence[str], draws: int, report: Report =
             f"{name}_label_errors": label_errors(bridge, free),
         }
         if method.morphed and bool(bridge.survey(survey.name).gap.mean.any()):
-            found = find(bridge, survey.name, truth)
+            found = find(bridge, survey.name, truth, _followed(survey, bridge, method))
             row |= line_scores(found, truth, draws)
             scores.arrays |= _gap_arrays(name, found)
         scores.methods[name] = {**row, "seconds": seconds}
@@ -123,6 +126,13 @@ def _bridges(survey: Survey, ablations: Sequence[str]) -> Iterator[tuple[str, Me
         yield name, method, made(bridge, weighted, method, seen, stars), began
 
 
+def _followed(survey: Survey, bridge: Bridge, method: Method) -> StarLines:
+    """The training stars, in which a method follows lines."""
+    options = Options(steps=6, refresh=1, scatter=method.weighted, population=method.population)
+    fit = fit_labels(bridge, survey.train, options, survey.stars.x, survey.stars.rv)
+    return star_lines(bridge, survey.train, fit)
+
+
 def _gap_arrays(name: str, found: Found) -> Arrays:
     return {
         "wavelength": found.wavelength,
@@ -131,5 +141,7 @@ def _gap_arrays(name: str, found: Found) -> Arrays:
         f"{name}_difference": found.gap["difference_mean"],
         f"{name}_line_wavelength": np.array([line.wavelength for line in found.lines]),
         f"{name}_line_element": np.array([line.element for line in found.lines], dtype="U8"),
+        f"{name}_line_probability": np.array([line.probability for line in found.lines]),
+        f"{name}_line_unexplained": np.array([line.unexplained for line in found.lines]),
         f"{name}_line_significance": np.array([line.significance for line in found.lines]),
     }
