@@ -76,7 +76,7 @@ def labels_by_group(
     some, options = seen.take(rows), Options(steps=4, refresh=1, rv_sigma=0.0, morphed=morphed)
     whole = fit_labels(bridge, some, options, fit.x[rows], fit.rv[rows])
     wavelength = (some.log_wave - log_doppler(whole.rv)[:, None]).exp()
-    depth, place = 1.0 - whole.spectrum, _place(seen.log_wave).expand(len(rows), -1)
+    depth, place = 1.0 - whole.spectrum, _place(some.log_wave).expand(len(rows), -1)
     found = {}
     for name, choose in GROUPS.items():
         inside = choose(wavelength, depth, place)

@@ -36,6 +36,16 @@ def test_groups_agree_where_theory_is_right(fine, stars):
         assert abs(group["teff"]["difference"]) < 4 * group["teff"]["error"] + 10.0
 
 
+def test_stars_may_have_pixels_of_their_own(fine, stars, monkeypatch):
+    monkeypatch.setattr("synth2obs.analysis.line_groups.STARS", COUNT // 2)
+    one = stars[0]
+    own = dataclasses.replace(one, wavelength=np.tile(one.wavelength, (COUNT, 1)))
+    shared, apart = by_group(fine, one), by_group(fine, own)
+    assert shared.keys() == apart.keys()
+    for name, group in shared.items():
+        assert apart[name]["teff"]["difference"] == pytest.approx(group["teff"]["difference"], abs=2.0)
+
+
 def test_a_group_of_wrong_lines_disagrees(fine, stars):
     """The red third is that of stars 300 K hotter: theory's lines there are wrong alike."""
     one, two = stars
