@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "auprc_lines",
         "depth_ratio",
         "depth_ratio_whole",
+        "gap_pull",
         "lines_found",
         "false_lines",
     ),

@@ -97,8 +97,8 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
 
     Returns:
         ``false_lines`` per 1000 native pixels, without those beside a missing line, unless theory may lack more than
-        is listed; ``depth_ratio`` and ``depth_ratio_whole`` (found over true) where the true gap is known; and, where
-        lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`.
+        is listed; ``depth_ratio`` and ``depth_ratio_whole`` (found over true) and ``gap_pull`` where the true gap is
+        known; and, where lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`.
     """
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     place = np.array([line.wavelength for line in found.lines])
@@ -109,7 +109,7 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
         scores["false_lines"] = Score(rate * false, rate * max(1.0, false) ** 0.5)
     if truth.gap.size:
         inside = _within(found.wavelength, start, stop) if len(start) else np.ones_like(found.known)
-        scores |= _depth(found, truth, inside & found.known, draws)
+        scores |= _depth(found, truth, inside & found.known, draws) | _coverage(found, truth, draws)
     if len(start):
         hit = (place[:, None] >= start) & (place[:, None] <= stop)
         removed = truth.line_removed
@@ -159,6 +159,15 @@ def _depth(found: Found, truth: Truth, inside: NDArray[np.bool_], draws: int) ->
     for name, values in both.items():
         scores[name] = bootstrap(_through_zero(np.nan_to_num(values[inside]), true), chunk, draws)
     return scores
+
+
+def _coverage(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
+    """Share of all cells whose true gap is within one posterior σ of morph and gap together."""
+    true = np.interp(found.wavelength, truth.gap_wavelength, truth.gap)
+    off = np.abs(found.gap["difference_mean"] - true)
+    inside = (off < found.gap["gap_error"])[found.known]
+    chunk = _chunks(len(found.wavelength))[found.known]
+    return {"gap_pull": bootstrap(lambda rows: float(inside[rows].mean()), chunk, draws)}
 
 
 def _through_zero(found: Floats, true: Floats) -> Statistic:

@@ -53,6 +53,9 @@ MEASURES: dict[str, Measure] = {
     "depth_ratio_whole": Measure(
         "difference / true depth", "", 2, 1.0, "the same with morph and gap together"
     ),
+    "gap_pull": Measure(
+        "gap within 1 σ", "%", 0, 0.683, "share of cells whose true gap is within the posterior's σ"
+    ),
     "lines_found": Measure("missing lines found", "%", 0, 1.0, "share above the threshold of the library"),
     "element_top1": Measure(
         "right element", "%", 0, 1.0, "share of the found whose best element is the true one"
