@@ -27,17 +27,18 @@ def cramer_rao(
     """
     model, rows = bridge.survey(seen.survey), torch.arange(len(seen))
     functions = model.project(bridge.decoder, seen.instrument, rv, rows).double()
+    spread, _ = model.spreads(seen.instrument, rv, rows)
     coefficients = bridge.from_labels(seen.survey, x, morphed=False)
     curvature = bridge.label_prior()(x).curvature if prior else vague(x)
     found = []
     for star in range(len(seen)):
-        spectrum = functions[star, :, :-1] @ coefficients.value[star].double()
-        theta = functions[star, :, :-1] @ coefficients.jacobian[star].double()
+        spectrum = functions[star] @ coefficients.value[star].double()
+        theta = functions[star] @ coefficients.jacobian[star].double()
         by_rv = torch.gradient(spectrum, spacing=(seen.log_wave.double(),))[0] / 3e5
         basis = spectrum[:, None] * seen.continuum_basis.double()
         continuum = _continuum(seen, star, basis)
         columns = torch.cat([continuum * theta, continuum * by_rv[:, None], basis], dim=1)
-        scatter = continuum[:, 0] * functions[star, :, -1]
+        scatter = continuum[:, 0] * spread[star].double()
         found.append(_bound(columns, seen.ivar[star], scatter, truth, curvature[star]))
     return torch.stack(found)
 

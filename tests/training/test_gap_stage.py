@@ -18,7 +18,7 @@ from synth2obs.training.stages.morph import MorphStage
 def stage(domains, small, trained, keep_torch):
     """The stage at its start, after the session's training of morphs."""
     with keep_torch():
-        config = read_config(None, small)
+        config = read_config(None, [*small, "morph.gated=true"])
         state = first_state(config, domains)
         tensors, _ = load_tensors(trained.folder / "checkpoints" / "morph.safetensors")
         MorphStage(state, config.morph).load(tensors)

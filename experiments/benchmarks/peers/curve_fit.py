@@ -84,7 +84,7 @@ class OurModel:
         model, instrument = bridge.survey(SURVEY), bridge.instrument(SURVEY)
         functions = model.project(bridge.decoder, instrument, torch.zeros(1, dtype=torch.float64))
         self.bridge, self.model, self.wavelength = bridge, model, scene.wavelength
-        self.functions = np.ascontiguousarray(functions[0, :, :-1].numpy())
+        self.functions = np.ascontiguousarray(functions[0].numpy())
         order = model.config.continuum.order
         basis = chebyshev_basis(torch.from_numpy(scene.wavelength), torch.from_numpy(scene.segment), order)
         self.continuum = basis.numpy()

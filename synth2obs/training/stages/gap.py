@@ -54,7 +54,7 @@ class GapStage(StageBase):
         """The first round, with the survey's morph if validation stars ask for it, else with the identity."""
         model, survey = self.state.bridge.survey(name), self.state.domains.surveys[name]
         learned = copy.deepcopy(model.morph.state_dict())
-        if not learned or not len(survey.rows("validation")):
+        if not (model.config.morph.gated and learned and len(survey.rows("validation"))):
             return self._round(name)
         before, held = copy.deepcopy(model.state_dict()), self.state.prepare(name, "validation")
         with_morph, by_morph = self._round(name), surprise(self.state.bridge, held)
