@@ -14,7 +14,7 @@ from synth2obs.training.state import State
 class LabelsConfig(Section):
     """Stage C, first half: labels of the training stars by theory, and the noise theory leaves."""
 
-    iterations: int = Field(default=2, ge=1, description="rounds of labels and scatter after the first")
+    iterations: int = Field(default=1, ge=1, description="rounds of labels and scatter after the first")
 
 
 class LabelsStage(StageBase):
