@@ -35,7 +35,7 @@ from synth2obs.training.stages.theory import TheoryStage
 from synth2obs.training.state import State
 
 sys.path.append(str(Path(__file__).parents[1] / "07_proof"))
-from real import SHOWN, bridges  # noqa: E402
+from real import SHOWN, bridges  # noqa: E402 - found once its folder is on the path
 
 Columns = dict[str, NDArray[Any]]
 

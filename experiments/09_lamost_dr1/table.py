@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synth2obs.core.constants import MAD_TO_SIGMA
 
 sys.path.append(str(Path(__file__).parents[1] / "07_proof"))
-from real import DIGITS, DRAWS, robust, spread  # noqa: E402
+from real import DIGITS, DRAWS, robust, spread  # noqa: E402 - found once its folder is on the path
 
 WEIGHTED = "theory_weighted"
 HEADS = (

@@ -126,7 +126,7 @@ def element_evidence(stars: StarAbundances, depth: ArrayLike, variance: ArrayLik
         return dict.fromkeys(names, 0.0)
     level = np.log(max(float(np.median(depth[good])), 0.3 * float(depth[good].std()), 1e-5))
     priors = _priors(stars, level)
-    fit = fit_depths(stars.design, stars.variance, depth, variance, good, *_open(stars, level))
+    fit = fit_depths(stars.design, stars.variance, depth, variance, good, *_open(stars, *priors[IRON]))
     return {name: fit.log_evidence(*priors[name]) for name in names}
 
 
@@ -162,9 +162,8 @@ def _unlike(stars: StarAbundances, level: float, like: Floats) -> tuple[Floats, 
     return mean, covariance
 
 
-def _open(stars: StarAbundances, level: float) -> tuple[Floats, Floats]:
-    """Of the fit in which every element may take part."""
-    mean, covariance = _priors(stars, level)[IRON]
+def _open(stars: StarAbundances, mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Of the fit in which every element may take part, from that of a line of iron."""
     terms, wide = len(stars.usual), covariance.copy()
     wide[np.arange(1, terms), np.arange(1, terms)] += 1.0
     others = np.arange(terms, len(mean))

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from synth2obs.analysis.recovery import fitted_labels, label_errors
-from synth2obs.core.constants import BALMER, MAD_TO_SIGMA, MEDIAN_ERROR
+from synth2obs.core.constants import BALMER_REACH
+from synth2obs.core.robust import middle
+from synth2obs.core.wavelengths import from_balmer
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
@@ -21,9 +23,6 @@ from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SHIFTED
 from synth2obs.physics.doppler import log_doppler
-
-REACH = 25.0
-"""Å around a Balmer line that belong to hydrogen."""
 
 STRONG = 0.1
 """Depth of a spectrum from which a pixel is in a strong line."""
@@ -36,8 +35,7 @@ Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _hydrogen(wavelength: Tensor) -> Tensor:
-    lines = torch.tensor(BALMER, dtype=wavelength.dtype)
-    return ((wavelength[..., None] - lines).abs() < REACH).any(-1)
+    return torch.from_numpy(from_balmer(wavelength.numpy()) < BALMER_REACH)
 
 
 def _part(low: float, high: float) -> Choice:
@@ -93,13 +91,12 @@ def _place(log_wave: Tensor) -> Tensor:
 
 
 def _differences(bridge: Bridge, part: LabelFit, whole: LabelFit) -> dict[str, dict[str, float]]:
-    change = fitted_labels(bridge, part) - fitted_labels(bridge, whole)
-    error = np.median(label_errors(bridge, part), axis=0)
-    found = {}
-    for column, name in enumerate(STELLAR):
-        if error[column] < SHIFTED[name]:
-            values = change[:, column]
-            middle = float(np.median(values))
-            spread = MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
-            found[name] = {"difference": middle, "error": MEDIAN_ERROR * spread / len(values) ** 0.5}
-    return found
+    told = np.median(label_errors(bridge, part), axis=0)
+    columns = zip(
+        STELLAR, told, *middle(fitted_labels(bridge, part) - fitted_labels(bridge, whole)), strict=True
+    )
+    return {
+        name: {"difference": float(difference), "error": float(error)}
+        for name, own, difference, error in columns
+        if own < SHIFTED[name]
+    }

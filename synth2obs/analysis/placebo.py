@@ -9,8 +9,8 @@ from torch import Tensor
 
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.recovery import fitted_labels
-from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.robust import middle
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
@@ -83,9 +83,7 @@ def _gap_size(trial: Bridge, survey: str, x: Tensor) -> dict[str, float]:
 
 def _bias(difference: NDArray[np.float64]) -> dict[str, dict[str, float]]:
     """Median of fitted minus true labels (N, 3), and its standard error."""
-    bias = np.median(difference, axis=0)
-    spread = MAD_TO_SIGMA * np.median(np.abs(difference - bias), axis=0)
-    error = MEDIAN_ERROR * spread / np.sqrt(len(difference))
+    bias, error = middle(difference)
     columns = {"label_bias": bias, "label_bias_error": error}
     return {key: dict(zip(STELLAR, map(float, values), strict=True)) for key, values in columns.items()}
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.elements import StarAbundances, element_evidence
 from synth2obs.analysis.lines import Line
+from synth2obs.core.constants import BALMER_REACH
+from synth2obs.core.wavelengths import from_balmer
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.refine import teachers
@@ -21,9 +23,6 @@ TRACERS = ("teff", "logg", "fe_h", "vmic")
 """Labels with which the depth of any line changes, where the grid has them."""
 
 NOT_ELEMENTS = ("fe_h", "alpha_fe")
-
-BALMER, BALMER_REACH = (3971.2, 4102.9, 4341.7, 4862.7, 6564.6), 25.0
-"""Hε to Hα in vacuum Å, and Å around each in which no line of theory is looked for."""
 
 SHALLOWEST = 0.03
 """Mean depth above which a minimum of theory's spectra is a line."""
@@ -131,8 +130,7 @@ def _depths_of_theory(bridge: Bridge, survey: str, x: torch.Tensor) -> Floats:
     padded = np.concatenate([[np.inf], mean, [np.inf]])
     lowest = (mean <= padded[:-2]) & (mean < padded[2:]) & (mean < 1.0 - SHALLOWEST)
     lowest &= (wavelength > ends[0]) & (wavelength < ends[-1])
-    for line in BALMER:
-        lowest &= np.abs(wavelength - line) > BALMER_REACH
+    lowest &= from_balmer(wavelength) > BALMER_REACH
     return np.asarray(1.0 - flux[:, lowest].T)
 
 

@@ -20,3 +20,6 @@ BUNDLE_FORMAT = "synth2obs-bundle/2"
 
 BALMER = (3971.2, 4102.9, 4341.7, 4862.7, 6564.6)
 """Hε to Hα in vacuum Å."""
+
+BALMER_REACH = 25.0
+"""Å around a Balmer line in which lines of other elements are not told from it."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.core.constants import BALMER, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 
 Array = NDArray[np.float64]
@@ -150,3 +150,8 @@ def pixel_edges(wavelength: Array, segment: NDArray[np.integer]) -> tuple[Array,
 def sigma_of_resolving_power(wavelength: Array, resolving_power: float | Array) -> Array:
     """Gaussian σ in Å of a line spread of resolving power R = λ / FWHM."""
     return wavelength / resolving_power / FWHM_PER_SIGMA
+
+
+def from_balmer(wavelength: Array) -> Array:
+    """Distance in Å from the nearest Balmer line, of vacuum wavelengths of any shape."""
+    return np.asarray(np.abs(np.asarray(wavelength)[..., None] - np.array(BALMER)).min(axis=-1))

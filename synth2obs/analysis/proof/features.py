@@ -6,17 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.constants import BALMER
+from synth2obs.core.constants import BALMER_REACH
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Gradients, Spectra
+from synth2obs.core.wavelengths import from_balmer
 
 Floats = NDArray[np.float64]
 
 IRON = "fe_h"
 NOT_ELEMENTS = ("alpha_fe",)
-
-BALMER_REACH = 25.0
-"""Å around a Balmer line in which no feature is looked for."""
 
 WIDEST = 4.0
 """FWHM of the grid beyond which a feature is a band or a wing, no line."""
@@ -83,8 +81,7 @@ def find_features(grid: Spectra, start: float, stop: float, least: float) -> lis
     total = np.sum(list(strength.values()), axis=0)
     wavelength = np.asarray(grid.wavelength, float)
     open_ = (wavelength > start) & (wavelength < stop)
-    for line in BALMER:
-        open_ &= np.abs(wavelength - line) > BALMER_REACH
+    open_ &= from_balmer(wavelength) > BALMER_REACH
     fwhm = 2.3548 * np.asarray(grid.line_spread.sigma[0], float)
     candidates: list[tuple[float, slice, Feature]] = []
     for name, rows in strength.items():

@@ -11,7 +11,7 @@ from torch.nn import functional
 from synth2obs.core.config import Section
 from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import GapPosterior, LabelSlopes
-from synth2obs.models.gap.shift import Shift, learned_shift, widened, without
+from synth2obs.models.gap.shift import Shift, learned_shift, no_shift, widened, without
 
 BLOCK = 2**22
 """Star-cells that one step of the fit holds in memory, per float64 array."""
@@ -85,17 +85,14 @@ def gap_posterior(
     """
     _check(residual, ivar, features)
     phi, own = features.double(), slopes if prior.learn_shift else None
-    state = _start(residual, ivar, phi, prior)
+    state = _start(residual, ivar, phi, prior, own)
     for _ in range(prior.evidence_steps):
         state = _improved(state, phi, prior, own)
     step = _all_blocks(state, phi, own)
     covariance = _unscaled(step.shrunk, state.tau2)
     if own is not None:
         covariance = widened(_weight(state), phi, covariance, own, state.shift, _cells(phi))
-    found = state.shift if own is not None else Shift(phi.new_zeros(0, 0), phi.new_zeros(0, 0))
-    return GapPosterior(
-        step.mean, covariance, step.evidence, state.s2, state.tau2, step.null, found.mean, found.covariance
-    )
+    return GapPosterior(step.mean, covariance, step.evidence, state.s2, state.tau2, step.null, *state.shift)
 
 
 class _State(NamedTuple):
@@ -114,12 +111,14 @@ class _State(NamedTuple):
         return self.scale * self.local
 
 
-def _start(residual: Tensor, ivar: Tensor, phi: Tensor, prior: GapConfig) -> _State:
+def _start(
+    residual: Tensor, ivar: Tensor, phi: Tensor, prior: GapConfig, slopes: LabelSlopes | None
+) -> _State:
     cells, known = residual.shape[1], ivar.double()
     r = torch.where(known > 0, residual.double(), 0.0)
     scale = phi.new_full((phi.shape[1], cells), prior.scale**2)
-    none = Shift(phi.new_zeros(0, 0), phi.new_zeros(0, 0))
-    return _State(r, known, scale, torch.ones_like(scale), phi.new_full((cells,), prior.scatter**2), none)
+    shift, s2 = no_shift(phi, slopes), phi.new_full((cells,), prior.scatter**2)
+    return _State(r, known, scale, torch.ones_like(scale), s2, shift)
 
 
 def _improved(state: _State, phi: Tensor, prior: GapConfig, slopes: LabelSlopes | None) -> _State:
@@ -175,10 +174,7 @@ def _check(residual: Tensor, ivar: Tensor, features: Tensor) -> None:
 
 def _all_blocks(state: _State, phi: Tensor, slopes: LabelSlopes | None) -> _Step:
     """The posterior given the hyperparameters and the shift."""
-    known = slopes is not None and state.shift.mean.numel() > 0
-    left = (
-        without(state.residual, phi, slopes, state.shift) if slopes is not None and known else state.residual
-    )
+    left = state.residual if slopes is None else without(state.residual, phi, slopes, state.shift)
     size = _cells(phi)
     columns = left.split(size, 1), state.ivar.split(size, 1), state.tau2.split(size, 1), state.s2.split(size)
     steps = [_posterior(r, w, phi, t, s) for r, w, t, s in zip(*columns, strict=True)]

@@ -36,6 +36,12 @@ class _Sums(NamedTuple):
     pull: Tensor  # (l, F) ΦᵀWr
 
 
+def no_shift(phi: Tensor, slopes: LabelSlopes | None) -> Shift:
+    """Zero, before any step; of no label without slopes. Features have shape (N, F)."""
+    labels, size = (0, 0) if slopes is None else (len(slopes.change), min(FEATURES, phi.shape[1]))
+    return Shift(phi.new_zeros(labels, size), phi.new_zeros(labels * size, labels * size))
+
+
 def without(residual: Tensor, phi: Tensor, slopes: LabelSlopes, shift: Shift) -> Tensor:
     """Residuals (N, L) less what a shift does to them."""
     size = shift.mean.shape[1]

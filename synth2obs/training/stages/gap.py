@@ -39,8 +39,7 @@ class GapStage(StageBase):
         names = self.state.bridge.surveys
         name = names[index % len(names)]
         found = self._round(name) if index >= len(names) else self._earned(name)
-        remembered = remember(self.state, name, found.fit)
-        return found.metrics | remembered
+        return found.metrics | remember(self.state, name, found.fit)
 
     @torch.no_grad()
     def _round(self, name: str) -> "_Round":

@@ -1,0 +1,15 @@
+"""Numbers that a few strange values do not move."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
+
+Array = NDArray[np.float64]
+
+
+def middle(values: Array) -> tuple[Array, Array]:
+    """Median over the first axis and its standard error, from the median absolute deviation: (N, K) → (K,) each."""
+    median = np.median(values, axis=0)
+    spread = MAD_TO_SIGMA * np.median(np.abs(values - median), axis=0)
+    return np.asarray(median), np.asarray(MEDIAN_ERROR * spread / np.sqrt(len(values)))
