@@ -9,7 +9,10 @@ Array = NDArray[np.float64]
 
 
 def middle(values: Array) -> tuple[Array, Array]:
-    """Median over the first axis and its standard error, from the median absolute deviation: (N, K) → (K,) each."""
+    """Median over the first axis and its standard error, from the median absolute deviation: (N, K) → (K,) each.
+
+    A single value has an infinite error.
+    """
     median = np.median(values, axis=0)
-    spread = MAD_TO_SIGMA * np.median(np.abs(values - median), axis=0)
-    return np.asarray(median), np.asarray(MEDIAN_ERROR * spread / np.sqrt(len(values)))
+    spread = MAD_TO_SIGMA * np.median(np.abs(values - median), axis=0) if len(values) > 1 else np.inf
+    return np.asarray(median), np.asarray(MEDIAN_ERROR * spread / np.sqrt(len(values))) * np.ones_like(median)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from synth2obs.models.checkpoint import load_tensors
+from synth2obs.models.fit.result import FIELDS, LabelFit
 from synth2obs.training.build import first_state
 from synth2obs.training.run import read_config
 from synth2obs.training.stages import gap
@@ -46,6 +47,7 @@ def test_a_morph_stays_if_validation_stars_ask_for_it(kept, stage, monkeypatch):
     """Either way the round that counts is that of the morph that stays."""
     monkeypatch.setattr(gap, "EARNED", -1e9 if kept else 1e9)
     monkeypatch.setattr(gap, "SURE", 0.0)
+    monkeypatch.setattr(gap, "MOVED", np.inf)
     spoil(stage)
     before = moved(stage)
     assert before > 0.1
@@ -55,11 +57,42 @@ def test_a_morph_stays_if_validation_stars_ask_for_it(kept, stage, monkeypatch):
     assert stage.state.bridge.survey("miles").gap.mean.any()
 
 
-def test_a_gain_within_its_error_is_none():
+def fit_of(surprises, x):
+    """A fit of one pixel a star, with two labels, each with an error of 1."""
+    count = len(surprises)
+    names = dict.fromkeys(FIELDS, torch.zeros(count))
+    column = torch.ones(count, 1)
+    chi2 = 2.0 * torch.as_tensor(surprises)
+    own = {
+        "theta": x,
+        "covariance": torch.eye(2).expand(count, 2, 2),
+        "chi2": chi2,
+        "pixels": torch.ones(count),
+    }
+    return LabelFit(**{**names, "ivar": column, "continuum": column, **own})
+
+
+@pytest.mark.parametrize(
+    ("gain", "shift", "kept"),
+    [(0.01, 0.0, True), (0.01, 0.05, True), (0.01, 0.2, False), (0.01, -0.2, False), (0.0005, 0.0, False)],
+)
+def test_a_morph_stays_if_it_gains_and_moves_no_labels(gain, shift, kept):
+    labels = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)).double()
+    moved = labels + torch.tensor([0.0, shift])
+    told = gap.judged(fit_of([1.0 - gain] * 9, moved), fit_of([1.0] * 9, labels), [0, 1])
+    assert told["morph_kept"] == kept
+    assert told["morph_gain"] == pytest.approx(gain, abs=1e-6)
+    assert told["morph_shift"] == pytest.approx(abs(shift))
+
+
+@pytest.mark.parametrize("gains", [[-0.3, 0.4, 0.01, -0.2, 0.3, 0.02, -0.1, 0.1, 0.0], [0.5]])
+def test_a_gain_within_its_error_is_none(gains):
     """Nine stars that disagree, and a single one, do not speak for a morph."""
-    gain, error = gap._middle(torch.tensor([-0.3, 0.4, 0.01, -0.2, 0.3, 0.02, -0.1, 0.1, 0.0]))
-    assert gain == pytest.approx(0.01) and error > 0.04
-    assert gap._middle(torch.tensor([0.5]))[1] == np.inf
+    labels = torch.zeros(len(gains), 2).double()
+    told = gap.judged(
+        fit_of([1.0 - gain for gain in gains], labels), fit_of([1.0] * len(gains), labels), [0, 1]
+    )
+    assert not told["morph_kept"] and told["morph_gain_error"] > 0.04
 
 
 def test_without_validation_stars_the_morph_stays(stage, monkeypatch):

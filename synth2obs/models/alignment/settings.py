@@ -14,7 +14,8 @@ class AlignmentConfig(FlowConfig):
         default=2e-3, gt=0, description="of the first step; falls to 0 on half a cosine"
     )
     gated: bool = Field(
-        default=True, description="whether a morph stays only where validation stars ask for it"
+        default=True,
+        description="whether a morph stays only if validation stars ask for it and keep their labels",
     )
     displacement: float = Field(default=0.3, ge=0, description="weight of E|T(u) - u|²")
     jacobian: float = Field(default=3.0, ge=0, description="weight of E|∂T/∂u - I|²")

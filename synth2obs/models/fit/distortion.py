@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
+from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.robust import middle
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.distortion import TERMS, WavelengthDistortion
@@ -202,7 +203,6 @@ def _learn_zero_point(own: WavelengthDistortion, seen: Observation, fit: LatentF
     difference = (fit.rv - seen.rv)[given]
     if not len(difference):
         return
-    middle = difference.median()
-    spread = MAD_TO_SIGMA * (difference - middle).abs().median()
-    own.zero_point.fill_(float(middle))
-    own.zero_point_error.fill_(MEDIAN_ERROR * float(spread) / len(difference) ** 0.5)
+    median, error = middle(difference.numpy())
+    own.zero_point.fill_(float(median))
+    own.zero_point_error.fill_(float(error))

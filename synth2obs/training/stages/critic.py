@@ -9,7 +9,7 @@ from torch import Tensor
 from synth2obs.core.config import Section
 from synth2obs.models.alignment.critic import Critic, critic_losses, r1_penalty
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.surprise import surprise
+from synth2obs.models.fit.surprise import fitted_anew, surprise
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
@@ -144,10 +144,10 @@ class CriticStage(StageBase):
             seen = self.state.prepare(name, "validation") if known else None
             gap, change = self.state.bridge.survey(name).gap, self.change[name]
             untouched = gap.mean.clone(), gap.scatter.clone()
-            before = 0.0 if seen is None else float(surprise(self.state.bridge, seen).median())
+            before = 0.0 if seen is None else float(surprise(fitted_anew(self.state.bridge, seen)).median())
             gap.mean.add_(change[:-1])
             gap.scatter.mul_((2.0 * change[-1]).exp())
-            after = 0.0 if seen is None else float(surprise(self.state.bridge, seen).median())
+            after = 0.0 if seen is None else float(surprise(fitted_anew(self.state.bridge, seen)).median())
             kept = known and after <= before + TOLERANCE
             if not kept:
                 gap.mean.copy_(untouched[0])

@@ -1,15 +1,16 @@
 """Stage D: the gap in closed form, alternating with labels through the morph and the gap found so far."""
 
 import copy
-import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
-from synth2obs.core.constants import MAD_TO_SIGMA, MEDIAN_ERROR
+from synth2obs.core.robust import middle
+from synth2obs.models.fit.label_slopes import shifted_columns
 from synth2obs.models.fit.refine import refine_gap
 from synth2obs.models.fit.result import LabelFit
-from synth2obs.models.fit.surprise import surprise
+from synth2obs.models.fit.surprise import fitted_anew, surprise
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.survey import make_morph
 from synth2obs.training.stages.base import StageBase
@@ -19,13 +20,18 @@ from synth2obs.training.state import State
 EARNED, SURE = 1e-3, 2.0
 """Fall of −ln likelihood per pixel on validation stars beyond which a morph stays beside a gap, and its errors."""
 
+MOVED = 0.1
+"""Shift of all stars' labels, in the error of a star's, up to which it stays."""
+
+TINY = 1e-9
+
 
 class GapStage(StageBase):
     """One step: labels of one survey's training stars given its gap, then its gap given their labels.
 
-    Before a survey's first, its morph has to earn its place: where the gap alone makes validation stars as likely, the
-    morph is the identity from then on. What lies in the span of the label gradients could be either, and a morph moves
-    labels.
+    Before a survey's first, its morph has to earn its place: where the gap alone makes validation stars as likely, or
+    the morph shifts the labels of all stars, it is the identity from then on. What lies in the span of the label
+    gradients could be either, so that no spectrum speaks for such a shift.
     """
 
     name = "gap"
@@ -50,31 +56,41 @@ class GapStage(StageBase):
 
     @torch.no_grad()
     def _earned(self, name: str) -> "_Round":
-        """The first round, with the survey's morph if validation stars ask for it, else with the identity."""
+        """The first round, with the survey's morph if it earns its place, else with the identity."""
         model, survey = self.state.bridge.survey(name), self.state.domains.surveys[name]
         learned = copy.deepcopy(model.morph.state_dict())
         if not (model.config.morph.gated and learned and len(survey.rows("validation"))):
             return self._round(name)
         before, held = copy.deepcopy(model.state_dict()), self.state.prepare(name, "validation")
-        with_morph, by_morph = self._round(name), surprise(self.state.bridge, held)
+        with_morph, by_morph = self._round(name), fitted_anew(self.state.bridge, held)
         kept = copy.deepcopy(model.state_dict())
         model.load_state_dict(before)
         model.morph.load_state_dict(make_morph(model.config.latent, model.config.morph).state_dict())
-        alone, by_identity = self._round(name), surprise(self.state.bridge, held)
-        gain, error = _middle(by_identity - by_morph)
-        earns = gain - SURE * error > EARNED
-        if earns:
+        alone, by_identity = self._round(name), fitted_anew(self.state.bridge, held)
+        told = judged(by_morph, by_identity, list(shifted_columns(self.state.bridge).values()))
+        if told["morph_kept"]:
             model.load_state_dict(kept)
-        chosen = with_morph if earns else alone
-        told = {"morph_gain": gain, "morph_gain_error": error, "morph_kept": float(earns)}
+        chosen = with_morph if told["morph_kept"] else alone
         return chosen._replace(metrics=chosen.metrics | {f"{name}/{key}": told[key] for key in told})
 
 
-def _middle(values: torch.Tensor) -> tuple[float, float]:
-    """Median over stars and its error; infinite with a single star."""
-    middle = values.median()
-    spread = MAD_TO_SIGMA * float((values - middle).abs().median())
-    return float(middle), MEDIAN_ERROR * spread / len(values) ** 0.5 if len(values) > 1 else math.inf
+def judged(by_morph: LabelFit, by_identity: LabelFit, columns: list[int]) -> dict[str, float]:
+    """Whether a morph stays, and why.
+
+    Args:
+        by_morph, by_identity: The same validation stars by a gap with the morph, and by a gap alone.
+        columns: Labels that the morph must leave alone.
+
+    Returns:
+        ``morph_gain`` and its error: fall of −ln likelihood per pixel; ``morph_shift``: how far the morph moves the
+        labels of all stars, at most, in the error of a star's label; ``morph_kept``.
+    """
+    gain, error = map(float, middle((surprise(by_identity) - surprise(by_morph)).numpy()))
+    own = by_identity.covariance.diagonal(dim1=1, dim2=2).sqrt()[:, columns]
+    moved, _ = middle(((by_morph.x - by_identity.x)[:, columns] / own.clamp(min=TINY)).numpy())
+    shift = float(np.abs(moved).max(initial=0.0))
+    kept = gain - SURE * error > EARNED and shift <= MOVED
+    return {"morph_gain": gain, "morph_gain_error": error, "morph_shift": shift, "morph_kept": float(kept)}
 
 
 class _Round(NamedTuple):
