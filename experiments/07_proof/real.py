@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs import load_bridge
-from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, made, weighted_theory
+from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, lesson, made
 from synth2obs.analysis.recovery import anchored, fitted_labels, literature
 from synth2obs.analysis.trials import free_fit
 from synth2obs.core.constants import MAD_TO_SIGMA
@@ -70,10 +70,10 @@ def bridges(
     train = prepare(bridge, survey, data.spectra.take(data.rows("train")))
     fit = fit_labels(bridge, train, Options(morphed=False))
     stars = StarLabels(fit.x, fit.rv, fit.chi2_per_pixel)
-    weighted, found = weighted_theory(bridge, train, stars), {THEORY: bridge, MORPH: bridge}
+    first, found = lesson(bridge, train, stars), {THEORY: bridge, MORPH: bridge}
     for name in methods:
         if name not in found:
-            found[name] = made(bridge, weighted, {**METHODS, **ABLATIONS}[name], train, stars)
+            found[name] = made(bridge, first, {**METHODS, **ABLATIONS}[name])
     return found
 
 

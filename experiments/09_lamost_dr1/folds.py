@@ -7,7 +7,6 @@ the catalogue's. The file is what table.py reads.
 """
 
 import argparse
-import copy
 import sys
 import time
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH
+from synth2obs.analysis.baselines import ABLATIONS, METHODS
 from synth2obs.analysis.recovery import anchored, fitted_labels, label_errors, literature
 from synth2obs.analysis.trials import free_fit
 from synth2obs.core.chance import chance
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.refine import rms
-from synth2obs.models.fit.result import LabelFit
+from synth2obs.models.fit.surprise import surprise
 from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData, load_domains
@@ -39,10 +38,7 @@ from real import SHOWN, bridges  # noqa: E402 - found once its folder is on the 
 
 Columns = dict[str, NDArray[Any]]
 
-WEIGHTED, KEPT = "theory_weighted", "morph_theory_scatter"
-"""The last is the morph with the scatter that plain theory leaves, not with what is left when the gap is taken out."""
-
-HOW = {**METHODS, **ABLATIONS, KEPT: METHODS[MORPH]}
+HOW = {**METHODS, **ABLATIONS}
 
 
 def turn(stars: NDArray[np.str_], seed: int, folds: int) -> NDArray[np.intp]:
@@ -80,28 +76,13 @@ def train(config: TrainConfig, domains: Domains, theory: dict[str, torch.Tensor]
     return state
 
 
-def fitters(bridge: Bridge, survey: str, data: SurveyData, methods: Sequence[str]) -> dict[str, Bridge]:
-    """What each method fits with."""
-    own = bridges(bridge, survey, data, [name for name in methods if name != KEPT])
-    if KEPT in methods:
-        own[KEPT] = copy.deepcopy(bridge)
-        own[KEPT].survey(survey).gap.scatter.copy_(own[WEIGHTED].survey(survey).gap.scatter)
-    return own
-
-
-def surprise(fit: LabelFit) -> torch.Tensor:
-    """−ln likelihood a pixel up to a constant, labels free, shape (N,): no catalogue is needed to ask for it."""
-    weight = (fit.ivar * fit.continuum.square()).log().where(fit.ivar > 0, 0.0).sum(1)
-    return 0.5 * (fit.chi2 - weight) / fit.pixels.clamp(min=1)
-
-
 @torch.no_grad()
 def measured(bridge: Bridge, survey: str, data: SurveyData, methods: Sequence[str]) -> Columns:
     """Test stars of one fold: names, S/N, catalogue, and what each method finds."""
     spectra = data.spectra.take(data.rows("test"))
     spectra = spectra.take(literature(bridge, spectra).usable)
     known, seen = literature(bridge, spectra), prepare(bridge, survey, spectra)
-    own = fitters(bridge, survey, data, methods)
+    own = bridges(bridge, survey, data, methods)
     found: Columns = {"id": spectra.id, "snr_g": spectra.native["snr_g"], "catalogue": known.table}
     start = None
     for name in methods:
@@ -127,7 +108,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--methods", default=",".join((*SHOWN, KEPT)))
+    parser.add_argument("--methods", default=",".join(SHOWN))
     args = parser.parse_args()
     config = read_config(args.config, args.settings)
     torch.set_num_threads(config.threads)

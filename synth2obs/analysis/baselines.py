@@ -12,8 +12,8 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights, refine, teachers
-from synth2obs.models.fit.result import StarLabels
+from synth2obs.models.fit.refine import refine
+from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
@@ -63,6 +63,21 @@ ABLATIONS: dict[str, Method] = {
 """The morph with a part left out; those without alignment and gap of their own have the bridge's."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """Training stars by theory with weighted pixels: what every baseline begins with.
+
+    Args:
+        model: The survey without morph and gap, with the weights that the bridge's own fits have.
+        seen: Training stars.
+        fit: Their labels.
+    """
+
+    model: SurveyModel
+    seen: Observation
+    fit: LabelFit
+
+
 def baselines(bridge: Bridge, seen: Observation, stars: StarLabels) -> Mapping[str, Bridge]:
     """Bridges in which one survey has simpler parts, learned as the bridge's own are.
 
@@ -74,34 +89,33 @@ def baselines(bridge: Bridge, seen: Observation, stars: StarLabels) -> Mapping[s
         seen: Training stars of the survey.
         stars: Where they stand.
     """
-    weighted = weighted_theory(bridge, seen, stars)
-    return {name: made(bridge, weighted, METHODS[name], seen, stars) for name in BASELINES}
+    first = lesson(bridge, seen, stars)
+    return {name: made(bridge, first, METHODS[name]) for name in BASELINES}
 
 
-def made(
-    bridge: Bridge, weighted: SurveyModel, method: Method, seen: Observation, stars: StarLabels
-) -> Bridge:
-    """A bridge in which one survey has a method's parts; ``weighted`` is from `weighted_theory`."""
-    model = bare(weighted, method.gap or "constant", method.alignment)
-    trial = with_survey(bridge, seen.survey, model)
-    if any(True for _ in model.morph.parameters()):
-        random = torch.Generator().manual_seed(0)
-        teach(model.morph, encoded_stars(trial, seen, stars.x), model.config.morph, random)
-    if method.gap:
-        refine(trial, seen, stars.x, stars.rv)
-    return trial
-
-
-def weighted_theory(bridge: Bridge, seen: Observation, stars: StarLabels) -> SurveyModel:
-    """Theory with the scatter and correlation of its own residuals on training stars."""
+def lesson(bridge: Bridge, seen: Observation, stars: StarLabels) -> Lesson:
+    """The stars by theory with weighted pixels; arguments as for `baselines`."""
     model = bare(bridge.survey(seen.survey), "constant")
+    model.gap.scatter.copy_(model.unexplained)
+    options = Options(steps=6, refresh=1, morphed=False)
+    fit = fit_labels(with_survey(bridge, seen.survey, model), seen, options, stars.x, stars.rv)
+    return Lesson(model=model, seen=seen, fit=fit)
+
+
+def made(bridge: Bridge, first: Lesson, method: Method) -> Bridge:
+    """A bridge in which one survey has a method's parts."""
+    seen, fit = first.seen, first.fit
+    model = bare(first.model, method.gap or "constant", method.alignment)
     trial = with_survey(bridge, seen.survey, model)
-    for scatter in (False, True):
-        options = Options(steps=6, refresh=1, morphed=False, scatter=scatter)
-        fit = fit_labels(trial, seen, options, stars.x, stars.rv)
-        rows = teachers(trial, fit, model.gap.config.outlier).nonzero()[:, 0]
-        learn_weights(trial, seen, fit, rows)
-    return model
+    aligned = any(True for _ in model.morph.parameters())
+    if aligned:
+        random = torch.Generator().manual_seed(0)
+        teach(model.morph, encoded_stars(trial, seen, fit.x), model.config.morph, random)
+    if method.gap and aligned:
+        fit = fit_labels(trial, seen, Options(steps=6, refresh=1), fit.x, fit.rv)
+    if method.gap:
+        refine(trial, seen, fit)
+    return trial
 
 
 @torch.no_grad()

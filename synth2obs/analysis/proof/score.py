@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, Method, made, weighted_theory
+from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, Method, lesson, made
 from synth2obs.analysis.proof.instrument_scores import instrument_scores
 from synth2obs.analysis.proof.line_scores import Found, find, line_scores
 from synth2obs.analysis.proof.star_scores import at_truth, excess, gap_explained, label_scores
@@ -111,8 +111,8 @@ def score(survey: Survey, ablations: Sequence[str], draws: int, report: Report =
 
 def _bridges(survey: Survey, ablations: Sequence[str]) -> Iterator[tuple[str, Method, Bridge, float]]:
     """What each method fits with, theory first, made when its turn comes; and when that began."""
-    bridge, seen, stars = survey.bridge, survey.train, survey.stars
-    weighted = None
+    bridge = survey.bridge
+    first = None
     wanted: Mapping[str, Method] = {**METHODS, **{name: ABLATIONS[name] for name in ablations}}
     for name, method in wanted.items():
         began = time.monotonic()
@@ -122,8 +122,8 @@ def _bridges(survey: Survey, ablations: Sequence[str]) -> Iterator[tuple[str, Me
         if own:
             yield name, method, bridge, began
             continue
-        weighted = weighted or weighted_theory(bridge, seen, stars)
-        yield name, method, made(bridge, weighted, method, seen, stars), began
+        first = first or lesson(bridge, survey.train, survey.stars)
+        yield name, method, made(bridge, first, method), began
 
 
 def _followed(survey: Survey, bridge: Bridge, method: Method) -> StarLines:

@@ -106,8 +106,13 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     Returns:
         The fit, and the posterior.
     """
-    model = bridge.survey(seen.survey)
     fit = fit_labels(bridge, seen, Options(steps=6, refresh=1), x, rv)
+    return fit, learn_gap(bridge, seen, fit)
+
+
+def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
+    """Replace the survey's gap and scatter by the posterior given labels; arguments as for `refine_gap`."""
+    model = bridge.survey(seen.survey)
     features = bridge.gap_features(seen.survey, fit.x)
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
@@ -120,7 +125,7 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     model.gap.update(posterior)
     _keep_shift(bridge, model, posterior)
     _set_scatter(bridge, model, model.gap.scatter)
-    return fit, posterior
+    return posterior
 
 
 def _keep_shift(bridge: Bridge, model: SurveyModel, posterior: GapPosterior) -> None:
@@ -136,11 +141,20 @@ def _keep_shift(bridge: Bridge, model: SurveyModel, posterior: GapPosterior) -> 
     model.shift_error[places] = error * unit.abs()
 
 
-def refine(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> LabelFit:
-    """All rounds of labels and gap, as many as the gap's settings say; arguments as for `refine_gap`."""
-    for _ in range(bridge.survey(seen.survey).gap.config.iterations):
-        fit, _ = refine_gap(bridge, seen, x, rv)
-        x, rv = fit.x, fit.rv
+def refine(bridge: Bridge, seen: Observation, fit: LabelFit) -> LabelFit:
+    """All rounds of gap and labels, as many as the gap's settings say.
+
+    Args:
+        bridge: Its model of the survey is changed in place.
+        seen: Training stars.
+        fit: Of these, before the first round.
+
+    Returns:
+        The labels of which the last gap is learned.
+    """
+    learn_gap(bridge, seen, fit)
+    for _ in range(bridge.survey(seen.survey).gap.config.iterations - 1):
+        fit, _ = refine_gap(bridge, seen, fit.x, fit.rv)
     return fit
 
 
