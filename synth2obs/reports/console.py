@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHORT = {
+    "theory_weighted": "pixels weighted",
     "constant_residual": "constant",
     "linear_residual": "linear in labels",
     "marginal_alignment": "marginal",

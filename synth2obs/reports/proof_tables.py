@@ -10,7 +10,6 @@ from synth2obs.reports.style import COLOURS
 
 TITLES = {
     **METHODS,
-    "theory_weighted": "theory, pixels weighted",
     "no_morph": "morph, no alignment",
     "constant_gap": "morph, constant gap",
     "no_critic": "morph, no critic",

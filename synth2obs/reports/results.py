@@ -18,6 +18,7 @@ Metrics = Mapping[str, Any]
 
 METHODS = {
     "theory": "theory",
+    "theory_weighted": "theory, pixels weighted",
     "constant_residual": "constant residual",
     "linear_residual": "residual linear in labels",
     "marginal_alignment": "marginal alignment",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 COLOURS = {
     "theory": "#d68a3c",
+    "theory_weighted": "#e8bf8c",
     "constant_residual": "#b9b3a7",
     "linear_residual": "#5f9177",
     "marginal_alignment": "#a183b5",
