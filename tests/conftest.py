@@ -32,6 +32,7 @@ SMALL = (
     "latent.width_stars=6",
     "labels.iterations=1",
     "morph.steps=4",
+    "morph.name=conditional",
     "morph.gated=false",
     "gap.iterations=1",
     "critic.steps=4",

@@ -16,7 +16,7 @@ ALIGNMENTS: dict[str, type[Alignment]] = {
 }
 """Every way to find a morph; ``morph.name`` of a configuration chooses one."""
 
-DEFAULT = "conditional"
+DEFAULT = "identity"
 
 if TYPE_CHECKING:
     AnyAlignmentConfig = AlignmentConfig
