@@ -35,6 +35,7 @@ SMALL = (
     "morph.name=conditional",
     "morph.gated=false",
     "gap.iterations=1",
+    "gap.gated=false",
     "critic.steps=4",
     "evaluation.examples=1",
     "evaluation.lines=3",

@@ -32,7 +32,7 @@ def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> Surv
 
     Args:
         model: The survey; it stays as it is.
-        gap: Entry of `models.gap.GAPS`; its own if empty.
+        gap: Entry of `models.gap.GAPS`, with all its features; its own if empty, with those that it uses.
         alignment: Entry of `models.alignment.ALIGNMENTS`; its own if empty.
     """
     other, config = copy.deepcopy(model), model.config
@@ -43,6 +43,8 @@ def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> Surv
     other.morph = make_morph(config.latent, morph)
     other.gap = make_gap(other.gap.reading, config.samples, kind)
     other.gap.scatter.copy_(model.gap.scatter)
+    if not gap:
+        other.gap.use(int(model.gap.used))
     return other
 
 

@@ -11,8 +11,7 @@ from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
 from synth2obs.models.fit.observation import Observation
-from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import refine
+from synth2obs.models.fit.refine import ROUND, refine
 from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
@@ -97,8 +96,7 @@ def lesson(bridge: Bridge, seen: Observation, stars: StarLabels) -> Lesson:
     """The stars by theory with weighted pixels; arguments as for `baselines`."""
     model = bare(bridge.survey(seen.survey), "constant")
     model.gap.scatter.copy_(model.unexplained)
-    options = Options(steps=6, refresh=1, morphed=False)
-    fit = fit_labels(with_survey(bridge, seen.survey, model), seen, options, stars.x, stars.rv)
+    fit = fit_labels(with_survey(bridge, seen.survey, model), seen, ROUND, stars.x, stars.rv)
     return Lesson(model=model, seen=seen, fit=fit)
 
 
@@ -112,7 +110,7 @@ def made(bridge: Bridge, first: Lesson, method: Method) -> Bridge:
         random = torch.Generator().manual_seed(0)
         teach(model.morph, encoded_stars(trial, seen, fit.x), model.config.morph, random)
     if method.gap and aligned:
-        fit = fit_labels(trial, seen, Options(steps=6, refresh=1), fit.x, fit.rv)
+        fit = fit_labels(trial, seen, ROUND, fit.x, fit.rv)
     if method.gap:
         refine(trial, seen, fit)
     return trial

@@ -18,7 +18,7 @@ from synth2obs.models.contracts import Alignment, EncodedStars
 from synth2obs.models.fit.lessons import encoded_stars
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights, refine
+from synth2obs.models.fit.refine import ROUND, learn_weights, refine
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
@@ -55,7 +55,7 @@ def placebo(
     seen = prepare(trial, survey, _observed(trial, survey, flux[rows], snr, random))
     fit = _by_theory(trial, seen)
     shift = _morph_shift(trial, fit.x, seen, random)
-    fit = refine(trial, seen, fit_labels(trial, seen, Options(steps=6, refresh=1), fit.x, fit.rv))
+    fit = refine(trial, seen, fit_labels(trial, seen, ROUND, fit.x, fit.rv))
     final = fit_labels(trial, seen, Options(refresh=1), fit.x, fit.rv)
     columns = [bridge.labels.index(name) for name in STELLAR]
     bias = _bias(fitted_labels(trial, final) - labels[rows][:, columns])

@@ -43,7 +43,7 @@ def against_rivals(
     rows = (suspicious(bridge, fit)).nonzero()[:, 0]
     if not len(rows) or not options.morphed:
         return fit, rival
-    some, here = seen.take(rows), rows_of(fit, rows)
+    some, here = seen.take(rows), fit.take(rows)
     alone = fit_labels(bridge, some, replace(options, morphed=False))
     other = fit_labels(bridge, some, options, alone.x, alone.rv)
     close = (other.objective - here.objective).abs() < AS_GOOD
@@ -60,11 +60,6 @@ def suspicious(bridge: Bridge, fit: LabelFit) -> Tensor:
 def _apart(bridge: Bridge, one: LabelFit, two: LabelFit) -> Tensor:
     columns = [bridge.labels.index(name) for name in STELLAR]
     return (one.x - two.x)[:, columns].abs().amax(1) > APART
-
-
-def rows_of(fit: LabelFit, rows: Tensor) -> LabelFit:
-    """Some of the stars."""
-    return LabelFit(**{name: getattr(fit, name)[rows] for name in FIELDS})
 
 
 def put(fit: LabelFit, rows: Tensor, part: LabelFit) -> LabelFit:

@@ -97,8 +97,8 @@ def _filled(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
 
 
 def _may_lack(name: str) -> bool:
-    """Whether a bundle may lack a tensor: without a label map or a distortion a survey has none; a shift informs."""
-    return any(part in name for part in (".label_map.", ".distortion.", ".shift"))
+    """Whether a bundle may lack a tensor: what is not there is nothing, or for a gap's features all."""
+    return any(part in name for part in (".label_map.", ".distortion.", ".shift", ".gap.used"))
 
 
 def _with_noise(tensors: Mapping[str, Tensor], surveys: Sequence[str]) -> dict[str, Tensor]:

@@ -236,6 +236,8 @@ class GapModel(Module, Protocol):
     config: Any
     reading: Any
     size: int  # F
+    used: Tensor  # how many of them are not held at zero
+    sizes: tuple[int, ...]  # numbers of first features with which it can make do, in order; empty: all it has
     mean: Float[Tensor, "features cells"]
     scatter: Float[Tensor, " cells"]  # intrinsic variance
 
@@ -278,6 +280,10 @@ class GapModel(Module, Protocol):
 
     def update(self, posterior: GapPosterior) -> None:
         """Take a posterior over."""
+        ...
+
+    def use(self, count: int) -> None:
+        """Make do with the first features, one of ``sizes``, from the next posterior on."""
         ...
 
 

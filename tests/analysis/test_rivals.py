@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from synth2obs.analysis import labels as module
-from synth2obs.analysis.rivals import against_rivals, put, rows_of, suspicious
+from synth2obs.analysis.rivals import against_rivals, put, suspicious
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import FIELDS, LabelFit
 
@@ -40,7 +40,7 @@ def test_theory_that_names_another_kind_of_star_is_a_rival(bridge, monkeypatch):
             return Seen([self[row] for row in rows.tolist()])
 
     def other(bridge, seen, options, x=None, rv=None):
-        part = rows_of(fit, torch.tensor(list(seen)))
+        part = fit.take(torch.tensor(list(seen)))
         moved = part.theta.clone()
         moved[:, bridge.labels.index("teff")] += torch.tensor([0.0, 3.0], dtype=moved.dtype)
         return replace(part, theta=moved, objective=part.objective - 1.0)
@@ -54,6 +54,6 @@ def test_theory_that_names_another_kind_of_star_is_a_rival(bridge, monkeypatch):
 def test_some_stars_are_put_back(bridge):
     fit = fit_of(bridge)
     rows = torch.tensor([2, 0])
-    part = replace(rows_of(fit, rows), chi2=torch.tensor([1.0, 2.0]))
+    part = replace(fit.take(rows), chi2=torch.tensor([1.0, 2.0]))
     assert put(fit, rows, part).chi2.tolist() == [2.0, 100.0, 1.0]
     assert module.RIVAL in module.FLAGS

@@ -104,3 +104,14 @@ def test_without_validation_stars_the_morph_stays(stage, monkeypatch):
     monkeypatch.setattr(stage.state, "domains", replace(stage.state.domains, surveys=nobody))
     before = moved(stage)
     assert "miles/morph_kept" not in stage.step(0) and moved(stage) == before
+
+
+@pytest.mark.parametrize(("blur", "features"), [(np.inf, 10), (0.0, 1)])
+def test_a_gap_has_the_features_that_validation_stars_afford(blur, features, stage, monkeypatch):
+    monkeypatch.setattr("synth2obs.models.fit.features.EARNED", -np.inf)
+    monkeypatch.setattr("synth2obs.models.fit.features.BLUR", blur)
+    model = stage.state.bridge.survey("miles")
+    model.gap.config = model.gap.config.model_copy(update={"gated": True})
+    metrics = stage.step(0)
+    assert metrics["miles/gap_features"] == features
+    assert model.gap.mean[:features].any() and not model.gap.mean[features:].any()

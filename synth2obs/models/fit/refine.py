@@ -19,6 +19,9 @@ from synth2obs.models.survey import SHIFTED, SurveyModel
 FLOOR, UNKNOWN = 2e-3, 5e-2
 """Smallest scatter in units of the continuum, and that where no star has a pixel."""
 
+ROUND = Options(steps=6, refresh=1)
+"""How labels are fitted between two gaps."""
+
 ROUNDS = 15
 """Steps of the scatter."""
 
@@ -106,7 +109,7 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     Returns:
         The fit, and the posterior.
     """
-    fit = fit_labels(bridge, seen, Options(steps=6, refresh=1), x, rv)
+    fit = fit_labels(bridge, seen, ROUND, x, rv)
     return fit, learn_gap(bridge, seen, fit)
 
 

@@ -1,6 +1,7 @@
 """What a fit gives."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -39,6 +40,10 @@ class Fit:
     def chi2_per_pixel(self) -> Tensor:
         """χ² over the number of good pixels, shape (N,)."""
         return self.chi2 / self.pixels.clamp(min=1)
+
+    def take(self, rows: Tensor) -> Self:
+        """Some of the stars."""
+        return type(self)(**{name: getattr(self, name)[rows] for name in FIELDS})
 
 
 class LatentFit(Fit):

@@ -9,11 +9,17 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 
+EARNED, SURE = 1e-3, 2.0
+"""Fall of −ln likelihood per pixel on held-out stars, and its errors, beyond which a part has earned its place."""
+
 
 @torch.no_grad()
-def fitted_anew(bridge: Bridge, seen: Observation) -> LabelFit:
-    """Labels of stars that have taught a bridge nothing, looked for from scratch."""
-    return fit_labels(bridge, seen, Options(steps=5, refresh=1))
+def fitted_anew(bridge: Bridge, seen: Observation, start: LabelFit | None = None) -> LabelFit:
+    """Labels of stars that have taught a bridge nothing, from another fit on, or looked for from scratch."""
+    options = Options(steps=5, refresh=1)
+    if start is None:
+        return fit_labels(bridge, seen, options)
+    return fit_labels(bridge, seen, options, start.x, start.rv)
 
 
 def surprise(fit: LabelFit) -> Tensor:

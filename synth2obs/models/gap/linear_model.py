@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import GapPosterior, LabelSlopes
@@ -17,6 +18,8 @@ from synth2obs.models.gap.reading import LabelReading
 class LinearModelGap(nn.Module):
     """Mean, posterior and scatter in every cell; a gap model adds its ``size`` F, features and their Jacobian.
 
+    It may make do with the first ``used`` of its features, if its ``sizes`` have that number: the others are zero then.
+
     Zero, with the prior's variance, until it is fitted; see `contracts.GapModel`.
 
     Args:
@@ -27,6 +30,8 @@ class LinearModelGap(nn.Module):
 
     Config: ClassVar[Any] = GapConfig
     size: int
+    sizes: tuple[int, ...] = ()
+    used: Tensor
     mean: Float[Tensor, "features cells"]
     factor: Float[Tensor, "cells features features"]
     scatter: Float[Tensor, " cells"]
@@ -35,6 +40,7 @@ class LinearModelGap(nn.Module):
         super().__init__()
         self.reading = reading
         self.config: GapConfig = config or self.Config()
+        self.register_buffer("used", torch.tensor(self.size))
         self.register_buffer("mean", torch.zeros(self.size, cells))
         self.register_buffer("factor", self.config.scale * torch.eye(self.size).repeat(cells, 1, 1))
         self.register_buffer("scatter", torch.zeros(cells))
@@ -58,8 +64,24 @@ class LinearModelGap(nn.Module):
         features: Float[Tensor, "stars features"],
         slopes: LabelSlopes | None = None,
     ) -> GapPosterior:
-        """See `posterior.gap_posterior`."""
-        return gap_posterior(residual, ivar, features, self.config, slopes)
+        """See `posterior.gap_posterior`; of features that are not used it is zero."""
+        found = gap_posterior(residual, ivar, features[:, : int(self.used)], self.config, slopes)
+        more = self.size - int(self.used)
+        return found._replace(
+            mean=pad(found.mean, (0, 0, 0, more)),
+            covariance=pad(found.covariance, (0, more, 0, more)),
+            prior_variance=pad(found.prior_variance, (0, 0, 0, more)),
+        )
+
+    def use(self, count: int) -> None:
+        """Make do with the first features, from the next posterior on.
+
+        Raises:
+            ValueError: If the model has no such size.
+        """
+        if count != self.size and count not in self.sizes:
+            raise ValueError(f"a gap of {self.size} features has sizes {self.sizes}, not {count}")
+        self.used.fill_(count)
 
     @torch.no_grad()
     def update(self, posterior: GapPosterior) -> None:

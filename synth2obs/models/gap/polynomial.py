@@ -64,6 +64,7 @@ class LinearGap(PolynomialGap):
 
     Config: ClassVar[Any] = LinearConfig
     degree, size = 1, 4
+    sizes: tuple[int, ...] = (1, 4)
 
 
 class QuadraticGap(PolynomialGap):
@@ -71,3 +72,4 @@ class QuadraticGap(PolynomialGap):
 
     Config: ClassVar[Any] = QuadraticConfig
     degree, size = 2, 10
+    sizes: tuple[int, ...] = (1, 4, 10)

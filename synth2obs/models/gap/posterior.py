@@ -46,6 +46,10 @@ class GapConfig(Section):
     learn_shift: bool = Field(
         default=False, description="whether a shift of all stars' labels is told from the gap"
     )
+    gated: bool = Field(
+        default=True,
+        description="whether functions of labels have to be asked for by validation stars, and not blur their labels",
+    )
     outlier: float = Field(
         default=4.0, gt=1, description="stars above this multiple of the median χ² are left out"
     )

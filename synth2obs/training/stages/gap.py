@@ -7,18 +7,17 @@ import numpy as np
 import torch
 
 from synth2obs.core.robust import middle
+from synth2obs.models.fit.features import choose_features
 from synth2obs.models.fit.label_slopes import shifted_columns
-from synth2obs.models.fit.refine import refine_gap
+from synth2obs.models.fit.refine import ROUND, learn_gap
 from synth2obs.models.fit.result import LabelFit
-from synth2obs.models.fit.surprise import fitted_anew, surprise
+from synth2obs.models.fit.surprise import EARNED, SURE, fitted_anew, surprise
+from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.survey import make_morph
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.labels import remember
 from synth2obs.training.state import State
-
-EARNED, SURE = 1e-3, 2.0
-"""Fall of −ln likelihood per pixel on validation stars beyond which a morph stays beside a gap, and its errors."""
 
 MOVED = 0.1
 """Shift of all stars' labels, in the error of a star's, up to which it stays."""
@@ -31,7 +30,8 @@ class GapStage(StageBase):
 
     Before a survey's first, its morph has to earn its place: where the gap alone makes validation stars as likely, or
     the morph shifts the labels of all stars, it is the identity from then on. What lies in the span of the label
-    gradients could be either, so that no spectrum speaks for such a shift.
+    gradients could be either, so that no spectrum speaks for such a shift. So have the gap's features, see
+    `models.fit.features`.
     """
 
     name = "gap"
@@ -48,25 +48,37 @@ class GapStage(StageBase):
         return found.metrics | remember(self.state, name, found.fit)
 
     @torch.no_grad()
-    def _round(self, name: str) -> "_Round":
-        stars, bridge = self.state.stars[name], self.state.bridge
-        fit, posterior = refine_gap(bridge, self.state.seen[name], stars.x, stars.rv)
-        gain = float((posterior.log_evidence - posterior.log_evidence_null).mean())
-        return _Round(fit, {f"{name}/log_evidence_gain": gain})
+    def _round(self, name: str, first: bool = False) -> "_Round":
+        stars, bridge, seen = self.state.stars[name], self.state.bridge, self.state.seen[name]
+        fit = fit_labels(bridge, seen, ROUND, stars.x, stars.rv)
+        told = self._afforded(name, fit) if first else {}
+        posterior = learn_gap(bridge, seen, fit)
+        told["log_evidence_gain"] = float((posterior.log_evidence - posterior.log_evidence_null).mean())
+        return _Round(fit, {f"{name}/{key}": value for key, value in told.items()})
+
+    def _afforded(self, name: str, fit: LabelFit) -> dict[str, float]:
+        """Let the survey's gap have the features that validation stars speak for."""
+        if not (self.state.bridge.survey(name).gap.config.gated and self._validates(name)):
+            return {}
+        held = self.state.prepare(name, "validation")
+        return choose_features(self.state.bridge, self.state.seen[name], fit, held)
+
+    def _validates(self, name: str) -> bool:
+        return len(self.state.domains.surveys[name].rows("validation")) > 0
 
     @torch.no_grad()
     def _earned(self, name: str) -> "_Round":
         """The first round, with the survey's morph if it earns its place, else with the identity."""
-        model, survey = self.state.bridge.survey(name), self.state.domains.surveys[name]
+        model = self.state.bridge.survey(name)
         learned = copy.deepcopy(model.morph.state_dict())
-        if not (model.config.morph.gated and learned and len(survey.rows("validation"))):
-            return self._round(name)
+        if not (model.config.morph.gated and learned and self._validates(name)):
+            return self._round(name, first=True)
         before, held = copy.deepcopy(model.state_dict()), self.state.prepare(name, "validation")
-        with_morph, by_morph = self._round(name), fitted_anew(self.state.bridge, held)
+        with_morph, by_morph = self._round(name, first=True), fitted_anew(self.state.bridge, held)
         kept = copy.deepcopy(model.state_dict())
         model.load_state_dict(before)
         model.morph.load_state_dict(make_morph(model.config.latent, model.config.morph).state_dict())
-        alone, by_identity = self._round(name), fitted_anew(self.state.bridge, held)
+        alone, by_identity = self._round(name, first=True), fitted_anew(self.state.bridge, held)
         told = judged(by_morph, by_identity, list(shifted_columns(self.state.bridge).values()))
         if told["morph_kept"]:
             model.load_state_dict(kept)

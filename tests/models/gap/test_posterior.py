@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from synth2obs.models.gap import GAPS
 from synth2obs.models.gap.features import polynomial
 from synth2obs.models.gap.polynomial import ConstantGap, LinearConfig, LinearGap, QuadraticGap
 from synth2obs.models.gap.posterior import gap_posterior
@@ -189,3 +190,27 @@ def test_polynomial():
     assert features_of(y, 2).tolist() == [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
     with pytest.raises(ValueError, match="degree"):
         features_of(y, 3)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_gap_that_makes_do_with_fewer_features_is_the_smaller_gap(count):
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randn(40, 3, generator=random, dtype=torch.float64)
+    features = polynomial(labels, 2)[0]
+    residual = 0.05 * torch.randn(40, 7, generator=random, dtype=torch.float64)
+    ivar = torch.full_like(residual, 400.0)
+    small, large = (
+        GAPS[name](LabelReading(6), 7) for name in ({1: "constant", 4: "linear"}[count], "quadratic")
+    )
+    large.use(count)
+    for gap in (small, large):
+        gap.update(gap.posterior(residual, ivar, features[:, : gap.size]))
+    assert torch.equal(large.mean[:count], small.mean) and not large.mean[count:].any()
+    torch.testing.assert_close(
+        large.variance(features.float()), small.variance(features[:, :count].float()), rtol=1e-4, atol=1e-9
+    )
+
+
+def test_a_size_that_a_gap_has_not_is_refused():
+    with pytest.raises(ValueError, match=r"sizes \(1, 4, 10\), not 2"):
+        GAPS["quadratic"](LabelReading(6), 7).use(2)

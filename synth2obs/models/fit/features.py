@@ -1,0 +1,84 @@
+"""How many functions of labels a survey's gap can afford: asked of stars that have taught nothing, by their spectra.
+
+A gap whose slopes run with labels describes spectra better from few stars on, and blurs labels until there are many:
+its errors lie along the directions in which labels move spectra, too. So slopes are bought twice.
+"""
+
+import copy
+
+import numpy as np
+import torch
+
+from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.robust import middle
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.fit.label_slopes import shifted_columns
+from synth2obs.models.fit.observation import Observation
+from synth2obs.models.fit.refine import learn_gap
+from synth2obs.models.fit.result import LabelFit
+from synth2obs.models.fit.surprise import EARNED, SURE, fitted_anew, surprise
+
+BLUR = 0.3
+"""Scatter that the gap's own error gives a label, in the label's error, up to which a gap may have more features."""
+
+STARS = 48
+"""Validation stars that are asked, at most."""
+
+TINY = 1e-9
+
+
+@torch.no_grad()
+def choose_features(bridge: Bridge, seen: Observation, fit: LabelFit, held: Observation) -> dict[str, float]:
+    """Let a survey's gap use as many of its features as held-out spectra ask for and labels bear.
+
+    From one of the gap's ``sizes`` to the next, −ln likelihood per pixel of held-out stars has to fall by more than
+    `EARNED` and `SURE` of its errors, and their labels have to be the same by gaps of either half of the training
+    stars: half of the difference is the scatter that the gap's error gives a label, which is to be below `BLUR` of the
+    error that a fit quotes.
+
+    Args:
+        bridge: Its gap of the survey has not been learned; which features it uses is changed in place.
+        seen, fit: Training stars, and their labels.
+        held: Stars that have taught nothing.
+
+    Returns:
+        ``gap_features``, and ``gap_blur`` of the last size that was tried.
+    """
+    asked = held.take(torch.arange(min(len(held), STARS)))
+    columns, gap = list(shifted_columns(bridge).values()), bridge.survey(seen.survey).gap
+    halves = torch.arange(len(seen)) % 2 == 0
+    chosen, blur, best = gap.size, 0.0, None
+    for size in gap.sizes:
+        own = _by_gap(bridge, seen, fit, asked, size, best)
+        if best is not None:
+            gain, error = map(float, middle((surprise(best) - surprise(own)).numpy()))
+            one, other = (
+                _by_gap(bridge, seen.take(rows), fit.take(rows), asked, size, own)
+                for rows in (halves.nonzero()[:, 0], (~halves).nonzero()[:, 0])
+            )
+            blur = blurred(one, other, own, columns)
+            if gain - SURE * error <= EARNED or blur > BLUR:
+                break
+        chosen, best = size, own
+    gap.use(chosen)
+    return {"gap_features": float(chosen), "gap_blur": blur}
+
+
+def _by_gap(
+    bridge: Bridge, seen: Observation, fit: LabelFit, held: Observation, size: int, start: LabelFit | None
+) -> LabelFit:
+    """Held-out stars by a gap of some size that these training stars teach; the survey stays as it is."""
+    model = bridge.survey(seen.survey)
+    untouched = copy.deepcopy(model.state_dict())
+    model.gap.use(size)
+    learn_gap(bridge, seen, fit)
+    found = fitted_anew(bridge, held, start)
+    model.load_state_dict(untouched)
+    return found
+
+
+def blurred(one: LabelFit, other: LabelFit, fit: LabelFit, columns: list[int]) -> float:
+    """Scatter of labels by the error of a gap over the error of a label, the largest of some labels."""
+    own = fit.covariance.diagonal(dim1=1, dim2=2).sqrt()[:, columns].clamp(min=TINY)
+    apart = (0.5 * (one.x - other.x)[:, columns] / own).numpy()
+    return float((MAD_TO_SIGMA * np.median(np.abs(apart - np.median(apart, axis=0)), axis=0)).max())
