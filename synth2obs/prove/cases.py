@@ -18,7 +18,7 @@ from synth2obs.io.embedded import resolve
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import MAY_CHANGE
 
-FORMAT = "synth2obs-proof/2"
+FORMAT = "synth2obs-proof/3"
 
 OURS = ("grid", "surveys", "same_stars", "start", "stop")
 """Settings of ``data`` that a scenario says itself."""
@@ -112,6 +112,7 @@ def cases_of(config: ProveConfig, out: Path, names: Sequence[str]) -> Iterator[C
             how: dict[str, Setting] = {
                 "draws": config.draws,
                 "methods": " ".join((*METHODS, *config.ablations)),
+                **{f"networks.{key}": value for key, value in flatten(config.networks).items()},
             }
             yield Case(scenario, name, twist, out / name, training, digest(fixed), digest({**fixed, **how}))
 

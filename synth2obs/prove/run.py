@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from synth2obs.analysis.networks.lessons import Theory
 from synth2obs.analysis.proof.score import Scores, Survey, row_of, score
 from synth2obs.analysis.proof.settings import ProveConfig
 from synth2obs.analysis.proof.simulate import HELD_FILE, SURVEY, TRUTH_FILE, simulate
@@ -92,8 +93,7 @@ def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -
         truth = Truth.load(case.folder / TRUTH_FILE)
         scores = score(
             _survey(case, outcome, truth),
-            config.ablations,
-            config.draws,
+            config,
             lambda text: say(f"{case.name}: {text}"),
         )
         _write(case, outcome, truth, scores)
@@ -132,6 +132,7 @@ def _survey(case: Case, outcome: Trained, truth: Truth) -> Survey:
         stars=state.stars[SURVEY],
         held=held,
         truth=truth,
+        theory=Theory(state.flux[state.kept], state.x[state.kept]),
     )
 
 

@@ -40,6 +40,28 @@ MEASURES: dict[str, Measure] = {
         1.0,
         "share of theory's χ² beyond the noise that is gone, all labels held at truth",
     ),
+    "held_wavelengths": Measure(
+        "explained where labels did not look",
+        "%",
+        1,
+        1.0,
+        "the same in each third of the range, at labels that were fitted to the other two; theory's at its own",
+    ),
+    "c2st": Measure(
+        "told from stars (AUC)",
+        "",
+        3,
+        0.5,
+        "of a cross-validated classifier of residuals, stars against what the method predicts with fresh noise; "
+        "plain theory's is its power",
+    ),
+    "cycle_error": Measure(
+        "there and back",
+        "%",
+        2,
+        0.0,
+        "rms of theory's spectra after the way to the survey and back, minus themselves",
+    ),
     **_label("teff", "Teff", "K", 0),
     **_label("logg", "log g", "dex", 3),
     **_label("fe_h", "[Fe/H]", "dex", 3),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from synth2obs.analysis.baselines import ABLATIONS
+from synth2obs.analysis.networks import NetworksConfig
 from synth2obs.analysis.proof.observe import Defects
 from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.config import Section, choice
@@ -162,6 +163,7 @@ class ProveConfig(Section):
     ablations: tuple[Ablation, ...] = Field(
         default=(), description="parts of the morph to be left out in turn"
     )
+    networks: NetworksConfig = NetworksConfig()
     simulation: SimulationConfig = SimulationConfig()
     scenarios: dict[str, AnyScenario] = Field(min_length=1, description="by a name of their own")
     training: dict[str, Any] = Field(default={}, description="settings of `synth2obs train`")
