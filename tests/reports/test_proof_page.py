@@ -46,10 +46,26 @@ def scores():
     return {
         "scenarios": {"lines": ["lines"], "label_shift": ["label_shift-0", "label_shift-1"]},
         "config": {"scenarios": {"lines": {"name": "missing_lines"}, "label_shift": {"name": "label_shift"}}},
+        "same_stars": {},
         "surveys": {
-            "lines": {"facts": FACTS, "instrument": INSTRUMENT, "methods": ROWS},
-            "label_shift-0": {"facts": FACTS, "instrument": INSTRUMENT, "methods": ROWS},
-            "label_shift-1": {"facts": {**FACTS, "drift": 1.0}, "instrument": INSTRUMENT, "methods": ROWS},
+            "lines": {
+                "arrays": "lines/arrays.npz",
+                "facts": FACTS,
+                "instrument": INSTRUMENT,
+                "methods": ROWS,
+            },
+            "label_shift-0": {
+                "arrays": "label_shift-0/arrays.npz",
+                "facts": FACTS,
+                "instrument": INSTRUMENT,
+                "methods": ROWS,
+            },
+            "label_shift-1": {
+                "arrays": "label_shift-1/arrays.npz",
+                "facts": {**FACTS, "drift": 1.0},
+                "instrument": INSTRUMENT,
+                "methods": ROWS,
+            },
         },
         "slopes": {
             "label_shift": {

@@ -1,6 +1,6 @@
 """Scores of a gap: whether it is where lines are missing, as deep as they are, and whose they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.proof.element_scores import element_scores
-from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap
+from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap, share
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import Arrays, gap_lines, survey_gap
@@ -146,7 +146,8 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     Returns:
         ``false_lines`` per 1000 native pixels, without those beside a missing line, unless theory may lack more than
         is listed; ``depth_ratio`` and ``depth_ratio_whole`` (found over true) and ``gap_pull`` where the true gap is
-        known; and, where lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`.
+        known; where lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`; and where another
+        survey has lines that this one has not, ``lines_elsewhere`` and ``depth_elsewhere``.
     """
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     place = np.array([line.wavelength for line in found.lines])
@@ -158,6 +159,8 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     if truth.gap.size:
         inside = _within(found.wavelength, start, stop) if len(start) else np.ones_like(found.known)
         scores |= _depth(found, truth, inside & found.known, draws) | _coverage(found, truth, draws)
+    if truth.line_elsewhere.any():
+        scores |= _elsewhere(found, truth, place, draws)
     if len(start):
         hit = (place[:, None] >= start) & (place[:, None] <= stop)
         removed = truth.line_removed
@@ -180,7 +183,32 @@ def change_scores(found: Change, truth: Truth, draws: int) -> dict[str, Score]:
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     inside = _within(found.wavelength, start, stop) if len(start) else np.ones_like(found.known)
     scores = {"depth_ratio_whole": _ratio(found, found.mean, truth, inside & found.known, draws)}
+    if truth.line_elsewhere.any():
+        scores["depth_elsewhere"] = _depth_elsewhere(found, found.mean, truth, draws)
     return scores | (_precision(found, truth, draws) if len(start) else {})
+
+
+def _elsewhere(found: Found, truth: Truth, place: Floats, draws: int) -> dict[str, Score]:
+    """What is found of the lines that another survey has in this one's place, those beside its own left out."""
+    start, stop = alone_elsewhere(truth, found.fwhm)
+    given = np.asarray(((place[:, None] >= start) & (place[:, None] <= stop)).any(0))
+    depth = _depth_elsewhere(found, found.gap["difference_mean"], truth, draws)
+    return {"lines_elsewhere": share(given, np.arange(len(given)), draws), "depth_elsewhere": depth}
+
+
+def _depth_elsewhere(found: Found | Change, values: Floats, truth: Truth, draws: int) -> Score:
+    """Slope of values (L,) against the other survey's true gap where only that one has lines."""
+    inside = _within(found.wavelength, *alone_elsewhere(truth, found.fwhm)) & found.known
+    return _ratio(found, values, replace(truth, gap=truth.gap_elsewhere), inside, draws)
+
+
+def alone_elsewhere(truth: Truth, fwhm: float) -> tuple[Floats, Floats]:
+    """Windows of lines that another survey has, without those beside a line that this one has, shape (W,) each."""
+    start, stop = windows(truth, fwhm)
+    own = truth.line_removed
+    beside = (start[:, None] < stop[own] + fwhm) & (stop[:, None] > start[own] - fwhm)
+    chosen = truth.line_elsewhere & ~beside.any(1)
+    return start[chosen], stop[chosen]
 
 
 def _precision(found: Found | Change, truth: Truth, draws: int) -> dict[str, Score]:

@@ -101,6 +101,16 @@ MEASURES: dict[str, Measure] = {
     "false_lines": Measure(
         "false lines per 1000 px", "", 1, 0.0, "lines above the threshold where theory lacks none"
     ),
+    "lines_elsewhere": Measure(
+        "other survey's lines given to it",
+        "%",
+        0,
+        0.0,
+        "share above the threshold of missing lines that only the other survey has",
+    ),
+    "depth_elsewhere": Measure(
+        "difference / other survey's depth", "", 3, 0.0, "slope in the cells of these, morph and gap together"
+    ),
     "seconds": Measure(
         "seconds",
         "",

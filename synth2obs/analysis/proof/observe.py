@@ -95,7 +95,14 @@ def instrument_of(nature: Spectra, template: Spectra, defects: Defects) -> Instr
 
 
 @torch.no_grad()
-def observe(nature: Spectra, template: Spectra, seeing: Seeing, name: str, seed: int) -> Observed:
+def observe(
+    nature: Spectra,
+    template: Spectra,
+    seeing: Seeing,
+    name: str,
+    seed: int,
+    rv: NDArray[np.float64] | None = None,
+) -> Observed:
     """Nature's spectra, one star each, through the template's instrument.
 
     Every star has the good pixels and the pattern of inverse variances of a real star of the template, scaled to the
@@ -107,11 +114,12 @@ def observe(nature: Spectra, template: Spectra, seeing: Seeing, name: str, seed:
         seeing: How.
         name: Of the survey; stars are numbered after it.
         seed: Of all that is drawn.
+        rv: Velocities in km/s, shape (N,); drawn if None.
     """
     assert template.ivar is not None
     random, count = np.random.default_rng(seed), len(nature)
     instrument = instrument_of(nature, template, seeing.defects)
-    rv = random.normal(0.0, seeing.rv_spread, count)
+    rv = random.normal(0.0, seeing.rv_spread, count) if rv is None else rv
     velocity = torch.from_numpy(rv)
     clean = instrument(torch.from_numpy(np.asarray(nature.flux, np.float32)), velocity).numpy()
     covered = instrument.valid(velocity).numpy()
