@@ -132,12 +132,12 @@ class Lessons:
         clean = self.instrument(self.theory.flux[rows], rv, self.width)
         ivar = self.stars.ivar[torch.randint(len(self.stars.ivar), (count,), generator=random)]
         ivar = ivar * self.instrument.valid(rv, self.width)
-        if noise:
-            sigma = torch.where(ivar > 0, ivar, torch.inf).rsqrt()
-            clean = clean + sigma * torch.randn(clean.shape, generator=random)
         x = torch.linspace(-1.0, 1.0, clean.shape[1])
         tilt, bend = CONTINUUM * torch.randn(2, count, 1, generator=random)
         level = torch.exp(tilt * x + bend * x.square())
+        if noise:
+            sigma = torch.where(ivar > 0, ivar, torch.inf).rsqrt()
+            clean = clean + sigma * torch.randn(clean.shape, generator=random)
         return self.normalise(clean * level, ivar / level.square())
 
     def rows(self, batch: int, random: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.proof.features import find_features
 from synth2obs.analysis.proof.missing import Lines, lines_removed, shared_out, without
-from synth2obs.analysis.proof.observe import Defects, Observed, Seeing, observe
+from synth2obs.analysis.proof.observe import Defects, Observed, Seeing, observe, usable_template
 from synth2obs.analysis.proof.population import chances, direction_of, divide, drawn, label_table, tilted
 from synth2obs.analysis.proof.settings import SimulationConfig
 from synth2obs.analysis.proof.true_gap import with_lines, with_physics
@@ -138,7 +138,7 @@ class _Sky:
             rv: Velocities in km/s; drawn if None.
         """
         config, twist = self.config, self.twist
-        template = cut_wavelengths(read_kind(survey, "survey"), config.start, config.stop)
+        template = usable_template(cut_wavelengths(read_kind(survey, "survey"), config.start, config.stop))
         seeing = Seeing(
             snr=config.snr, rv_spread=config.rv_spread, continuum=config.continuum, defects=twist.defects
         )
