@@ -126,7 +126,7 @@ def test_scores_against_the_number_of_stars(scores, folder):
     body = write_page(scores, folder).read_text(encoding="utf-8").split("</style>")[1]
     assert "Scores against the number of stars" in body and "few_stars" in body
     figure = proof_figures.counts([10, 30], [ROWS, ROWS])
-    panels = {axes.get_title(): axes for axes in figure.axes}
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     assert [line.get_xdata().tolist() for line in panels["gap explained (%)"].lines[:1]] == [[10, 30]]
     assert {text.get_text() for text in figure.legends[0].texts} == {"theory", "morph"}
 
