@@ -65,6 +65,7 @@ HOMES = {
     "nflows": ("models/alignment/flow.py",),
     "mlflow": ("training/tracking/",),
     "pysme": ("synthesis/pysme_worker.py",),
+    "sklearn": ("analysis/proof/",),
 }
 LIGHT = {"synthesis": {"torch", "matplotlib", "plotly", "jinja2"}}
 """Packages that do without some libraries: what computes spectra runs where nothing is trained or drawn."""

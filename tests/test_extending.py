@@ -59,7 +59,7 @@ def run(root: Path, *arguments: str) -> str:
 
 def test_the_page_shows_one_of_each():
     rooms = {Path(name).parent.name for name in files()}
-    assert rooms == {"emulator", "alignment", "gap", "surveys", ""}
+    assert rooms == {"emulator", "alignment", "gap", "networks", "surveys", ""}
     assert [kind for kind, *_ in BLOCKS].count("run") == 2
 
 
@@ -91,6 +91,15 @@ assert float(bridge.survey("miles").morph.shift.detach().abs().max()) > 0
 made = baselines(bridge, found.state.seen["miles"], found.state.stars["miles"])
 assert made.keys() == set(BASELINES) and "thermal_residual" in made
 assert made["thermal_residual"].survey("miles").gap.mean.any()
+from synth2obs.analysis.networks import NETWORKS, NetworksConfig
+from synth2obs.analysis.networks.lessons import Lessons, Theory
+state = found.state
+theory = Theory(state.flux[state.kept], state.x[state.kept])
+lessons = Lessons(state.bridge, theory, state.seen["miles"], state.stars["miles"])
+assert "nearest" in NetworksConfig().wanted()
+answer = NETWORKS["nearest"](lessons).answer(state.seen["miles"])
+assert answer.labels.shape == answer.errors.shape == (len(state.seen["miles"]), 3) and answer.fit is None
+assert answer.labels[:, 0].std() > 100
 """
 
 

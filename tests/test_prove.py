@@ -13,7 +13,7 @@ EXPERIMENT = Path(__file__).parents[1] / "experiments" / "07_proof"
 
 TINY = """
 draws = 20
-ablations = ["constant_gap"]
+ablations = ["all_features"]
 
 [simulation]
 start = 5000.0
@@ -27,6 +27,17 @@ name = "missing_lines"
 
 [scenarios.other_physics]
 nature = "nowhere.h5"
+
+[scenarios.few]
+name = "few_stars"
+stars = [20, 30]
+
+[scenarios.pair]
+name = "two_surveys"
+
+[networks]
+pretrained = {steps = 20, hidden = 16}
+cycle = {steps = 10, latent = 8, hidden = 8}
 
 [training]
 threads = 1
@@ -99,8 +110,10 @@ class TestRefusals:
             ("simulation.snrr=5", "did you mean 'snr'"),
             ("training.gap.iteration=1", "iteration"),
             ("training.data.grid=mine.h5", "a scenario says it itself"),
-            ('ablations=["no_luck"]', "no_morph"),
+            ('ablations=["no_luck"]', "all_features"),
             ("simulation.stop=100", "below stop"),
+            ("networks.cycle.step=5", "did you mean 'steps'"),
+            ("scenarios.few.stars=[30]", "at least 2 items"),
         ],
     )
     def test_settings(self, refused, setting, told):
@@ -118,6 +131,7 @@ def test_benches_of_the_experiments_are_read(path):
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     from synth2obs.analysis.baselines import METHODS
+    from synth2obs.analysis.networks import NETWORKS
     from synth2obs.prove.cases import read_config
     from synth2obs.prove.run import prove
     from synth2obs.training.tracking.store import open_store
@@ -136,10 +150,16 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     assert json.loads((out / "scores.json").read_text()) == json.loads(json.dumps(found))
     for name in names:
         methods = found["surveys"][name]["methods"]
-        assert list(methods) == [*METHODS, "constant_gap"]
+        assert list(methods) == [*METHODS, "all_features", *NETWORKS]
         assert all(0 <= row["teff_pull"]["value"] <= 1 for row in methods.values())
         assert methods["theory"]["gap_explained"]["value"] == 0.0
         assert "false_lines" in methods["morph"] and "false_lines" not in methods["theory"]
+        assert methods["theory"]["held_wavelengths"]["value"] == 0.0
+        for method, row in methods.items():
+            spectra = method != "pretrained"
+            assert all((key in row) == spectra for key in ("gap_explained", "held_wavelengths", "c2st"))
+            assert not spectra or 0 <= row["c2st"]["value"] <= 1
+        assert "false_lines" not in methods["cycle"] and methods["cycle"]["cycle_error"]["value"] > 0
         arrays = np.load(out / name / "arrays.npz", allow_pickle=False)
         assert arrays["morph_gap"].shape == arrays["wavelength"].shape
         assert not any("label" in key for key in _keys(out / name / "survey.h5"))
@@ -147,6 +167,7 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     assert lines["linear_residual"]["gap_explained"]["value"] > 0.4
     assert lines["linear_residual"]["auprc_lines"]["value"] > 0.8
     assert 0.7 < lines["linear_residual"]["depth_ratio"]["value"] < 1.3
+    assert "auprc_cells" in lines["cycle"] and "depth_ratio_whole" in lines["cycle"]
 
     page = (out / "proof.html").read_text(encoding="utf-8")
     body = page.split("</style>")[1]
@@ -164,6 +185,34 @@ def test_a_whole_bench_in_small(bench, tmp_path, keep_torch, monkeypatch):
     changed = run(["placebo"], "draws=21", "simulation.snr=50")
     assert sum("beginning again" in text for text in said) == 1
     assert list(changed["surveys"]) == ["placebo"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+def test_few_stars_and_two_surveys_in_small(bench, tmp_path, keep_torch):
+    from synth2obs.prove.cases import read_config
+    from synth2obs.prove.run import prove
+
+    out, said = tmp_path / "out", []
+    with keep_torch():
+        found = prove(read_config(bench), out, ("few", "pair"), progress=False, say=said.append)
+    assert found["scenarios"] == {"few": ["few-20", "few-30"], "pair": ["pair", "pair-second"]}
+    facts = [found["surveys"][f"few-{count}"]["facts"] for count in (20, 30)]
+    assert [fact["held"] for fact in facts] == [12, 12] and facts[0]["stars"] < facts[1]["stars"]
+    for name in ("pair", "pair-second"):
+        survey = found["surveys"][name]
+        assert (out / survey["arrays"]).exists()
+        assert survey["methods"]["linear_residual"]["gap_explained"]["value"] > 0.2
+        assert "depth_elsewhere" in survey["methods"]["cycle"]
+        assert "lines_elsewhere" in survey["methods"]["morph"]
+    between = found["same_stars"]["pair"]
+    assert between.keys() == found["surveys"]["pair"]["methods"].keys()
+    assert between["morph"]["teff_between_scatter"]["value"] >= 0
+    page = (out / "proof.html").read_text(encoding="utf-8").split("</style>")[1]
+    assert "Scores against the number of stars" in page and "second − first" in page
+    with keep_torch():
+        again = prove(read_config(bench), out, ("few", "pair"), progress=False, say=said.append)
+    assert again == found and sum("training" in text for text in said) == 3
 
 
 def _keys(path):

@@ -34,9 +34,8 @@ SHOWN = (
     "theory_weighted",
     "constant_residual",
     "linear_residual",
-    "no_morph",
-    "constant_gap",
-    "no_critic",
+    "alignment",
+    "all_features",
     "morph",
 )
 DRAWS, DIGITS = 400, (0, 2, 2)

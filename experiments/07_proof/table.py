@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synth2obs.reports.content import PageTable
-from synth2obs.reports.proof_tables import instrument_table, slope_table, survey_tables
+from synth2obs.reports.proof_tables import between_table, instrument_table, slope_table, survey_tables
 
 
 def markdown(table: PageTable) -> Iterator[str]:
@@ -24,6 +24,8 @@ def main() -> None:
     scores = json.loads((parser.parse_args().folder / "scores.json").read_text(encoding="utf-8"))
     for scenario, slopes in scores["slopes"].items():
         print(f"## {scenario}: slopes\n", *markdown(slope_table(slopes)), sep="\n")
+    for scenario, rows in scores["same_stars"].items():
+        print(f"## {scenario}: the same stars\n", *markdown(between_table(rows)), sep="\n")
     for name, survey in scores["surveys"].items():
         print(f"## {name}\n\n{json.dumps(survey['facts'])}\n")
         for table in (instrument_table(survey["instrument"]), *survey_tables(survey["methods"])):

@@ -53,13 +53,12 @@ BASELINES = tuple(name for name in METHODS if name not in (THEORY, MORPH))
 """Those that have to be made."""
 
 ABLATIONS: dict[str, Method] = {
-    "no_morph": Method(gap="quadratic"),
-    "constant_gap": Method(alignment="conditional", gap="constant"),
-    "no_critic": Method(alignment="conditional", gap="quadratic"),
+    "alignment": Method(alignment="conditional", gap="quadratic"),
+    "all_features": Method(gap="quadratic"),
     "no_population": Method(population=False),
     "no_weights": Method(weighted=False),
 }
-"""The morph with a part left out; those without alignment and gap of their own have the bridge's."""
+"""The morph with a part added or left out; those without alignment and gap of their own have the bridge's."""
 
 
 @dataclass(frozen=True, kw_only=True)

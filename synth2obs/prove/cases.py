@@ -9,7 +9,7 @@ from typing import Any
 
 from synth2obs.analysis.baselines import METHODS
 from synth2obs.analysis.proof.settings import ProveConfig
-from synth2obs.analysis.proof.simulate import SURVEY, SURVEY_FILE, THEORY_FILE
+from synth2obs.analysis.proof.simulate import SURVEY, SURVEY_FILE, THEORY_FILE, file_of, surveys_of
 from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.config_io import Setting, digest, flatten, load_config, parse_config
 from synth2obs.core.errors import ConfigError, DataError
@@ -18,7 +18,7 @@ from synth2obs.io.embedded import resolve
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import MAY_CHANGE
 
-FORMAT = "synth2obs-proof/2"
+FORMAT = "synth2obs-proof/3"
 
 OURS = ("grid", "surveys", "same_stars", "start", "stop")
 """Settings of ``data`` that a scenario says itself."""
@@ -32,7 +32,7 @@ SPLIT = {"train": 0.85, "validation": 0.1}
 
 @dataclass(frozen=True)
 class Case:
-    """One simulated survey of a bench.
+    """One simulation of a bench, of one survey or two of the same stars.
 
     Args:
         scenario: Name of its table in the configuration.
@@ -52,6 +52,15 @@ class Case:
     made: str
     scored: str
 
+    @property
+    def surveys(self) -> tuple[str, ...]:
+        """Names of its surveys in the training."""
+        return surveys_of(self.twist)
+
+    def title(self, survey: str) -> str:
+        """What one of its surveys is called in tables."""
+        return self.name if survey == SURVEY else f"{self.name}-{survey}"
+
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ProveConfig:
     """A bench from TOML and ``key=value`` overrides.
@@ -64,8 +73,8 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ProveConfig:
     return config
 
 
-def training_of(config: ProveConfig, folder: Path) -> TrainConfig:
-    """Settings of the training on a folder's shards.
+def training_of(config: ProveConfig, folder: Path, surveys: Sequence[str] = (SURVEY,)) -> TrainConfig:
+    """Settings of the training on a folder's shards of some surveys.
 
     Raises:
         ConfigError: For an unknown setting, or one that a scenario says itself.
@@ -78,7 +87,7 @@ def training_of(config: ProveConfig, folder: Path) -> TrainConfig:
         )
     own = {
         "grid": str(folder / THEORY_FILE),
-        "surveys": {SURVEY: str(folder / SURVEY_FILE)},
+        "surveys": {name: str(folder / file_of(name, SURVEY_FILE)) for name in surveys},
         "start": config.simulation.start,
         "stop": config.simulation.stop,
     }
@@ -107,18 +116,19 @@ def cases_of(config: ProveConfig, out: Path, names: Sequence[str]) -> Iterator[C
     for scenario in names:
         for key, twist in config.scenarios[scenario].cases().items():
             name = f"{scenario}-{key}" if key else scenario
-            training = training_of(config, out / name)
+            training = training_of(config, out / name, surveys_of(twist))
             fixed = _settings(config, twist, training)
             how: dict[str, Setting] = {
                 "draws": config.draws,
                 "methods": " ".join((*METHODS, *config.ablations)),
+                **{f"networks.{key}": value for key, value in flatten(config.networks).items()},
             }
             yield Case(scenario, name, twist, out / name, training, digest(fixed), digest({**fixed, **how}))
 
 
 def _settings(config: ProveConfig, twist: Twist, training: TrainConfig) -> dict[str, Setting]:
     """All that simulation and training depend on, the content of their input files included."""
-    inputs = {config.simulation.grid, config.simulation.template, twist.nature} - {""}
+    inputs = {config.simulation.grid, config.simulation.template, twist.nature, twist.second} - {""}
     settings: dict[str, Setting] = {"seed": config.seed, "format": FORMAT}
     settings["twist"] = json.dumps(asdict(twist), sort_keys=True)
     settings |= {f"simulation.{key}": value for key, value in flatten(config.simulation).items()}

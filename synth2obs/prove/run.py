@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from synth2obs.analysis.networks.lessons import Theory
+from synth2obs.analysis.proof.same_stars import same_stars
 from synth2obs.analysis.proof.score import Scores, Survey, row_of, score
 from synth2obs.analysis.proof.settings import ProveConfig
-from synth2obs.analysis.proof.simulate import HELD_FILE, SURVEY, TRUTH_FILE, simulate
+from synth2obs.analysis.proof.simulate import HELD_FILE, SECOND, SURVEY, TRUTH_FILE, file_of, simulate
 from synth2obs.analysis.proof.slopes import bias_slopes
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.core.errors import Interrupted
@@ -25,6 +27,7 @@ from synth2obs.training.run import Trained, train
 
 Say = Callable[[str], None]
 STAGE = "scores"
+ARRAYS_FILE = "arrays.npz"
 
 MARKER = "case.json"
 """What a survey's folder was made from, and how long its training took, interruptions included."""
@@ -89,18 +92,12 @@ def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -
     write_json_atomic(out / "run.json", {"experiment": tracker.experiment})
     try:
         tracker.start_stage(STAGE)
-        truth = Truth.load(case.folder / TRUTH_FILE)
-        scores = score(
-            _survey(case, outcome, truth),
-            config.ablations,
-            config.draws,
-            lambda text: say(f"{case.name}: {text}"),
-        )
-        _write(case, outcome, truth, scores)
+        scores = {name: _scored(config, case, outcome, name, say) for name in case.surveys}
+        _write(config, case, outcome, scores)
         tracker.log(0, dict(_metrics(scores)))
         tracker.end_stage()
-        for name in ("scores.json", "arrays.npz"):
-            tracker.artifact(case.folder / name, STAGE)
+        for file in ("scores.json", *(file_of(name, ARRAYS_FILE) for name in case.surveys)):
+            tracker.artifact(case.folder / file, STAGE)
     except KeyboardInterrupt:
         tracker.close("KILLED")
         raise Interrupted("stopped while scoring; the same command goes on with what was trained") from None
@@ -122,68 +119,89 @@ def _trained(case: Case, out: Path, progress: bool) -> Trained:
             write_json_atomic(marker, {**old, "seconds": seconds})
 
 
-def _survey(case: Case, outcome: Trained, truth: Truth) -> Survey:
-    state, data = outcome.state, case.training.data
-    held = cut_wavelengths(read_shard(case.folder / HELD_FILE), data.start, data.stop)
-    return Survey(
+def _scored(config: ProveConfig, case: Case, outcome: Trained, name: str, say: Say) -> Scores:
+    """Every method on the held-out stars of one survey."""
+    state, data, folder = outcome.state, case.training.data, case.folder
+    survey = Survey(
         bridge=state.bridge,
-        name=SURVEY,
-        train=state.seen[SURVEY],
-        stars=state.stars[SURVEY],
-        held=held,
-        truth=truth,
+        name=name,
+        train=state.seen[name],
+        stars=state.stars[name],
+        held=cut_wavelengths(read_shard(folder / file_of(name, HELD_FILE)), data.start, data.stop),
+        truth=_truth(case, name),
+        theory=Theory(state.flux[state.kept], state.x[state.kept]),
     )
+    return score(survey, config, lambda text: say(f"{case.title(name)}: {text}"))
 
 
-def _write(case: Case, outcome: Trained, truth: Truth, scores: Scores) -> None:
-    buffer = io.BytesIO()
-    lines = {key: getattr(truth, key) for key in vars(truth) if key.startswith(("line_", "gap"))}
-    columns = {**scores.arrays, **{f"true_{key}": np.asarray(value) for key, value in lines.items()}}
-    np.savez_compressed(buffer, allow_pickle=False, **columns)
-    write_atomic(case.folder / "arrays.npz", buffer.getvalue())
-    model = outcome.state.bridge.survey(SURVEY)
-    facts = {
-        **truth.facts(),
-        "training_seconds": round(float(stored(case.folder / MARKER).get("seconds", 0.0)), 1),
-        "line_width": float(model.width_scale),
-        "line_width_truth": case.twist.defects.line_spread,
-    }
-    content = {
-        "digest": case.scored,
-        "facts": facts,
-        "instrument": row_of(scores.instrument),
-        "methods": scores.jsonable(),
-        "card": outcome.card,
-    }
+def _truth(case: Case, name: str) -> Truth:
+    return Truth.load(case.folder / file_of(name, TRUTH_FILE))
+
+
+def _write(config: ProveConfig, case: Case, outcome: Trained, scores: Mapping[str, Scores]) -> None:
+    """Arrays of every survey, and the scores of all."""
+    surveys = {}
+    for name, found in scores.items():
+        truth, file = _truth(case, name), file_of(name, ARRAYS_FILE)
+        lines = {key: getattr(truth, key) for key in vars(truth) if key.startswith(("line_", "gap"))}
+        columns = {**found.arrays, **{f"true_{key}": np.asarray(value) for key, value in lines.items()}}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **columns)
+        write_atomic(case.folder / file, buffer.getvalue())
+        surveys[case.title(name)] = {
+            "facts": _facts(case, outcome, truth, name),
+            "instrument": row_of(found.instrument),
+            "methods": found.jsonable(),
+            "arrays": f"{case.name}/{file}",
+        }
+    content = {"digest": case.scored, "surveys": surveys, "card": outcome.card}
+    if len(scores) > 1:
+        between = same_stars(scores[SURVEY], scores[SECOND], _truth(case, SURVEY), config.draws)
+        content["same_stars"] = {method: row_of(row) for method, row in between.items()}
     write_json_atomic(case.folder / "scores.json", content)
 
 
-def _metrics(scores: Scores) -> Iterator[tuple[str, float]]:
-    for method, row in {**scores.methods, "instrument": scores.instrument}.items():
-        for key, found in row.items():
-            yield f"{method}/{key}", found.value
-            yield f"{method}/{key}_error", found.error
+def _facts(case: Case, outcome: Trained, truth: Truth, name: str) -> dict[str, Any]:
+    return {
+        **truth.facts(),
+        "training_seconds": round(float(stored(case.folder / MARKER).get("seconds", 0.0)), 1),
+        "line_width": float(outcome.state.bridge.survey(name).width_scale),
+        "line_width_truth": case.twist.defects.line_spread,
+    }
+
+
+def _metrics(scores: Mapping[str, Scores]) -> Iterator[tuple[str, float]]:
+    """Every number by a name; a second survey's begin with its own."""
+    for survey, found in scores.items():
+        begin = "" if survey == SURVEY else f"{survey}/"
+        for method, row in {**found.methods, "instrument": found.instrument}.items():
+            for key, number in row.items():
+                yield f"{begin}{method}/{key}", number.value
+                yield f"{begin}{method}/{key}_error", number.error
 
 
 def _gathered(config: ProveConfig, cases: Sequence[Case], out: Path) -> dict[str, Any]:
     """Write what all scored surveys say together, and the page."""
-    surveys = {case.name: stored(case.folder / "scores.json") for case in cases}
+    found = {case.name: stored(case.folder / "scores.json") for case in cases}
     by_scenario: dict[str, list[str]] = {}
     for case in cases:
-        by_scenario.setdefault(case.scenario, []).append(case.name)
+        by_scenario.setdefault(case.scenario, []).extend(map(case.title, case.surveys))
+    surveys = {
+        title: {**survey, "digest": content["digest"]}
+        for content in found.values()
+        for title, survey in content["surveys"].items()
+    }
     whole = {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "scenarios": by_scenario,
-        "surveys": {
-            name: {key: content[key] for key in ("facts", "instrument", "methods", "digest")}
-            for name, content in surveys.items()
+        "surveys": surveys,
+        "same_stars": {
+            name: content["same_stars"] for name, content in found.items() if "same_stars" in content
         },
         "slopes": _slopes(surveys, by_scenario),
         "run": {
-            key: value
-            for key, value in _last(surveys).items()
-            if key in ("versions", "git_commit", "started")
+            key: value for key, value in _last(found).items() if key in ("versions", "git_commit", "started")
         },
     }
     write_json_atomic(out / "scores.json", whole)

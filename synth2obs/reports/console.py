@@ -18,6 +18,8 @@ SHORT = {
     "constant_residual": "constant",
     "linear_residual": "linear in labels",
     "marginal_alignment": "marginal",
+    "pretrained": "taught on theory",
+    "cycle": "translation",
 }
 """Names that leave a terminal of 80 columns room for the numbers."""
 

@@ -13,7 +13,7 @@ from synth2obs.reports.style import COLOURS, in_house_style, new_figure
 
 Arrays = Mapping[str, NDArray[Any]]
 
-SHOWN = ("constant_residual", "linear_residual", "morph")
+SHOWN = ("cycle", "constant_residual", "linear_residual", "morph")
 """Methods whose gaps are drawn, the last on top."""
 
 
@@ -67,6 +67,52 @@ def drifts(at: Sequence[float], surveys: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _number(survey: Mapping[str, Any], method: str, label: str, part: str) -> float:
-    found = measured(survey, method, f"{label}_bias", part)
+FALLING: dict[str, tuple[str, float]] = {
+    "gap_explained": ("gap explained (%)", 100.0),
+    "held_wavelengths": ("where labels did not look (%)", 100.0),
+    "depth_ratio_whole": ("difference / true depth", 1.0),
+    "teff_scatter": ("Teff scatter (K)", 1.0),
+    "logg_scatter": ("log g scatter (dex)", 1.0),
+    "fe_h_bias": ("[Fe/H] bias (dex)", 1.0),
+}
+"""Scores that are drawn against the number of stars: title and factor."""
+
+COLUMNS = 3
+
+RANGE = {"gap_explained": (-20.0, 105.0), "held_wavelengths": (-20.0, 105.0)}
+"""Shares below this say no more than that a method fails."""
+
+
+def counts(stars: Sequence[int], surveys: Sequence[Mapping[str, Any]]) -> Figure:
+    """Scores against the number of stars that train, by method, with standard errors."""
+    with in_house_style():
+        figure = new_figure(5.6)
+        panels = figure.subplots(len(FALLING) // COLUMNS, COLUMNS, sharex=True)
+        for axes, (key, (title, scale)) in zip(panels.flat, FALLING.items(), strict=True):
+            for method in (method for method in surveys[0] if method in COLOURS):
+                values, errors = (
+                    [scale * _score(survey, method, key, part) for survey in surveys]
+                    for part in ("value", "error")
+                )
+                axes.errorbar(
+                    stars, values, errors, color=COLOURS[method], label=TITLES[method], marker="o", ms=3
+                )
+            axes.set_xscale("log")
+            axes.set_xticks(stars, [str(count) for count in stars])
+            axes.minorticks_off()
+            axes.set_title(title)
+            axes.set_ylim(*RANGE.get(key, (None, None)))
+        for axes in panels[-1]:
+            axes.set_xlabel("stars that train")
+        handles, names = panels.flat[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _score(survey: Mapping[str, Any], method: str, key: str, part: str) -> float:
+    found = measured(survey, method, key, part)
     return float("nan") if found is None else found
+
+
+def _number(survey: Mapping[str, Any], method: str, label: str, part: str) -> float:
+    return _score(survey, method, f"{label}_bias", part)

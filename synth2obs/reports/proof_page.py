@@ -10,7 +10,13 @@ from synth2obs.core.files import write_atomic
 from synth2obs.reports import proof_figures, tables
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import Block, PageSection, Paragraph, Picture, moment
-from synth2obs.reports.proof_tables import instrument_table, meanings, slope_table, survey_tables
+from synth2obs.reports.proof_tables import (
+    between_table,
+    instrument_table,
+    meanings,
+    slope_table,
+    survey_tables,
+)
 from synth2obs.reports.results import read_npz
 from synth2obs.reports.style import svg_uri
 from synth2obs.reports.survey import page_style, template
@@ -30,6 +36,9 @@ WHAT = {
     "label_shift": "Placebos whose stars drift away from the grid's population: biases should not follow.",
     "other_physics": "Nature is a grid with another physics.",
     "instrument": "Placebos whose instrument is not what its files say.",
+    "few_stars": "Lines that theory lacks, with few stars to learn them from; those that score are always the same.",
+    "two_surveys": "The same stars through two instruments, each of which has half of the lines that theory lacks: "
+    "each should get its own, and a star the same labels.",
 }
 """What a scenario is for, by the name of its kind."""
 
@@ -76,9 +85,13 @@ def _section(scenario: str, names: list[str], scores: Mapping[str, Any], folder:
     yield Paragraph(WHAT.get(kind, ""))
     if scenario in scores["slopes"]:
         yield from _drift(scenario, names, scores)
+    if len({scores["surveys"][name]["facts"]["stars"] for name in names}) > 1:
+        yield _counts(scenario, names, scores)
+    if scenario in scores["same_stars"]:
+        yield between_table(scores["same_stars"][scenario])
     for name in names:
         survey = scores["surveys"][name]
-        arrays = read_npz(folder / name / "arrays.npz")
+        arrays = read_npz(folder / survey["arrays"])
         yield Paragraph(f"{name}: {_facts(survey['facts'])} {_left(arrays)}")
         yield instrument_table(survey["instrument"])
         yield from survey_tables(survey["methods"])
@@ -86,6 +99,15 @@ def _section(scenario: str, names: list[str], scores: Mapping[str, Any], folder:
         if figure is not None:
             caption = "Mean over held-out stars, as pixels see it. Above: what theory lacks; below: found beyond that."
             yield Picture(svg_uri(figure, name), caption, "The gap that was found")
+
+
+def _counts(scenario: str, names: list[str], scores: Mapping[str, Any]) -> Block:
+    surveys = sorted((scores["surveys"][name] for name in names), key=lambda survey: survey["facts"]["stars"])
+    figure = proof_figures.counts(
+        [survey["facts"]["stars"] for survey in surveys], [survey["methods"] for survey in surveys]
+    )
+    caption = "Held-out stars, which are the same; bars are standard errors."
+    return Picture(svg_uri(figure, scenario), caption, "Scores against the number of stars")
 
 
 def _drift(scenario: str, names: list[str], scores: Mapping[str, Any]) -> Iterator[Block]:

@@ -10,11 +10,12 @@ from synth2obs.reports.style import COLOURS
 
 TITLES = {
     **METHODS,
-    "no_morph": "morph, no alignment",
-    "constant_gap": "morph, constant gap",
-    "no_critic": "morph, no critic",
+    "alignment": "morph, with an alignment",
+    "all_features": "morph, gap quadratic in labels",
     "no_population": "morph, no prior of stars",
     "no_weights": "morph, no weights",
+    "pretrained": "network taught on theory",
+    "cycle": "translation with cycles",
 }
 """What a reader sees for a method."""
 
@@ -26,6 +27,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "gap_explained",
         *(f"{label}_{what}" for label in LABELS for what in ("bias", "scatter")),
     ),
+    "Spectra that labels did not see, that a classifier looks at, and that came back": (
+        "held_wavelengths",
+        "c2st",
+        "cycle_error",
+    ),
     "Error bars, and time": (*(f"{label}_pull" for label in LABELS), "seconds"),
     "Lines of the gap": (
         "auprc_cells",
@@ -35,6 +41,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "gap_pull",
         "lines_found",
         "false_lines",
+        "lines_elsewhere",
+        "depth_elsewhere",
     ),
     "Elements of the missing lines that were found": (
         "element_top1",
@@ -88,6 +96,16 @@ def slope_table(rows: Rows) -> PageTable:
         measures,
         "Slope of the bias against the drift; 0: it does not follow the population",
     )
+
+
+def between_table(rows: Rows) -> PageTable:
+    """Labels of the same stars, the second survey's minus the first's."""
+    measures: dict[str, Measure] = {}
+    for label, (title, unit, digits) in LABELS.items():
+        more = digits + (unit == "dex")
+        measures[f"{label}_between_bias"] = Measure(f"{title}, second − first", unit, more, 0.0, "")
+        measures[f"{label}_between_scatter"] = Measure("scatter", unit, more, 0.0, "")
+    return _table(rows, list(measures), measures, "Labels of the same held-out stars in both surveys")
 
 
 def meanings(keys: Sequence[str]) -> PageTable:

@@ -16,6 +16,8 @@ COLOURS = {
     "constant_residual": "#b9b3a7",
     "linear_residual": "#5f9177",
     "marginal_alignment": "#a183b5",
+    "pretrained": "#c25f6b",
+    "cycle": "#7a5c3e",
     "morph": "#2f6db5",
     "observed": "#20242a",
     "quiet": "#9aa3ad",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from synth2obs.analysis.baselines import ABLATIONS
+from synth2obs.analysis.networks import NETWORKS
 from synth2obs.analysis.proof.measures import MEASURES
 from synth2obs.analysis.proof.settings import SCENARIOS, ProveConfig, SimulationConfig
 
@@ -16,10 +17,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "prove.md").read_text(encoding="utf
 def settings() -> Iterator[str]:
     """A row of the page's table for each setting."""
     tables = [("", ProveConfig), ("simulation.", SimulationConfig)]
+    tables += [(f"networks.{name}.", network.Config) for name, network in NETWORKS.items()]
     tables += [(f"scenarios.{name}.", config) for name, config in SCENARIOS.items()]
     for prefix, config in tables:
         for name, field in config.model_fields.items():
-            if name not in ("name", "simulation"):
+            if name not in ("name", "simulation", "networks"):
                 default = (
                     "required"
                     if field.is_required()
@@ -39,8 +41,8 @@ def test_the_page_has_nothing_else():
     assert sorted(line for line in table.splitlines() if line.startswith("| `")) == sorted(settings())
 
 
-@pytest.mark.parametrize("name", [*SCENARIOS, *ABLATIONS])
-def test_the_page_has_every_scenario_and_ablation(name):
+@pytest.mark.parametrize("name", [*SCENARIOS, *ABLATIONS, *NETWORKS])
+def test_the_page_has_every_scenario_ablation_and_network(name):
     assert f"`{name}`" in PAGE
 
 

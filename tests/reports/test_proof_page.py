@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from synth2obs.analysis.proof.measures import MEASURES
+from synth2obs.reports import proof_figures
 from synth2obs.reports.proof_page import write_page
-from synth2obs.reports.proof_tables import slope_table, survey_tables, text_of
+from synth2obs.reports.proof_tables import between_table, slope_table, survey_tables, text_of
 
 
 def scored(value, error):
@@ -46,10 +47,26 @@ def scores():
     return {
         "scenarios": {"lines": ["lines"], "label_shift": ["label_shift-0", "label_shift-1"]},
         "config": {"scenarios": {"lines": {"name": "missing_lines"}, "label_shift": {"name": "label_shift"}}},
+        "same_stars": {},
         "surveys": {
-            "lines": {"facts": FACTS, "instrument": INSTRUMENT, "methods": ROWS},
-            "label_shift-0": {"facts": FACTS, "instrument": INSTRUMENT, "methods": ROWS},
-            "label_shift-1": {"facts": {**FACTS, "drift": 1.0}, "instrument": INSTRUMENT, "methods": ROWS},
+            "lines": {
+                "arrays": "lines/arrays.npz",
+                "facts": FACTS,
+                "instrument": INSTRUMENT,
+                "methods": ROWS,
+            },
+            "label_shift-0": {
+                "arrays": "label_shift-0/arrays.npz",
+                "facts": FACTS,
+                "instrument": INSTRUMENT,
+                "methods": ROWS,
+            },
+            "label_shift-1": {
+                "arrays": "label_shift-1/arrays.npz",
+                "facts": {**FACTS, "drift": 1.0},
+                "instrument": INSTRUMENT,
+                "methods": ROWS,
+            },
         },
         "slopes": {
             "label_shift": {
@@ -99,6 +116,28 @@ def test_only_biases_show_their_sign():
     assert text_of(ROWS["morph"], "teff_bias", MEASURES["teff_bias"]) == "+14 ± 3"
     assert text_of(ROWS["morph"], "false_lines", MEASURES["false_lines"]) == "2.0 ± 0.8"
     assert text_of(ROWS["morph"], "seconds", MEASURES["seconds"]) == "5"
+
+
+def test_scores_against_the_number_of_stars(scores, folder):
+    few = {**scores["surveys"]["lines"], "facts": {**FACTS, "stars": 30}}
+    scores["surveys"] |= {"few-10": scores["surveys"]["lines"], "few-30": few}
+    scores["scenarios"] = {"few": ["few-30", "few-10"]}
+    scores["config"]["scenarios"]["few"] = {"name": "few_stars"}
+    body = write_page(scores, folder).read_text(encoding="utf-8").split("</style>")[1]
+    assert "Scores against the number of stars" in body and "few_stars" in body
+    figure = proof_figures.counts([10, 30], [ROWS, ROWS])
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    assert [line.get_xdata().tolist() for line in panels["gap explained (%)"].lines[:1]] == [[10, 30]]
+    assert {text.get_text() for text in figure.legends[0].texts} == {"theory", "morph"}
+
+
+def test_labels_of_the_same_stars(scores, folder):
+    keys = (f"{label}_between_{what}" for label in ("teff", "logg", "fe_h") for what in ("bias", "scatter"))
+    rows = {"morph": {key: scored(5.0, 1.0) for key in keys}}
+    (row,) = between_table(rows).rows
+    assert [cell.text for cell in row[:4]] == ["morph", "+5 ± 1", "5 ± 1", "+5.000 ± 1.000"]
+    scores["same_stars"] = {"lines": rows}
+    assert "second − first" in write_page(scores, folder).read_text(encoding="utf-8")
 
 
 def test_slopes(scores):

@@ -1,14 +1,15 @@
 """Scores of a gap: whether it is where lines are missing, as deep as they are, and whose they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.proof.element_scores import element_scores
-from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap
+from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap, share
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import Arrays, gap_lines, survey_gap
@@ -22,6 +23,35 @@ CHUNKS = 30
 
 MANY = 100_000
 """More lines than there are."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a method adds to theory, mean over the held-out stars at their true labels, without a posterior.
+
+    Args:
+        wavelength: Of the cells in vacuum Å, shape (L,).
+        mean: As pixels see it, at the cells, shape (L,); NaN beyond the survey's pixels.
+        scatter: Its standard deviation between stars, shape (L,).
+        fwhm: Of the survey's lines in Å.
+    """
+
+    wavelength: Floats
+    mean: Floats
+    scatter: Floats
+    fwhm: float
+
+    @property
+    def significance(self) -> Floats:
+        """|mean| over the scatter between stars, which is taken to be at least its median; 0 where it is not known."""
+        floor = np.nanmedian(self.scatter)
+        spread = np.maximum(np.nan_to_num(self.scatter), max(float(floor), 1e-12))
+        return np.asarray(np.abs(np.nan_to_num(self.mean)) / spread)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Cells that the survey's pixels cover."""
+        return np.isfinite(self.mean)
 
 
 @dataclass(frozen=True)
@@ -76,6 +106,24 @@ def find(bridge: Bridge, survey: str, truth: Truth, stars: StarLines | None = No
     return Found(wavelength, gap, seen, lines, fwhm, len(model.wavelength))
 
 
+def mean_change(bridge: Bridge, survey: str, added: Tensor) -> Change:
+    """Mean over stars of what a method adds to theory, at the cells of the rest grid.
+
+    Args:
+        bridge: Whose grid and pixels.
+        survey: In whose pixels.
+        added: Shape (N, P), NaN where theory has no pixels.
+    """
+    model, grid = bridge.survey(survey), np.asarray(bridge.decoder.rest_wavelength.numpy(), float)
+    rows = added.double().numpy()
+    covered = np.isfinite(rows).all(0)
+    pixels = model.true_wavelength.numpy()[covered]
+    mean, scatter = (
+        np.interp(grid, pixels, part[covered], np.nan, np.nan) for part in (rows.mean(0), rows.std(0))
+    )
+    return Change(grid, mean, scatter, FWHM_PER_SIGMA * float(model.lsf_sigma.median()))
+
+
 def _through_pixels(bridge: Bridge, survey: str, gap: Floats) -> Floats:
     """A gap on the rest grid (L,) integrated over the survey's pixels, at the cells of the grid again."""
     rest = torch.from_numpy(np.nan_to_num(gap)[None]).float()
@@ -98,7 +146,8 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     Returns:
         ``false_lines`` per 1000 native pixels, without those beside a missing line, unless theory may lack more than
         is listed; ``depth_ratio`` and ``depth_ratio_whole`` (found over true) and ``gap_pull`` where the true gap is
-        known; and, where lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`.
+        known; where lines are missing, ``auprc_cells``, ``auprc_lines``, and all of `element_scores`; and where another
+        survey has lines that this one has not, ``lines_elsewhere`` and ``depth_elsewhere``.
     """
     start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
     place = np.array([line.wavelength for line in found.lines])
@@ -110,6 +159,8 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     if truth.gap.size:
         inside = _within(found.wavelength, start, stop) if len(start) else np.ones_like(found.known)
         scores |= _depth(found, truth, inside & found.known, draws) | _coverage(found, truth, draws)
+    if truth.line_elsewhere.any():
+        scores |= _elsewhere(found, truth, place, draws)
     if len(start):
         hit = (place[:, None] >= start) & (place[:, None] <= stop)
         removed = truth.line_removed
@@ -119,7 +170,48 @@ def line_scores(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
     return scores
 
 
-def _precision(found: Found, truth: Truth, draws: int) -> dict[str, Score]:
+def change_scores(found: Change, truth: Truth, draws: int) -> dict[str, Score]:
+    """Scores of lines that ask for no posterior: ``depth_ratio_whole``, ``auprc_cells``, ``auprc_lines``.
+
+    Args:
+        found: What a method adds to theory.
+        truth: With the true gap; without one there is no score.
+        draws: Bootstrap samples.
+    """
+    if not truth.gap.size:
+        return {}
+    start, stop = (ends[truth.line_removed] for ends in windows(truth, found.fwhm))
+    inside = _within(found.wavelength, start, stop) if len(start) else np.ones_like(found.known)
+    scores = {"depth_ratio_whole": _ratio(found, found.mean, truth, inside & found.known, draws)}
+    if truth.line_elsewhere.any():
+        scores["depth_elsewhere"] = _depth_elsewhere(found, found.mean, truth, draws)
+    return scores | (_precision(found, truth, draws) if len(start) else {})
+
+
+def _elsewhere(found: Found, truth: Truth, place: Floats, draws: int) -> dict[str, Score]:
+    """What is found of the lines that another survey has in this one's place, those beside its own left out."""
+    start, stop = alone_elsewhere(truth, found.fwhm)
+    given = np.asarray(((place[:, None] >= start) & (place[:, None] <= stop)).any(0))
+    depth = _depth_elsewhere(found, found.gap["difference_mean"], truth, draws)
+    return {"lines_elsewhere": share(given, np.arange(len(given)), draws), "depth_elsewhere": depth}
+
+
+def _depth_elsewhere(found: Found | Change, values: Floats, truth: Truth, draws: int) -> Score:
+    """Slope of values (L,) against the other survey's true gap where only that one has lines."""
+    inside = _within(found.wavelength, *alone_elsewhere(truth, found.fwhm)) & found.known
+    return _ratio(found, values, replace(truth, gap=truth.gap_elsewhere), inside, draws)
+
+
+def alone_elsewhere(truth: Truth, fwhm: float) -> tuple[Floats, Floats]:
+    """Windows of lines that another survey has, without those beside a line that this one has, shape (W,) each."""
+    start, stop = windows(truth, fwhm)
+    own = truth.line_removed
+    beside = (start[:, None] < stop[own] + fwhm) & (stop[:, None] > start[own] - fwhm)
+    chosen = truth.line_elsewhere & ~beside.any(1)
+    return start[chosen], stop[chosen]
+
+
+def _precision(found: Found | Change, truth: Truth, draws: int) -> dict[str, Score]:
     """AUPRC over cells, and over the grid's lines with the highest score of their cells.
 
     Cells and lines beside a missing line, within the survey's line width, count for neither side.
@@ -151,14 +243,18 @@ def _chunks(cells: int) -> NDArray[np.intp]:
 
 
 def _depth(found: Found, truth: Truth, inside: NDArray[np.bool_], draws: int) -> dict[str, Score]:
-    """Found over true gap in some cells, both as pixels see them: the slope of a line through zero."""
+    """Found over true gap in some cells, both as pixels see them."""
+    both = {"depth_ratio": found.seen, "depth_ratio_whole": found.gap["difference_mean"]}
+    return {name: _ratio(found, values, truth, inside, draws) for name, values in both.items()}
+
+
+def _ratio(
+    found: Found | Change, values: Floats, truth: Truth, inside: NDArray[np.bool_], draws: int
+) -> Score:
+    """Slope of a line through zero of values (L,) against the true gap in some cells."""
     true = np.interp(found.wavelength, truth.gap_wavelength, truth.gap)[inside]
     chunk = _chunks(len(found.wavelength))[inside]
-    scores = {}
-    both = {"depth_ratio": found.seen, "depth_ratio_whole": found.gap["difference_mean"]}
-    for name, values in both.items():
-        scores[name] = bootstrap(_through_zero(np.nan_to_num(values[inside]), true), chunk, draws)
-    return scores
+    return bootstrap(_through_zero(np.nan_to_num(values[inside]), true), chunk, draws)
 
 
 def _coverage(found: Found, truth: Truth, draws: int) -> dict[str, Score]:

@@ -40,6 +40,28 @@ MEASURES: dict[str, Measure] = {
         1.0,
         "share of theory's χ² beyond the noise that is gone, all labels held at truth",
     ),
+    "held_wavelengths": Measure(
+        "explained where labels did not look",
+        "%",
+        1,
+        1.0,
+        "the same in each third of the range, at labels that were fitted to the other two; theory's at its own",
+    ),
+    "c2st": Measure(
+        "told from stars (AUC)",
+        "",
+        3,
+        0.5,
+        "of a cross-validated classifier of residuals, stars against what the method predicts with fresh noise; "
+        "plain theory's is its power",
+    ),
+    "cycle_error": Measure(
+        "there and back",
+        "%",
+        2,
+        0.0,
+        "rms of theory's spectra after the way to the survey and back, minus themselves",
+    ),
     **_label("teff", "Teff", "K", 0),
     **_label("logg", "log g", "dex", 3),
     **_label("fe_h", "[Fe/H]", "dex", 3),
@@ -78,6 +100,16 @@ MEASURES: dict[str, Measure] = {
     ),
     "false_lines": Measure(
         "false lines per 1000 px", "", 1, 0.0, "lines above the threshold where theory lacks none"
+    ),
+    "lines_elsewhere": Measure(
+        "other survey's lines given to it",
+        "%",
+        0,
+        0.0,
+        "share above the threshold of missing lines that only the other survey has",
+    ),
+    "depth_elsewhere": Measure(
+        "difference / other survey's depth", "", 3, 0.0, "slope in the cells of these, morph and gap together"
     ),
     "seconds": Measure(
         "seconds",

@@ -44,13 +44,37 @@ def lines_removed(
         strength: Share of each that is taken.
     """
     removed = balanced([feature.element for feature in features], round(share * len(features)), seed)
-    wavelength, taken = np.asarray(grid.wavelength, float), np.zeros(len(grid.wavelength))
+    return Lines(tuple(features), removed, strength * _inside(grid, features, removed))
+
+
+def _inside(grid: Spectra, features: Sequence[Feature], chosen: NDArray[np.bool_]) -> Floats:
+    """1 in the windows of some features, falling off beyond their ends, shape (L,)."""
+    wavelength, inside = np.asarray(grid.wavelength, float), np.zeros(len(grid.wavelength))
     sigma = np.asarray(grid.line_spread.sigma[0], float)
-    for feature in (feature for feature, gone in zip(features, removed, strict=True) if gone):
+    for feature in (feature for feature, one in zip(features, chosen, strict=True) if one):
         beyond = np.maximum(feature.start - wavelength, wavelength - feature.stop).clip(min=0.0)
-        taken = np.maximum(taken, np.exp(-0.5 * (beyond / sigma) ** 2))
-    taken[taken < 1e-6] = 0.0
-    return Lines(tuple(features), removed, strength * taken)
+        inside = np.maximum(inside, np.exp(-0.5 * (beyond / sigma) ** 2))
+    inside[inside < 1e-6] = 0.0
+    return inside
+
+
+def shared_out(grid: Spectra, lines: Lines, seed: int, strength: float = 1.0) -> tuple[Lines, Lines]:
+    """What two surveys have of the lines that theory lacks: half of them each, of every element in turn.
+
+    Together they take what ``lines`` does, also where windows meet.
+
+    Args:
+        grid, strength: As for `lines_removed`.
+        lines: That theory lacks.
+        seed: Of the choice.
+    """
+    rows = np.random.default_rng(seed).permutation(np.nonzero(lines.removed)[0])
+    elements = np.array([lines.features[row].element for row in rows])
+    first = np.zeros_like(lines.removed)
+    first[rows[np.argsort(elements, kind="stable")][::2]] = True
+    taken = np.minimum(strength * _inside(grid, lines.features, first), lines.taken)
+    one = replace(lines, removed=first, taken=taken)
+    return one, replace(lines, removed=lines.removed & ~first, taken=lines.taken - taken)
 
 
 def balanced(elements: Sequence[str], count: int, seed: int) -> NDArray[np.bool_]:

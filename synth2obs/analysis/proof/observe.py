@@ -1,6 +1,6 @@
 """Spectra of nature as a survey would show them: velocity, line spread, pixels, continuum, masks, noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.physics.instrument import Instrument
+
+GOOD_PIXELS = 0.7
+"""Share of a template's star below which it lends no mask: a training would leave such a star out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +75,27 @@ class Observed:
     clean: NDArray[np.float32]
 
 
-def instrument_of(nature: Spectra, template: Spectra, defects: Defects) -> Instrument:
-    """The real operator from nature's grid to the template's pixels.
+def usable_template(survey: Spectra) -> Spectra:
+    """Stars of a survey that show most of the range, all on the pixels of the first; masks stay as they are.
 
     Raises:
-        DataError: If stars of the template have pixels of their own.
+        DataError: If there is none.
     """
-    if not template.shared_wavelength:
+    assert survey.ivar is not None
+    stars = survey.take((np.asarray(survey.ivar) > 0).mean(1) >= GOOD_PIXELS)
+    if not len(stars):
         raise DataError(
-            "every star has pixels of its own",
+            f"no star of {survey.domain} has {GOOD_PIXELS:.0%} good pixels",
             field="simulation.template",
-            remedy="choose a survey whose stars share their pixels",
+            remedy="choose simulation.start and simulation.stop within its range",
         )
+    if stars.shared_wavelength:
+        return stars
+    return replace(stars, wavelength=np.asarray(stars.wavelength)[0])
+
+
+def instrument_of(nature: Spectra, template: Spectra, defects: Defects) -> Instrument:
+    """The real operator from nature's grid to the template's pixels, which all of its stars share."""
     spread = template.line_spread.usual
     return Instrument(
         nature.wavelength,
@@ -95,7 +107,14 @@ def instrument_of(nature: Spectra, template: Spectra, defects: Defects) -> Instr
 
 
 @torch.no_grad()
-def observe(nature: Spectra, template: Spectra, seeing: Seeing, name: str, seed: int) -> Observed:
+def observe(
+    nature: Spectra,
+    template: Spectra,
+    seeing: Seeing,
+    name: str,
+    seed: int,
+    rv: NDArray[np.float64] | None = None,
+) -> Observed:
     """Nature's spectra, one star each, through the template's instrument.
 
     Every star has the good pixels and the pattern of inverse variances of a real star of the template, scaled to the
@@ -107,11 +126,12 @@ def observe(nature: Spectra, template: Spectra, seeing: Seeing, name: str, seed:
         seeing: How.
         name: Of the survey; stars are numbered after it.
         seed: Of all that is drawn.
+        rv: Velocities in km/s, shape (N,); drawn if None.
     """
     assert template.ivar is not None
     random, count = np.random.default_rng(seed), len(nature)
     instrument = instrument_of(nature, template, seeing.defects)
-    rv = random.normal(0.0, seeing.rv_spread, count)
+    rv = random.normal(0.0, seeing.rv_spread, count) if rv is None else rv
     velocity = torch.from_numpy(rv)
     clean = instrument(torch.from_numpy(np.asarray(nature.flux, np.float32)), velocity).numpy()
     covered = instrument.valid(velocity).numpy()

@@ -10,19 +10,22 @@ import torch
 from numpy.typing import NDArray
 
 from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, Method, lesson, made
+from synth2obs.analysis.entrants import BridgeEntrant, Entrant
+from synth2obs.analysis.networks import NETWORKS
+from synth2obs.analysis.networks.lessons import Lessons, Theory
 from synth2obs.analysis.proof.instrument_scores import instrument_scores
-from synth2obs.analysis.proof.line_scores import Found, find, line_scores
-from synth2obs.analysis.proof.star_scores import at_truth, excess, gap_explained, label_scores
+from synth2obs.analysis.proof.line_scores import Found, change_scores, find, line_scores, mean_change
+from synth2obs.analysis.proof.settings import ProveConfig
+from synth2obs.analysis.proof.spectrum_scores import Explained, explained, spectrum_scores
+from synth2obs.analysis.proof.star_scores import label_scores, true_labels
 from synth2obs.analysis.proof.statistics import Score
 from synth2obs.analysis.proof.truth import Truth
-from synth2obs.analysis.recovery import fitted_labels, label_errors
 from synth2obs.analysis.star_lines import StarLines, star_lines
-from synth2obs.analysis.trials import free_fit
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.result import LabelFit, StarLabels
+from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
 
 Report = Callable[[str], None]
@@ -40,6 +43,7 @@ class Survey:
         stars: Where training left their labels.
         held: Held-out stars, cut to the range that was trained.
         truth: About them.
+        theory: Spectra of the grid that training used.
     """
 
     bridge: Bridge
@@ -48,6 +52,7 @@ class Survey:
     stars: StarLabels
     held: Spectra
     truth: Truth
+    theory: Theory
 
 
 @dataclass
@@ -73,46 +78,57 @@ def _number(value: float) -> float | None:
 
 
 @torch.no_grad()
-def score(survey: Survey, ablations: Sequence[str], draws: int, report: Report = lambda text: None) -> Scores:
-    """Every method of `METHODS`, and some of `ABLATIONS`, on the held-out stars.
+def score(survey: Survey, config: ProveConfig, report: Report = lambda text: None) -> Scores:
+    """Every method of `METHODS`, some of `ABLATIONS`, and the networks, on the held-out stars.
 
     Args:
         survey: Trained, with the truth.
-        ablations: Names of those that are wanted.
-        draws: Bootstrap samples for an error.
+        config: Which of them are wanted, and how errors are drawn.
         report: Told what is being done.
     """
     seen = prepare(survey.bridge, survey.name, survey.held)
     truth, model = survey.truth, survey.bridge.survey(survey.name)
     scores = Scores(instrument=instrument_scores(model, truth))
     scores.arrays |= {"labels_true": truth.held_labels, "label_names": truth.label_names}
-    start: LabelFit | None = None
-    theory: NDArray[np.float64] | None = None
-    for name, method, bridge, began in _bridges(survey, ablations):
-        report(f"scoring {name.replace('_', ' ')}")
-        free = free_fit(bridge, seen, method, None if bridge is survey.bridge else start)
-        left = excess(seen, at_truth(bridge, seen, truth, morphed=method.morphed), truth.noise)
-        start, theory = (free, left) if theory is None else (start, theory)
-        row = {"gap_explained": gap_explained(theory, left, truth.held_spectrum, draws)}
-        row |= label_scores(bridge, free, truth, draws)
+    theory: Explained | None = None
+    for name, entrant, began in _entrants(survey, config, report):
+        answer = entrant.answer(seen, None if theory is None or _own(survey, entrant) else theory.fit)
+        row = label_scores(answer, truth, config.draws)
+        scores.arrays |= {f"{name}_labels": answer.labels, f"{name}_label_errors": answer.errors}
+        held = entrant.held(seen, *true_labels(survey.bridge, truth))
         seconds = Score(time.monotonic() - began)
-        scores.arrays |= {
-            f"{name}_excess": left,
-            f"{name}_labels": fitted_labels(bridge, free),
-            f"{name}_label_errors": label_errors(bridge, free),
-        }
-        if method.morphed and bool(bridge.survey(survey.name).gap.mean.any()):
-            found = find(bridge, survey.name, truth, _followed(survey, bridge, method))
-            row |= line_scores(found, truth, draws)
-            scores.arrays |= _gap_arrays(name, found)
-        scores.methods[name] = {**row, "seconds": seconds}
+        if held is not None and answer.fit is not None:
+            found = explained(entrant, seen, answer.fit, held, truth)
+            theory = theory or found
+            row = {**spectrum_scores(survey.bridge, entrant, seen, found, theory, truth, config.draws), **row}
+            scores.arrays |= {f"{name}_excess": found.left, f"{name}_unseen": found.unseen}
+        lines, arrays = _lines(survey, name, entrant, config.draws)
+        scores.methods[name] = {**row, **lines, "seconds": seconds}
+        scores.arrays |= arrays
     return scores
 
 
+def _own(survey: Survey, entrant: Entrant) -> bool:
+    """Whether it is the bridge that was trained, which looks for labels itself."""
+    return isinstance(entrant, BridgeEntrant) and entrant.bridge is survey.bridge
+
+
+def _entrants(survey: Survey, config: ProveConfig, report: Report) -> Iterator[tuple[str, Entrant, float]]:
+    """Methods, theory first, made when their turn comes; and when that began."""
+    for name, method, bridge, began in _bridges(survey, config.ablations):
+        report(f"scoring {name.replace('_', ' ')}")
+        yield name, BridgeEntrant(bridge, survey.name, method), began
+    lessons = None
+    for name in config.networks.wanted():
+        report(f"teaching and scoring {name.replace('_', ' ')}")
+        began = time.monotonic()
+        lessons = lessons or Lessons(survey.bridge, survey.theory, survey.train, survey.stars)
+        yield name, NETWORKS[name](lessons, getattr(config.networks, name), config.seed), began
+
+
 def _bridges(survey: Survey, ablations: Sequence[str]) -> Iterator[tuple[str, Method, Bridge, float]]:
-    """What each method fits with, theory first, made when its turn comes; and when that began."""
-    bridge = survey.bridge
-    first = None
+    """What each method that is a bridge fits with."""
+    bridge, first = survey.bridge, None
     wanted: Mapping[str, Method] = {**METHODS, **{name: ABLATIONS[name] for name in ablations}}
     for name, method in wanted.items():
         began = time.monotonic()
@@ -124,6 +140,23 @@ def _bridges(survey: Survey, ablations: Sequence[str]) -> Iterator[tuple[str, Me
             continue
         first = first or lesson(bridge, survey.train, survey.stars)
         yield name, method, made(bridge, first, method), began
+
+
+def _lines(survey: Survey, name: str, entrant: Entrant, draws: int) -> tuple[dict[str, Score], Arrays]:
+    """Scores of what a method adds to theory, and the arrays behind them; nothing if it adds nothing."""
+    truth = survey.truth
+    if not isinstance(entrant, BridgeEntrant):
+        added = entrant.change(true_labels(survey.bridge, truth)[0])
+        if added is None:
+            return {}, {}
+        change = mean_change(survey.bridge, survey.name, added)
+        arrays: Arrays = {"wavelength": change.wavelength, f"{name}_gap": change.mean}
+        return change_scores(change, truth, draws), arrays
+    if not entrant.method.morphed or not bool(entrant.bridge.survey(survey.name).gap.mean.any()):
+        return {}, {}
+    stars = _followed(survey, entrant.bridge, entrant.method)
+    found = find(entrant.bridge, survey.name, truth, stars)
+    return line_scores(found, truth, draws), _gap_arrays(name, found)
 
 
 def _followed(survey: Survey, bridge: Bridge, method: Method) -> StarLines:

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from synth2obs.analysis.baselines import ABLATIONS
+from synth2obs.analysis.networks import NetworksConfig
 from synth2obs.analysis.proof.observe import Defects
 from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.config import Section, choice
@@ -72,19 +74,57 @@ class Placebo(ScenarioConfig):
         return {"": Twist()}
 
 
-class MissingLines(ScenarioConfig):
-    """Theory lacks lines that nature has, or has them too weak."""
+class LackingLines(ScenarioConfig):
+    """What scenarios say whose theory lacks lines that nature has, or has them too weak."""
 
-    name: Literal["missing_lines"] = "missing_lines"
     share: float = Field(default=0.3, gt=0, le=0.5, description="share of the grid's lines that theory lacks")
     strength: float = Field(default=1.0, gt=0, le=1, description="share of such a line that theory lacks")
     response: float = Field(
         default=0.05, gt=0, description="least change of flux per dex at a line of an element"
     )
 
+    @property
+    def lacking(self) -> Twist:
+        """One survey of theirs."""
+        return Twist(missing=self.share, strength=self.strength, response=self.response)
+
+
+class MissingLines(LackingLines):
+    """Theory lacks lines that nature has, or has them too weak."""
+
+    name: Literal["missing_lines"] = "missing_lines"
+
     def cases(self) -> Mapping[str, Twist]:
         """One."""
-        return {"": Twist(missing=self.share, strength=self.strength, response=self.response)}
+        return {"": self.lacking}
+
+
+class FewStars(LackingLines):
+    """Missing lines, with few stars to learn them from."""
+
+    name: Literal["few_stars"] = "few_stars"
+    stars: tuple[Annotated[int, Field(ge=16)], ...] = Field(
+        default=(30, 60, 120, 300),
+        min_length=2,
+        description="stars that train; those that score are always the same",
+    )
+
+    def cases(self) -> Mapping[str, Twist]:
+        """One for each number of stars."""
+        return {f"{stars:d}": replace(self.lacking, stars=stars) for stars in self.stars}
+
+
+class TwoSurveys(LackingLines):
+    """The same stars through two instruments, each with half of the lines that theory lacks."""
+
+    name: Literal["two_surveys"] = "two_surveys"
+    second: str = Field(
+        default="embedded:stelib", min_length=1, description="survey whose instrument the second one has"
+    )
+
+    def cases(self) -> Mapping[str, Twist]:
+        """One, of two surveys."""
+        return {"": replace(self.lacking, second=self.second)}
 
 
 class LabelShift(ScenarioConfig):
@@ -143,6 +183,8 @@ SCENARIOS: dict[str, type[ScenarioConfig]] = {
     "label_shift": LabelShift,
     "other_physics": OtherPhysics,
     "instrument": Instrument,
+    "few_stars": FewStars,
+    "two_surveys": TwoSurveys,
 }
 """Every kind of scenario; ``name`` in a table ``[scenarios.<name>]`` chooses one, by default the table's own name."""
 
@@ -162,6 +204,7 @@ class ProveConfig(Section):
     ablations: tuple[Ablation, ...] = Field(
         default=(), description="parts of the morph to be left out in turn"
     )
+    networks: NetworksConfig = NetworksConfig()
     simulation: SimulationConfig = SimulationConfig()
     scenarios: dict[str, AnyScenario] = Field(min_length=1, description="by a name of their own")
     training: dict[str, Any] = Field(default={}, description="settings of `synth2obs train`")

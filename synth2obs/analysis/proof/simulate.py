@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from synth2obs.analysis.proof.features import find_features
-from synth2obs.analysis.proof.missing import Lines, lines_removed, without
-from synth2obs.analysis.proof.observe import Defects, Observed, Seeing, instrument_of, observe
+from synth2obs.analysis.proof.missing import Lines, lines_removed, shared_out, without
+from synth2obs.analysis.proof.observe import Defects, Observed, Seeing, observe, usable_template
 from synth2obs.analysis.proof.population import chances, direction_of, divide, drawn, label_table, tilted
 from synth2obs.analysis.proof.settings import SimulationConfig
+from synth2obs.analysis.proof.true_gap import with_lines, with_physics
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.errors import DataError
@@ -22,10 +22,13 @@ from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.write import write_shard
 
-SURVEY = "survey"
-"""Name of the simulated survey in a training."""
+SURVEY, SECOND = "survey", "second"
+"""Names of the simulated surveys in a training."""
 
 THEORY_FILE, SURVEY_FILE, HELD_FILE, TRUTH_FILE = "theory.h5", "survey.h5", "held.h5", "truth.npz"
+
+APART = 100
+"""Between the seeds of two surveys of the same stars."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,35 @@ class Simulated:
         survey: The stars that it gets, without labels.
         held: Stars of other spectra of nature, without labels.
         truth: Of both.
+        second: The same stars, of the same theory, as another survey has them; None for one survey.
     """
 
     theory: Spectra
     survey: Spectra
     held: Spectra
     truth: Truth
+    second: "Simulated | None" = None
 
-    def write(self, folder: Path) -> None:
-        """Two shards for a training, one to score, and the truth in a file that no training opens."""
+    def write(self, folder: Path, name: str = SURVEY) -> None:
+        """Shards for a training, one to score, and the truth in a file that no training opens, for every survey."""
         write_shard(self.theory, folder / THEORY_FILE)
-        write_shard(self.survey, folder / SURVEY_FILE)
-        write_shard(self.held, folder / HELD_FILE)
-        self.truth.save(folder / TRUTH_FILE)
+        write_shard(self.survey, folder / file_of(name, SURVEY_FILE))
+        write_shard(self.held, folder / file_of(name, HELD_FILE))
+        self.truth.save(folder / file_of(name, TRUTH_FILE))
+        if self.second is not None:
+            self.second.write(folder, SECOND)
+
+
+def surveys_of(twist: Twist) -> tuple[str, ...]:
+    """Names of the surveys that a scenario simulates."""
+    return (SURVEY, SECOND) if twist.second else (SURVEY,)
+
+
+def file_of(survey: str, file: str) -> str:
+    """Name of a survey's file in a folder that may have two of them."""
+    if survey == SURVEY:
+        return file
+    return file.replace(SURVEY, survey) if file == SURVEY_FILE else f"{survey}_{file}"
 
 
 def simulate(config: SimulationConfig, twist: Twist, seed: int) -> Simulated:
@@ -66,26 +85,77 @@ def simulate(config: SimulationConfig, twist: Twist, seed: int) -> Simulated:
     """
     grid = read_kind(config.grid, "grid")
     nature = read_kind(twist.nature, "grid") if twist.nature else grid
-    template = cut_wavelengths(read_kind(config.template, "survey"), config.start, config.stop)
     theory_rows, nature_rows = divide(grid, nature, config.nature_share, seed)
     theory, pool = grid.take(theory_rows), nature.take(nature_rows)
     drift = config.drift + twist.drift
-    stars = _population(pool, config, drift, seed)
-    seeing = Seeing(
-        snr=config.snr, rv_spread=config.rv_spread, continuum=config.continuum, defects=twist.defects
-    )
-    seen = {
-        part: observe(pool.take(rows), template, seeing, part, seed + number)
-        for number, (part, rows) in enumerate(stars.items(), 1)
-    }
-    truth = _truth(pool, stars, seen, nature_rows, drift, twist.defects)
-    if twist.missing:
-        lines = _lines(grid, config, twist, seed)
+    stars = _population(pool, config, twist, seed)
+    lines = _lines(grid, config, twist, seed) if twist.missing else None
+    if lines is not None:
         theory = without(theory, lines)
-        truth = _with_lines(truth, lines, pool.take(stars["held"]), template, twist)
-    if twist.nature:
-        truth = _with_physics(truth, grid, pool.take(stars["held"]), template, twist)
-    return Simulated(theory, seen[SURVEY].spectra, seen["held"].spectra, truth)
+    sky = _Sky(config, twist, grid, pool, nature_rows, stars, drift)
+    if not twist.second or lines is None:
+        return sky.seen(theory, config.template, seed, lines)
+    own, others = shared_out(grid, lines, seed, twist.strength)
+    first = sky.seen(theory, config.template, seed, own, others)
+    rv = {SURVEY: first.truth.rv, "held": first.truth.held_rv}
+    return replace(first, second=sky.seen(theory, twist.second, seed + APART, others, own, rv))
+
+
+@dataclass(frozen=True)
+class _Sky:
+    """Stars to be observed, and by what they were drawn.
+
+    Args:
+        pool: Nature's spectra, which are rows ``origin`` of its grid.
+        stars: Rows of the pool, of stars that train and of stars that score.
+    """
+
+    config: SimulationConfig
+    twist: Twist
+    grid: Spectra
+    pool: Spectra
+    origin: NDArray[np.intp]
+    stars: Mapping[str, NDArray[np.intp]]
+    drift: float
+
+    def seen(
+        self,
+        theory: Spectra,
+        survey: str,
+        seed: int,
+        lines: Lines | None = None,
+        others: Lines | None = None,
+        rv: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> Simulated:
+        """The stars as a survey has them.
+
+        Args:
+            theory: What a training gets.
+            survey: Shard of the template.
+            seed: Of velocities, continua, masks and noise.
+            lines: That theory lacks and the survey has.
+            others: That theory lacks and the survey lacks, too.
+            rv: Velocities in km/s; drawn if None.
+        """
+        config, twist = self.config, self.twist
+        template = usable_template(cut_wavelengths(read_kind(survey, "survey"), config.start, config.stop))
+        seeing = Seeing(
+            snr=config.snr, rv_spread=config.rv_spread, continuum=config.continuum, defects=twist.defects
+        )
+        pool = self.pool if others is None else without(self.pool, others)
+        seen = {
+            part: observe(
+                pool.take(rows), template, seeing, part, seed + number, None if rv is None else rv[part]
+            )
+            for number, (part, rows) in enumerate(self.stars.items(), 1)
+        }
+        truth = _truth(self.pool, self.stars, seen, self.origin, self.drift, twist.defects)
+        held = self.pool.take(self.stars["held"])
+        if lines is not None:
+            truth = with_lines(truth, lines, held, template, twist, others)
+        if twist.nature:
+            truth = with_physics(truth, self.grid, held, template, twist)
+        return Simulated(theory, seen[SURVEY].spectra, seen["held"].spectra, truth)
 
 
 def read_kind(shard: str, kind: str) -> Spectra:
@@ -104,10 +174,11 @@ def read_kind(shard: str, kind: str) -> Spectra:
 
 
 def _population(
-    pool: Spectra, config: SimulationConfig, drift: float, seed: int
+    pool: Spectra, config: SimulationConfig, twist: Twist, seed: int
 ) -> Mapping[str, NDArray[np.intp]]:
     """Rows of the pool that the stars of both parts have; no spectrum is in both."""
     random, along = np.random.default_rng(seed), direction_of(pool, config.direction)
+    drift = config.drift + twist.drift
     order = np.argsort(chances(seed, "held", pool))
     cut = max(1, round(config.held * len(pool)))
     count = max(4, round(config.held * config.stars))
@@ -116,6 +187,9 @@ def _population(
     for part, (rows, stars) in parts.items():
         weight = tilted(along[rows], drift) if drift else np.ones(len(rows))
         chosen[part] = rows[drawn(weight, stars, random)]
+        if part == SURVEY and twist.stars:
+            # Stars that score are the same, however many train.
+            chosen[part] = rows[drawn(weight, twist.stars, np.random.default_rng(seed))]
     return chosen
 
 
@@ -156,53 +230,3 @@ def _lines(grid: Spectra, config: SimulationConfig, twist: Twist, seed: int) -> 
             remedy="lower response, raise share, or widen simulation.start and simulation.stop",
         )
     return lines_removed(grid, features, twist.missing, seed, twist.strength)
-
-
-def _with_physics(truth: Truth, grid: Spectra, held: Spectra, template: Spectra, twist: Twist) -> Truth:
-    """The truth about another physics: nature less theory, where the grid has the labels of every held-out star."""
-    truth = replace(truth, listed=False)
-    same = np.shape(held.wavelength) == np.shape(grid.wavelength) and np.allclose(
-        held.wavelength, grid.wavelength, rtol=1e-8
-    )
-    place = {row.tobytes(): number for number, row in enumerate(_rounded(grid, truth.label_names))}
-    rows = [place.get(row.tobytes(), -1) for row in truth.held_labels.astype(np.float32)]
-    if not same or min(rows) < 0:
-        return truth
-    gap = _seen_at_rest(held, held.flux - grid.flux[rows], template, twist)
-    return replace(
-        truth, gap_wavelength=np.asarray(template.wavelength, float), gap=gap.mean(0).astype(float)
-    )
-
-
-def _rounded(grid: Spectra, names: NDArray[np.str_]) -> NDArray[np.float32]:
-    return label_table(grid, tuple(names.tolist())).astype(np.float32)
-
-
-@torch.no_grad()
-def _seen_at_rest(
-    nature: Spectra, rest: NDArray[np.floating], template: Spectra, twist: Twist
-) -> NDArray[np.float32]:
-    """Rest-frame functions on nature's grid (N, L) in the template's pixels, (N, P)."""
-    still = torch.zeros(len(rest), dtype=torch.float64)
-    flux = torch.from_numpy(np.asarray(rest, np.float32))
-    seen: NDArray[np.float32] = instrument_of(nature, template, twist.defects)(flux, still).numpy()
-    return seen
-
-
-def _with_lines(truth: Truth, lines: Lines, held: Spectra, template: Spectra, twist: Twist) -> Truth:
-    """The truth about lines that theory lacks, in the survey's pixels at rest."""
-    gap = _seen_at_rest(held, lines.gap(held.flux), template, twist)
-    wavelength = np.asarray(template.wavelength, float)
-    middle = np.array([feature.wavelength for feature in lines.features])
-    nearest = np.abs(wavelength[None] - middle[:, None]).argmin(1)
-    return replace(
-        truth,
-        line_element=np.array([feature.element for feature in lines.features]),
-        line_wavelength=middle,
-        line_start=np.array([feature.start for feature in lines.features]),
-        line_stop=np.array([feature.stop for feature in lines.features]),
-        line_removed=lines.removed,
-        line_depth=-gap[:, nearest].astype(float),
-        gap_wavelength=wavelength,
-        gap=gap.mean(0).astype(float),
-    )

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from synth2obs.analysis.entrants import Answer
 from synth2obs.analysis.proof.statistics import Score, bootstrap, scatter, share
 from synth2obs.analysis.proof.truth import Truth
-from synth2obs.analysis.recovery import fitted_labels, held_at, label_errors
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import LabelFit
@@ -17,13 +18,11 @@ from synth2obs.models.priors.labels import STELLAR
 Floats = NDArray[np.float64]
 
 
-@torch.no_grad()
-def at_truth(bridge: Bridge, seen: Observation, truth: Truth, *, morphed: bool) -> LabelFit:
-    """Fit with all labels held at the truth: only velocity and continuum are free."""
+def true_labels(bridge: Bridge, truth: Truth) -> tuple[Tensor, Tensor]:
+    """Scaled labels (N, K) and velocities in km/s (N,) of the held-out stars."""
     names = list(truth.label_names)
     table = truth.held_labels[:, [names.index(name) for name in bridge.labels.names]]
-    every, rv = tuple(range(len(bridge.labels))), torch.as_tensor(truth.held_rv)
-    return held_at(bridge, seen, table, every, rv, morphed=morphed)
+    return bridge.scale(torch.as_tensor(table)), torch.as_tensor(truth.held_rv)
 
 
 def excess(seen: Observation, fit: LabelFit, noise: float) -> Floats:
@@ -44,12 +43,12 @@ def gap_explained(theory: Floats, method: Floats, spectrum: NDArray[np.integer],
     return bootstrap(lambda rows: float(1.0 - method[rows].sum() / theory[rows].sum()), spectrum, draws)
 
 
-def label_scores(bridge: Bridge, fit: LabelFit, truth: Truth, draws: int) -> dict[str, Score]:
+def label_scores(answer: Answer, truth: Truth, draws: int) -> dict[str, Score]:
     """Bias, robust scatter, and share of pulls within 1 σ of Teff, log g and [Fe/H]; errors over distinct spectra."""
     names = list(truth.label_names)
     known = truth.held_labels[:, [names.index(name) for name in STELLAR]]
-    difference = fitted_labels(bridge, fit) - known
-    pull = np.abs(difference / np.maximum(label_errors(bridge, fit), 1e-30))
+    difference = answer.labels - known
+    pull = np.abs(difference / np.maximum(answer.errors, 1e-30))
     scores: dict[str, Score] = {}
     for column, name in enumerate(STELLAR):
         values, inside = difference[:, column], pull[:, column] < 1.0

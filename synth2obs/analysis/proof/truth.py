@@ -35,10 +35,12 @@ class Truth:
         drift: Standard deviations by which the stars' mean lies beyond the grid's.
         line_element, line_wavelength, line_start, line_stop: Of the grid's lines in vacuum Å; empty without any.
         line_removed: Which of them theory lacks, shape (W,).
+        line_elsewhere: Which theory lacks and another survey of the same stars has in this one's place, shape (W,).
         line_depth: Depth that theory lacks at each line, of every held-out star, as the survey sees it, (N, W).
         gap_wavelength: Vacuum Å, shape (P,).
         gap: Mean over the held-out stars of what nature has and theory lacks, as the survey sees it, (P,); empty where
             it is nothing, or not known.
+        gap_elsewhere: The same of the lines that another survey has instead, shape (P,).
     """
 
     label_names: NDArray[np.str_]
@@ -60,9 +62,11 @@ class Truth:
     line_start: NDArray[Any] = field(default_factory=_none)
     line_stop: NDArray[Any] = field(default_factory=_none)
     line_removed: NDArray[Any] = field(default_factory=lambda: np.zeros(0, bool))
+    line_elsewhere: NDArray[Any] = field(default_factory=lambda: np.zeros(0, bool))
     line_depth: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0)))
     gap_wavelength: NDArray[Any] = field(default_factory=_none)
     gap: NDArray[Any] = field(default_factory=_none)
+    gap_elsewhere: NDArray[Any] = field(default_factory=_none)
 
     def facts(self) -> dict[str, Any]:
         """Numbers of stars, of different spectra among them, and of lines."""

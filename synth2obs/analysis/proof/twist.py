@@ -16,6 +16,8 @@ class Twist:
         response: Least change of flux per dex at a line.
         nature: Shard of the grid that nature is; empty for the grid that theory is.
         defects: Of the instrument.
+        stars: Stars that train; 0 for as many as the simulation says.
+        second: Survey whose instrument sees the same stars, with half of the lines that theory lacks; empty for none.
     """
 
     drift: float = 0.0
@@ -24,3 +26,5 @@ class Twist:
     response: float = 0.05
     nature: str = ""
     defects: Defects = Defects()
+    stars: int = 0
+    second: str = ""
