@@ -111,8 +111,10 @@ def gap_metrics(
     """The gap's part of ``metrics.json``: its size and at most ``count`` lines; arguments as for `gap_lines`."""
     gap = survey_gap(bridge, survey, labels)
     rms, rms_error = gap_size(gap)
-    lines = gap_lines(bridge, survey, labels, gap, count, stars)
+    lines, model = gap_lines(bridge, survey, labels, gap, count, stars), bridge.survey(survey).gap
     return {
+        "features": int(model.used),
+        "most_features": model.size,
         "rms": rms,
         "rms_error": rms_error,
         "difference_rms": float(np.sqrt(np.nanmean(gap["difference_mean"] ** 2))),

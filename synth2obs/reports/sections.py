@@ -156,12 +156,24 @@ def _gap(m: Material) -> list[Block]:
     more = "" if both is None else f" Morph and gap together change theory by {percent(both)} % rms."
     lead = (
         "The gap is what the survey's stars show and the theory, even morphed, cannot say: missing or wrong "
-        f"lines, broad features, artefacts of the pipeline.{size}{more}"
+        f"lines, broad features, artefacts of the pipeline.{size}{more}{_features(m.row)}"
     )
     blocks: list[Block] = [Paragraph(lead), m.picture("gap", "The gap", GAP_CAPTION)]
     if "gap_slopes" in m.pictures:
         blocks.append(m.picture("gap_slopes", "Slopes of the gap", SLOPES_CAPTION))
     return [*blocks, _lines(m)]
+
+
+def _features(row: Any) -> str:
+    """With how many functions of labels it makes do."""
+    used, most = (measured(row, "gap", key) for key in ("features", "most_features"))
+    if used is None or most is None or used == most:
+        return ""
+    kind = "It is the same for all stars" if used == 1 else f"It makes do with {used:.0f} functions of labels"
+    return (
+        f" {kind}, though {most:.0f} were allowed: held-out spectra do not ask for more, or so few stars would know "
+        "them so badly that labels scatter by it."
+    )
 
 
 def _lines(m: Material) -> Block:
@@ -182,6 +194,8 @@ def _latents(m: Material) -> list[Block]:
         f"from the identity by {fixed(jacobian, 3)} rms in its Jacobian; both are 0 for a morph that does "
         "nothing."
     )
+    if shift == 0.0 and jacobian == 0.0:
+        text = "Latents are not morphed: what theory does not say is the gap's alone."
     known = shift is not None or jacobian is not None
     return [Paragraph(text)] * known + [m.picture("latents", "Latents", caption)]
 

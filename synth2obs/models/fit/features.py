@@ -45,18 +45,13 @@ def choose_features(bridge: Bridge, seen: Observation, fit: LabelFit, held: Obse
         ``gap_features``, and ``gap_blur`` of the last size that was tried.
     """
     asked = held.take(torch.arange(min(len(held), STARS)))
-    columns, gap = list(shifted_columns(bridge).values()), bridge.survey(seen.survey).gap
-    halves = torch.arange(len(seen)) % 2 == 0
+    gap = bridge.survey(seen.survey).gap
     chosen, blur, best = gap.size, 0.0, None
     for size in gap.sizes:
-        own = _by_gap(bridge, seen, fit, asked, size, best)
+        own = by_gap(bridge, seen, fit, asked, size, best)
         if best is not None:
             gain, error = map(float, middle((surprise(best) - surprise(own)).numpy()))
-            one, other = (
-                _by_gap(bridge, seen.take(rows), fit.take(rows), asked, size, own)
-                for rows in (halves.nonzero()[:, 0], (~halves).nonzero()[:, 0])
-            )
-            blur = blurred(one, other, own, columns)
+            blur = blur_by_gap(bridge, seen, fit, asked, size, own)
             if gain - SURE * error <= EARNED or blur > BLUR:
                 break
         chosen, best = size, own
@@ -64,7 +59,7 @@ def choose_features(bridge: Bridge, seen: Observation, fit: LabelFit, held: Obse
     return {"gap_features": float(chosen), "gap_blur": blur}
 
 
-def _by_gap(
+def by_gap(
     bridge: Bridge, seen: Observation, fit: LabelFit, held: Observation, size: int, start: LabelFit | None
 ) -> LabelFit:
     """Held-out stars by a gap of some size that these training stars teach; the survey stays as it is."""
@@ -75,6 +70,18 @@ def _by_gap(
     found = fitted_anew(bridge, held, start)
     model.load_state_dict(untouched)
     return found
+
+
+def blur_by_gap(
+    bridge: Bridge, seen: Observation, fit: LabelFit, held: Observation, size: int, own: LabelFit
+) -> float:
+    """Scatter that the error of a gap of some size gives labels, in their errors; ``own`` is by the gap of all stars."""
+    first = torch.arange(len(seen)) % 2 == 0
+    one, other = (
+        by_gap(bridge, seen.take(rows), fit.take(rows), held, size, own)
+        for rows in (first.nonzero()[:, 0], (~first).nonzero()[:, 0])
+    )
+    return blurred(one, other, own, list(shifted_columns(bridge).values()))
 
 
 def blurred(one: LabelFit, other: LabelFit, fit: LabelFit, columns: list[int]) -> float:
