@@ -75,7 +75,7 @@ def by_gap(
 def blur_by_gap(
     bridge: Bridge, seen: Observation, fit: LabelFit, held: Observation, size: int, own: LabelFit
 ) -> float:
-    """Scatter that the error of a gap of some size gives labels, in their errors; ``own`` is by the gap of all stars."""
+    """Scatter that the error of a gap of some size gives labels, in their errors; ``own`` is by all stars' gap."""
     first = torch.arange(len(seen)) % 2 == 0
     one, other = (
         by_gap(bridge, seen.take(rows), fit.take(rows), held, size, own)
