@@ -11,7 +11,7 @@ from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.observation import prepare
+from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import rms
 from synth2obs.models.fit.task import encode, evaluate_at, fit_labels
@@ -38,7 +38,8 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     Returns:
         ``rms`` of the residual (median over stars) and ``noise_rms``, what the noise of both telescopes lets expect
         (the second's own, and the first's as its latent covariance carries it over), in units of the continuum;
-        ``chi2`` per pixel with the second survey's noise and scatter; label differences second minus first.
+        ``chi2`` per pixel with the second survey's noise and scatter; label differences second minus first, by the
+        morph and by theory with weighted pixels.
     """
     source, target = bridge.survey(pairs.first), bridge.survey(pairs.second)
     one = prepare(bridge, pairs.first, pairs.first_spectra)
@@ -51,17 +52,24 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
         min=1
     )
     brought = _carried_variance(bridge, pairs.second, carried, latent.covariance)
-    labels = [
-        fitted_labels(bridge, fit_labels(bridge, seen, Options(refresh=2, steps=7))) for seen in (one, two)
-    ]
     return {
         "with": pairs.first,
         "n": len(one),
         "rms": float(rms(fit).median()),
         "noise_rms": float((own + brought).sqrt().median()),
         "chi2": float(fit.chi2_per_pixel.median()),
-        "label_difference": _difference(labels[1] - labels[0]),
+        "label_difference": _label_difference(bridge, one, two, morphed=True),
+        "label_difference_theory": _label_difference(bridge, one, two, morphed=False),
     }
+
+
+def _label_difference(
+    bridge: Bridge, one: Observation, two: Observation, *, morphed: bool
+) -> dict[str, dict[str, float]]:
+    """Labels of the second survey's spectra minus the first's, by the morph or by theory with weighted pixels."""
+    options = Options(refresh=2, steps=7, morphed=morphed)
+    first, second = (fitted_labels(bridge, fit_labels(bridge, seen, options)) for seen in (one, two))
+    return _difference(second - first)
 
 
 def _carried_variance(bridge: Bridge, survey: str, u: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:

@@ -141,6 +141,9 @@ def _wavelength_rows(row: Row) -> list[list[Cell]]:
     ]
 
 
+SIDES = {"theory": "label_difference_theory", "morph": "label_difference"}
+
+
 def same_star_table(row: Row) -> PageTable:
     """The same stars in two surveys: spectra and labels."""
     same = row["same_star"]
@@ -154,9 +157,14 @@ def same_star_table(row: Row) -> PageTable:
     ]
     rows = [head, rms, noise, chi2]
     for label, (name, unit, digits) in LABELS.items():
-        difference = lookup(same, "label_difference", label)
-        text = with_error(measured(difference, "bias"), measured(difference, "scatter"), digits, sign=True)
-        rows.append([Cell(f"{name} difference ({unit}), median ± scatter"), cell(text), Cell("0")])
+        for side, key in SIDES.items():
+            difference = lookup(same, key, label)
+            text = with_error(
+                measured(difference, "bias"), measured(difference, "scatter"), digits, sign=True
+            )
+            rows.append(
+                [Cell(f"{name} difference ({unit}), {side}: median ± scatter"), cell(text), Cell("0")]
+            )
     return PageTable(["quantity", "measured", "expected"], rows)
 
 

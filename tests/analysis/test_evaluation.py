@@ -120,6 +120,7 @@ class TestSameStar:
         assert found["with"] == "near" and found["n"] == COUNT
         assert found["rms"] < 1.5 * found["noise_rms"] and found["noise_rms"] > 0.9 / 300
         assert abs(found["label_difference"]["teff"]["bias"]) < 60
+        assert found["label_difference_theory"] != found["label_difference"]
 
     def test_without_the_morph_it_does_not(self, bridge, truth, stars_of):
         pairs = Pairs(

@@ -164,6 +164,11 @@ def invented_survey() -> dict[str, Any]:
             "rms": 0.0143,
             "noise_rms": 0.0118,
             "chi2": 1.41,
+            "label_difference_theory": {
+                "teff": {"bias": 24.0, "scatter": 98.0},
+                "logg": {"bias": -0.13, "scatter": 0.31},
+                "fe_h": {"bias": 0.12, "scatter": 0.19},
+            },
             "label_difference": {
                 "teff": {"bias": 14.0, "scatter": 88.0},
                 "logg": {"bias": -0.03, "scatter": 0.21},
