@@ -14,6 +14,7 @@ _HOMES = {
     "fit_labels": "synth2obs.api",
     "generate": "synth2obs.api",
     "measure_gap": "synth2obs.api",
+    "survey_population": "synth2obs.api",
     "calibration_report": "synth2obs.api",
 }
 """Public function → the module that has it."""
@@ -27,6 +28,7 @@ __all__ = [
     "load_bridge",
     "measure_gap",
     "morph",
+    "survey_population",
 ]
 
 try:

@@ -18,6 +18,7 @@ from synth2obs.models.bundle import load_bundle
 if TYPE_CHECKING:
     from synth2obs.analysis.labels import Latents
     from synth2obs.analysis.remeasure import GapMeasurement
+    from synth2obs.analysis.survey_population import SurveyPopulation
 
 ADDRESSES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -166,6 +167,36 @@ def fit_labels(
         bridge, given, survey, population=population, vsini=vsini, lsf=lsf, vmac=vmac, priors=known
     )
     return label_table(found)
+
+
+def survey_population(
+    bridge: Bridge, spectra: Any, survey: str, *, seed: int = 0, medium: str = ""
+) -> "SurveyPopulation":
+    """Which stars a survey has: the density of their Teff, log g and [Fe/H], with the errors of the fits taken out.
+
+    A histogram of fitted labels is wider than the stars are, by their errors. Here labels are fitted under a flat prior
+    in these three, and the density learned under which all spectra are most probable (Hogg, Myers & Bovy 2010, ApJ 725,
+    2166): a normal distribution, or a normalizing flow where stars kept aside speak for it.
+
+    Args:
+        bridge: Trained.
+        spectra: At least ten stars inside the grid; a shard, a table of spectra or `specutils` spectra.
+        survey: By which survey they were observed.
+        seed: Of draws and first weights.
+        medium: Of wavelengths that do not say so, ``air`` or ``vacuum``.
+
+    Returns:
+        `SurveyPopulation`, with ``sample``, whose draws `morph` takes as labels, ``log_prob``, and ``grid_spectra``:
+        how many spectra the grid is worth when they are weighted to this population.
+
+    Raises:
+        DataError: For too few stars, or spectra that cannot be used.
+        ModelError: For an unknown survey.
+    """
+    from synth2obs.analysis.observed import as_spectra
+    from synth2obs.analysis.survey_population import survey_population as learned
+
+    return learned(bridge, as_spectra(bridge, spectra, survey, medium), survey, seed)
 
 
 def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":

@@ -16,6 +16,7 @@ from benchmarks.truth import Lines
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.models.alignment.conditional import ConditionalConfig
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
@@ -173,7 +174,11 @@ def _latents(x: Tensor, latent: int) -> Tensor:
 @torch.no_grad()
 def _survey(scene: Scene, size: Size) -> SurveyModel:
     config = SurveyConfig(
-        latent=size.latent, samples=size.samples, gap=LinearConfig(), continuum=ContinuumConfig(order=4)
+        morph=ConditionalConfig(),
+        latent=size.latent,
+        samples=size.samples,
+        gap=LinearConfig(),
+        continuum=ContinuumConfig(order=4),
     )
     native = (torch.from_numpy(values) for values in (scene.wavelength, scene.segment))
     model = SurveyModel(config, *native, LineSpread.gaussian(scene.sigma))

@@ -21,6 +21,7 @@ for command in (
     model.morph,
     model.generate,
     model.fit,
+    model.population,
     model.gap,
     runs.report,
     runs.ui,

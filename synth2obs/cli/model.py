@@ -87,6 +87,35 @@ def generate(
         )
 
 
+def population(
+    model: Model,
+    shard: Annotated[str, typer.Argument(help="Observed spectra: a shard, or embedded:miles")],
+    survey: SurveyName,
+    out: TableOut,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many stars to draw", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed and count give the same stars", min=0)] = 0,
+    store: Store = None,
+) -> None:
+    """Which stars a survey has: Teff, log g and [Fe/H] drawn from their density, the errors of fits taken out.
+
+    Example: synth2obs population OUT embedded:miles -s miles -n 1000 -o stars.ecsv
+    """
+    with errors_for_people():
+        table_ready(out)
+        import synth2obs
+        from synth2obs.io.tables import as_table, write_table
+
+        found = synth2obs.survey_population(load(model, store), shard, survey, seed=seed)
+        facts = {"survey": survey, "stars": found.stars, "grid_spectra": round(found.grid_spectra, 1)}
+        units = {"teff": "K", "logg": "dex", "fe_h": "dex"}
+        write_table(as_table(found.sample(count, seed), units, **facts), out)
+        kind = "a flow" if found.is_flow else "a normal distribution"
+        typer.echo(
+            f"{out}: {count} draws from {kind} that {found.stars} stars taught; weighted to them, the grid is worth "
+            f"{found.grid_spectra:.0f} of its spectra"
+        )
+
+
 def _labels(pairs: list[str]) -> dict[str, list[float]]:
     labels: dict[str, list[float]] = {}
     for pair in pairs:

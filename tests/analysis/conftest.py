@@ -11,6 +11,7 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
+from synth2obs.models.alignment.conditional import ConditionalConfig
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import save_bundle
 from synth2obs.models.decoder.decoder import Decoder
@@ -50,7 +51,11 @@ def survey_model(
 ) -> SurveyModel:
     """A survey as it is before training: identity, no gap, no scatter; σ is two samples of the rest grid."""
     config = SurveyConfig(
-        latent=LATENT, samples=samples, gap=LinearConfig(window=20), continuum=ContinuumConfig(order=2)
+        latent=LATENT,
+        samples=samples,
+        morph=ConditionalConfig(),
+        gap=LinearConfig(window=20),
+        continuum=ContinuumConfig(order=2),
     )
     columns = wavelength, np.zeros(len(wavelength), np.int64)
     spread = LineSpread.gaussian(2 * STEP * (SAMPLES / samples) * wavelength)

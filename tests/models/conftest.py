@@ -10,6 +10,7 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.core.wavelengths import log_grid
+from synth2obs.models.alignment.conditional import ConditionalConfig
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.emulator.kernel import KernelEmulator
@@ -77,7 +78,11 @@ def make_bridge(
     emulator.fit(x, latents, basis.square().mean(0).sqrt())
     wavelength, segment = survey_pixels()
     config = SurveyConfig(
-        latent=LATENT, samples=SAMPLES, gap=gap_of(degree, **gap), continuum=ContinuumConfig(order=order)
+        morph=ConditionalConfig(),
+        latent=LATENT,
+        samples=SAMPLES,
+        gap=gap_of(degree, **gap),
+        continuum=ContinuumConfig(order=order),
     )
     model = SurveyModel(
         config,
