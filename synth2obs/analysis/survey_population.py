@@ -8,14 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
-from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import teachers
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.label_density import VALIDATES, LearnedDensity, drawn, learn_density
+from synth2obs.models.priors.label_density import VALIDATES, LearnedDensity, SafeDensity, drawn, learn_density
 from synth2obs.models.priors.labels import STELLAR
 
 DRAWS = 64
@@ -135,7 +134,7 @@ def _draws(bridge: Bridge, fit: LabelFit, seed: int) -> torch.Tensor:
     return drawn(fit.x[:, columns], fit.covariance[:, columns[:, None], columns], DRAWS, random)
 
 
-def _worth(bridge: Bridge, density: FlowDensity) -> float:
+def _worth(bridge: Bridge, density: SafeDensity) -> float:
     """Effective number of grid spectra under a density; that of the grid itself is learned in the same way."""
     columns = [bridge.labels.index(name) for name in STELLAR]
     x = bridge.emulator.known[:, columns]

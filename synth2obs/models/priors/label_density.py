@@ -1,11 +1,13 @@
 """The labels of a survey's stars as they are, not as they are measured: a density with the errors taken out."""
 
 import copy
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.alignment.density import FlowDensity
@@ -18,7 +20,49 @@ STEPS, RATE, LOOKS = 200, 0.02, 10
 VALIDATES = 5
 """Every so manyth star validates."""
 
+SHARE, WIDER = 0.05, 2.0
+"""Of the wide normal distribution, and its width over that of the draws."""
+
 GAUSSIAN, FLOW = DensityConfig(layers=0), DensityConfig(layers=4)
+
+
+@shaped
+class SafeDensity(nn.Module):
+    """A flow, and a small share of a wide normal distribution: a star unlike all that taught it is not impossible.
+
+    Args:
+        size: Number of labels.
+        config: Of the flow.
+    """
+
+    centre: Tensor
+    factor: Tensor
+
+    def __init__(self, size: int, config: DensityConfig) -> None:
+        super().__init__()
+        self.config, self.flow = config, FlowDensity(size, config).double()
+        self.register_buffer("centre", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("factor", torch.eye(size, dtype=torch.float64))
+
+    @torch.no_grad()
+    def start(self, x: Float64[Tensor, "draws labels"]) -> None:
+        """Both at the moments of a sample."""
+        self.flow.start(x)
+        self.centre.copy_(x.mean(0))
+        self.factor.copy_(WIDER * torch.linalg.cholesky(torch.cov(x.T)))
+
+    def log_prob(self, x: Float64[Tensor, "stars labels"]) -> Float64[Tensor, " stars"]:
+        """Ln density per scaled label."""
+        wide = MultivariateNormal(self.centre, scale_tril=self.factor).log_prob(x)
+        return torch.logaddexp(math.log1p(-SHARE) + self.flow.log_prob(x), math.log(SHARE) + wide)
+
+    @torch.no_grad()
+    def sample(self, count: int, random: torch.Generator) -> Float64[Tensor, "stars labels"]:
+        """Draws."""
+        drawn = self.flow.sample(count, random)
+        wide = torch.rand(count, generator=random, dtype=torch.float64) < SHARE
+        normal = torch.randn(drawn.shape, generator=random, dtype=torch.float64)
+        return torch.where(wide[:, None], self.centre + normal @ self.factor.T, drawn)
 
 
 class LearnedDensity(NamedTuple):
@@ -30,7 +74,7 @@ class LearnedDensity(NamedTuple):
         gain_error: Its standard error; a flow has to gain more.
     """
 
-    density: FlowDensity
+    density: SafeDensity
     gain: float
     gain_error: float
 
@@ -51,7 +95,7 @@ def drawn(
 
 @shaped
 def log_evidence(
-    density: FlowDensity, draws: Float64[Tensor, "stars draws labels"]
+    density: SafeDensity, draws: Float64[Tensor, "stars draws labels"]
 ) -> Float64[Tensor, " stars"]:
     r"""Ln of :math:`\int p(\mathrm{spectrum}_n|x) \pi(x) dx` up to a constant of each star.
 
@@ -78,11 +122,11 @@ def learn_density(draws: Float64[Tensor, "stars draws labels"], seed: int = 0) -
     return LearnedDensity(flow if mean > error else normal, mean, error)
 
 
-def _taught(config: DensityConfig, train: Tensor, held: Tensor, seed: int) -> FlowDensity:
+def _taught(config: DensityConfig, train: Tensor, held: Tensor, seed: int) -> SafeDensity:
     """Adam from a normal distribution of the draws; what the stars that validate like best is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        density = FlowDensity(train.shape[-1], config).double()
+        density = SafeDensity(train.shape[-1], config)
     density.start(train.flatten(0, 1))
     optimizer, best = torch.optim.Adam(density.parameters(), lr=RATE), -torch.inf
     kept = copy.deepcopy(density.state_dict())
