@@ -14,16 +14,16 @@ from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.alignment.learn import set_cosine_rate
 from synth2obs.models.alignment.settings import DensityConfig
 
-STEPS, RATE, LOOKS = 200, 0.02, 10
+STEPS, RATE, LOOKS = 200, 0.01, 10
 """Adam steps, learning rate of the first, and steps between two looks at the stars that validate."""
 
 VALIDATES = 5
 """Every so manyth star validates."""
 
-SHARE, WIDER = 0.05, 2.0
+SHARE, WIDER = 0.01, 2.0
 """Of the wide normal distribution, and its width over that of the draws."""
 
-GAUSSIAN, FLOW = DensityConfig(layers=0), DensityConfig(layers=4)
+GAUSSIAN, FLOW = DensityConfig(layers=0), DensityConfig(layers=4, max_log_scale=0.5)
 
 
 @shaped
