@@ -43,10 +43,11 @@ ROOMS = {
     "synthesis": (
         {"atmospheres", "composition", "engine", "hydrogen", "pysme_worker", "sampling", "settings"},
         {"line_lists", "programs", "recipe"},
-        {"isotopes", "turbospectrum_lines", "work"},
+        {"isotopes", "overlay", "work"},
+        {"turbospectrum_lines"},
         {"installed"},
         {"pysme", "turbospectrum"},
-        {"engines", "install", "pixels"},
+        {"engines", "install", "overlaid", "pixels"},
         {"earlier"},
         {"build"},
         {"assemble"},
