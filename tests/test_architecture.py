@@ -41,7 +41,16 @@ ROOMS = {
         {"download", "own_grids"},
     ),
     "synthesis": (
-        {"atmospheres", "composition", "engine", "hydrogen", "pysme_worker", "sampling", "settings"},
+        {
+            "atmospheres",
+            "composition",
+            "engine",
+            "hydrogen",
+            "ionisation",
+            "pysme_worker",
+            "sampling",
+            "settings",
+        },
         {"line_lists", "programs", "recipe"},
         {"isotopes", "overlay", "work"},
         {"turbospectrum_lines"},

@@ -16,8 +16,12 @@ from synth2obs.synthesis.settings import OverlayConfig
 
 FORMAT = "synth2obs-line-overlay/1"
 
-LINE, MISSING = "line", "missing"
-"""Kinds of rows: a line of the list, and one that the list lacks."""
+Kind = Literal["line", "missing"]
+LINE: Kind = "line"
+"""Of a row: a line of the list."""
+
+MISSING: Kind = "missing"
+"""Of a row: a line that the list lacks."""
 
 DECIMALS = 4
 """To which a line's numbers are compared: lists give three."""
@@ -39,7 +43,7 @@ class Correction:
 
     Args:
         kind: `LINE`, or `MISSING` for a line that the list lacks: then log gf, its change and excitation are NaN.
-        list: Number of its line list among those of the overlay.
+        list_number: Number of its line list among those of the overlay.
         species: Name, e.g. ``Fe 1``; of a missing line its element.
         code, ion, isotopes: Of `line_lists.Species`, isotopes as ``12-14``; 0, 0 and nothing for a missing line.
         wavelength_air, wavelength_vacuum: Å; that in the list's medium is the list's own number.
@@ -52,8 +56,8 @@ class Correction:
         group: Number shared by transitions that the spectra cannot tell apart: their changes belong together.
     """
 
-    kind: Literal["line", "missing"]
-    list: int
+    kind: Kind
+    list_number: int
     species: str
     code: int
     ion: int
@@ -115,9 +119,9 @@ class Overlay:
         """Changes of log gf of the lines of one list; a missing line changes nothing."""
         mine = {number: each.medium for number, each in enumerate(self.lists) if each.sha256 == sha256}
         return {
-            row.key(mine[row.list]): row.delta_log_gf
+            row.key(mine[row.list_number]): row.delta_log_gf
             for row in self.rows
-            if row.kind == LINE and row.list in mine and np.isfinite(row.delta_log_gf)
+            if row.kind == LINE and row.list_number in mine and np.isfinite(row.delta_log_gf)
         }
 
 
@@ -128,7 +132,7 @@ def write_overlay(overlay: Overlay, path: Path) -> Path:
         OutputError: If it cannot be written.
     """
     kinds: dict[Any, type] = {int: int, float: float}
-    columns = {
+    columns: dict[str, Any] = {
         name: np.array([getattr(row, name) for row in overlay.rows], dtype=kinds.get(kind, str))
         for name, kind in COLUMNS.items()
     }

@@ -1,8 +1,9 @@
 """Lines that a list has, as transitions: components of isotopes and hyperfine structure together."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from synth2obs.synthesis.ionisation import ionised
 from synth2obs.synthesis.isotopes import TERRESTRIAL
 from synth2obs.synthesis.line_lists import HYDROGEN, IRON, SOLAR, Line, Species
 from synth2obs.synthesis.overlay import ListedFile
+from synth2obs.synthesis.recipe import read_recipe
 from synth2obs.synthesis.settings import LineListConfig
 
 Floats = NDArray[np.float64]
@@ -35,12 +37,12 @@ class Transition:
     """Lines of one element and ion from one level, that lie together: one log gf is wrong, or none.
 
     Args:
-        list: Number of its line list.
+        list_number: Number of its line list.
         members: Species and line of every component, by wavelength in the list's medium.
         vacuum, air: Wavelengths of the components in Å, shape (C,).
     """
 
-    list: int
+    list_number: int
     members: tuple[tuple[Species, Line], ...]
     vacuum: Floats
     air: Floats
@@ -51,7 +53,7 @@ class Transition:
         return self.members[0][0]
 
     def strengths(self, teff: float) -> Floats:
-        r"""Strength of the components in a star, shape (C,): :math:`\epsilon_X\, s\, f_\mathrm{ion}\, gf\, 10^{-\theta\chi}`.
+        r"""Strength of the components in a star, shape (C,): :math:`\epsilon_X\, s\, f\, gf\, 10^{-\theta\chi}`.
 
         :math:`\theta = 5040\,\mathrm{K}/T` at `LINE_TEMPERATURE` times Teff, :math:`\epsilon_X` the Sun's abundance
         relative to iron, s the share of the isotope and f that of the ion; up to the partition function.
@@ -66,13 +68,25 @@ class Listed:
 
     Args:
         transitions: By wavelength.
-        molecules: Wavelengths in vacuum Å of the lines of molecules, increasing; these are no candidates.
+        molecules: Wavelengths in vacuum Å of the lines of molecules by their elements, increasing; these are no
+            candidates.
         files: The lists.
     """
 
     transitions: tuple[Transition, ...]
-    molecules: Floats
+    molecules: Mapping[str, Floats]
     files: tuple[ListedFile, ...]
+
+
+def listed_of(lines: str | Path | Sequence[LineListConfig]) -> Listed:
+    """Transitions of the line lists of a recipe, or of line lists.
+
+    Raises:
+        ConfigError: If the recipe cannot be read.
+        DataError: As `read_listed`.
+        EngineMissingError: As `read_listed`.
+    """
+    return read_listed(read_recipe(lines).line_list if isinstance(lines, str | Path) else lines)
 
 
 def read_listed(configs: Sequence[LineListConfig]) -> Listed:
@@ -82,7 +96,9 @@ def read_listed(configs: Sequence[LineListConfig]) -> Listed:
         DataError: If a list cannot be read, or already has an overlay.
         EngineMissingError: If one belongs to something that is not installed.
     """
-    files, found, molecules = [], [], [np.zeros(0)]
+    files: list[ListedFile] = []
+    found: list[Transition] = []
+    molecules: dict[str, list[float]] = {}
     for number, config in enumerate(configs):
         if config.overlay is not None:
             raise DataError(
@@ -96,43 +112,65 @@ def read_listed(configs: Sequence[LineListConfig]) -> Listed:
                 format=config.format,
             )
         )
-        lines = read_lines(config)
-        atoms = {species: rows for species, rows in lines.items() if species.code <= len(SYMBOLS)}
-        others = [line for species, rows in lines.items() if species not in atoms for line in rows]
-        molecules.append(_media(others, config.medium)[0])
-        members = [(species, line) for species, rows in atoms.items() for line in rows]
-        found += [_transition(number, group, config.medium) for group in _grouped(members)]
+        atoms, others = _members(config)
+        for element, wavelengths in others.items():
+            molecules.setdefault(element, []).extend(wavelengths)
+        found += [_transition(number, group) for group in _grouped(atoms)]
     found.sort(key=lambda each: float(each.vacuum.mean()))
-    return Listed(tuple(found), np.sort(np.concatenate(molecules)), tuple(files))
+    sorted_molecules = {name: np.sort(wavelengths) for name, wavelengths in molecules.items()}
+    return Listed(tuple(found), sorted_molecules, tuple(files))
 
 
-def _grouped(members: Iterable[tuple[Species, Line]]) -> Iterator[list[tuple[Species, Line]]]:
-    """Components of one transition together; hydrogen's lines are no candidates."""
-    by_level: dict[tuple[int, int, int], list[tuple[Species, Line]]] = {}
-    for species, line in members:
-        if species.code != HYDROGEN:
-            level = round(line.excitation / SAME_LEVEL)
-            by_level.setdefault((species.code, species.ion, level), []).append((species, line))
-    for level in by_level.values():
-        level.sort(key=lambda member: member[1].wavelength)
-        group = [level[0]]
-        for (_, before), member in pairwise([level[0], *level[1:]]):
-            if member[1].wavelength - before.wavelength > NEAR:
+@dataclass(frozen=True)
+class _Member:
+    """A line with its wavelengths in both media."""
+
+    species: Species
+    line: Line
+    vacuum: float
+    air: float
+
+
+def _members(config: LineListConfig) -> tuple[list[_Member], dict[str, list[float]]]:
+    """Atomic lines of a list, and vacuum wavelengths of molecular lines by element; hydrogen's are in neither."""
+    pairs = [(species, line) for species, rows in read_lines(config).items() for line in rows]
+    own = np.array([line.wavelength for _, line in pairs])
+    vacuum, air = (own, vacuum_to_air(own)) if config.medium == "vacuum" else (air_to_vacuum(own), own)
+    atoms: list[_Member] = []
+    molecules: dict[str, list[float]] = {}
+    for (species, line), one, other in zip(pairs, vacuum.tolist(), air.tolist(), strict=True):
+        if species.code <= len(SYMBOLS):
+            atoms += [_Member(species, line, one, other)] * (species.code != HYDROGEN)
+        else:
+            for code in set(divmod(species.code, 100)) - {HYDROGEN}:
+                molecules.setdefault(SYMBOLS[code - 1], []).append(one)
+    return atoms, molecules
+
+
+def _grouped(members: Iterable[_Member]) -> Iterator[list[_Member]]:
+    """Components of one transition together."""
+    levels: dict[tuple[int, int, int], list[_Member]] = {}
+    for each in members:
+        level = round(each.line.excitation / SAME_LEVEL)
+        levels.setdefault((each.species.code, each.species.ion, level), []).append(each)
+    for rows in levels.values():
+        rows.sort(key=lambda each: each.vacuum)
+        group = rows[:1]
+        for before, each in pairwise(rows):
+            if each.vacuum - before.vacuum > NEAR:
                 yield group
                 group = []
-            group.append(member)
+            group.append(each)
         yield group
 
 
-def _transition(number: int, members: Sequence[tuple[Species, Line]], medium: str) -> Transition:
-    vacuum, air = _media([line for _, line in members], medium)
-    return Transition(list=number, members=tuple(members), vacuum=vacuum, air=air)
-
-
-def _media(lines: Sequence[Line], medium: str) -> tuple[Floats, Floats]:
-    """Wavelengths in vacuum and in air, the list's own untouched."""
-    own = np.array([line.wavelength for line in lines])
-    return (own, vacuum_to_air(own)) if medium == "vacuum" else (air_to_vacuum(own), own)
+def _transition(number: int, members: Sequence[_Member]) -> Transition:
+    return Transition(
+        list_number=number,
+        members=tuple((each.species, each.line) for each in members),
+        vacuum=np.array([each.vacuum for each in members]),
+        air=np.array([each.air for each in members]),
+    )
 
 
 def _strength(species: Species, line: Line, temperature: float) -> float:

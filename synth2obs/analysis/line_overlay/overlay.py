@@ -1,0 +1,228 @@
+"""From the gap of a survey and a line list to an overlay of the list."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synth2obs.analysis.attribution import AttributedLine
+from synth2obs.analysis.bands import is_foreign
+from synth2obs.analysis.line_overlay.listed import Listed, Transition
+from synth2obs.analysis.line_overlay.regression import Changes, Regression, regress
+from synth2obs.analysis.line_overlay.response import Theory, responses
+from synth2obs.analysis.survey_gap import Arrays, element_gradients
+from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
+from synth2obs.io.air import vacuum_to_air
+from synth2obs.models.bridge import Bridge
+from synth2obs.synthesis.overlay import LINE, MISSING, Correction, Overlay, isotopes_text
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+
+OWN_WIDTH = 2.0
+"""km/s: σ of a weak line before any instrument, from motions in the atmosphere."""
+
+FULL_CHANGE = 1.0
+"""dex: a line whose response to so much is below the noise is no candidate."""
+
+LEAST = 0.05
+"""Probability below which a line is not written."""
+
+LACKING = 0.5
+"""Probability of a line that the list lacks from which it is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapSpectrum:
+    """The gap of a survey at one star, on the rest grid. L cells.
+
+    Args:
+        mean, error: Shape (L,); NaN beyond the survey.
+        lines: Its lines, with their elements.
+        pixel: Cells that a pixel covers: neighbours are not independent.
+    """
+
+    mean: Floats
+    error: Floats
+    lines: Sequence[AttributedLine]
+    pixel: float
+
+
+@torch.no_grad()
+def survey_overlay(
+    bridge: Bridge,
+    survey: str,
+    labels: Floats,
+    gap: Arrays,
+    lines: Sequence[AttributedLine],
+    listed: Listed,
+) -> Overlay:
+    """Corrections of a line list that the gap of a survey asks for.
+
+    Args:
+        bridge, survey, labels: As for `survey_gap.survey_gap`.
+        gap: What that gave.
+        lines: All significant lines of it, with their elements; those of the Earth's atmosphere and the interstellar
+            medium ask for nothing.
+        listed: The list.
+    """
+    lines = [line for line in lines if not (is_foreign(line.note) and line.element == line.note)]
+    grid, native = (
+        each.numpy() for each in (bridge.decoder.rest_wavelength, bridge.survey(survey).wavelength)
+    )
+    pixel = max(1.0, float(np.median(np.diff(native)) / np.median(np.diff(grid))))
+    spectrum = GapSpectrum(mean=gap["gap_mean"], error=gap["gap_error"], lines=lines, pixel=pixel)
+    theory = theory_of(bridge, survey, labels, element_gradients(bridge, survey, labels))
+    star = {name: round(float(value), 3) for name, value in zip(bridge.labels.names, labels[0], strict=True)}
+    digests = bridge.card.get("digests", {})
+    return line_overlay(
+        spectrum, listed, theory, survey=survey, grid_sha256=str(digests.get("grid", "")), star=star
+    )
+
+
+@torch.no_grad()
+def theory_of(
+    bridge: Bridge, survey: str, labels: NDArray[np.float64], gradients: dict[str, Floats]
+) -> Theory:
+    """Theory of one star, labels (1, K) in their units, through a survey's instrument; see `Theory`."""
+    model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
+    native = model.true_wavelength.numpy()
+    flux = np.nan_to_num(bridge.predict(labels, survey, morphed=False)[0], nan=1.0)
+    sigma = np.interp(grid, native, model.lsf_sigma.numpy() * float(model.width_scale))
+    return Theory(
+        wavelength=grid,
+        flux=np.interp(grid, native, flux),
+        gradients=gradients,
+        sigma=np.hypot(sigma, grid * OWN_WIDTH / C_KMS),
+        teff=float(labels[0, bridge.labels.index("teff")]),
+    )
+
+
+def line_overlay(gap: GapSpectrum, listed: Listed, theory: Theory, **meta: Any) -> Overlay:
+    """Corrections of a line list that a gap asks for.
+
+    Args:
+        gap: With its significant lines.
+        listed: The list.
+        theory: Of the star that the gap is of.
+        meta: Kept in the overlay.
+    """
+    grid = theory.wavelength
+    reach = FWHM_PER_SIGMA * float(np.median(theory.sigma))
+    near = [each for each in listed.transitions if grid[0] < each.vacuum.mean() < grid[-1]]
+    every = responses(near, theory)
+    noise = np.where(np.isfinite(gap.error) & (gap.error > 0), gap.error, np.inf)
+    feature = _features(near, gap.lines, 0.5 * reach)
+    told = [
+        place
+        for place, each in enumerate(every)
+        if feature[place] >= 0 and np.max(-each.of(FULL_CHANGE) / noise[each.cells], initial=0.0) > 1.0
+    ]
+    if not gap.lines:
+        return Overlay(rows=[], lists=listed.files, meta=meta)
+    problem = Regression(
+        gap=np.nan_to_num(gap.mean),
+        variance=np.where(_inside(grid, gap.lines, reach), noise**2 * gap.pixel, np.inf),
+        samples=reach / float(np.median(np.diff(grid))),
+        responses=[every[place] for place in told],
+        features=feature[told],
+        profiles=[_profile(theory, line.wavelength) for line in gap.lines],
+        shifts=np.array([np.minimum(each, 0.0) for each in theory.gradients.values()]).reshape(-1, len(grid)),
+    )
+    changes = regress(problem)
+    rows = [
+        *_line_rows([near[place] for place in told], problem.features, changes),
+        *_missing_rows(gap.lines, changes, len(told)),
+    ]
+    rows.sort(key=lambda row: row.wavelength_vacuum)
+    return Overlay(rows=rows, lists=listed.files, meta={"priors": _priors(changes), **meta})
+
+
+def _priors(changes: Changes) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in vars(changes.priors).items()}
+
+
+def _features(transitions: Sequence[Transition], lines: Sequence[AttributedLine], margin: float) -> Integers:
+    """Line of the gap under which each transition lies, −1 for none; the nearest if there are several."""
+    found = np.full(len(transitions), -1)
+    for place, each in enumerate(transitions):
+        centre = float(each.vacuum.mean())
+        under = [
+            (abs(line.wavelength - centre), number)
+            for number, line in enumerate(lines)
+            if line.start - margin <= centre <= line.stop + margin
+        ]
+        found[place] = min(under)[1] if under else -1
+    return found
+
+
+def _inside(grid: Floats, lines: Sequence[AttributedLine], margin: float) -> NDArray[np.bool_]:
+    """Cells at the gap's lines, shape (L,)."""
+    inside = np.zeros(len(grid), bool)
+    for line in lines:
+        inside |= (grid >= line.start - margin) & (grid <= line.stop + margin)
+    return inside
+
+
+def _profile(theory: Theory, wavelength: float) -> tuple[slice, Floats]:
+    """A line of unit depth that is as narrow as lines get."""
+    width = float(np.interp(wavelength, theory.wavelength, theory.sigma))
+    first, last = np.searchsorted(theory.wavelength, [wavelength - 4.0 * width, wavelength + 4.0 * width])
+    cells = slice(int(first), int(last))
+    return cells, np.exp(-0.5 * ((theory.wavelength[cells] - wavelength) / width) ** 2)
+
+
+def _line_rows(
+    transitions: Sequence[Transition], features: Integers, changes: Changes
+) -> Iterator[Correction]:
+    for number, each in enumerate(transitions):
+        if changes.probability[number] < LEAST:
+            continue
+        for (species, line), vacuum, air in zip(each.members, each.vacuum, each.air, strict=True):
+            yield Correction(
+                kind=LINE,
+                list_number=each.list_number,
+                species=species.name,
+                code=species.code,
+                ion=species.ion,
+                isotopes=isotopes_text(species.isotopes),
+                wavelength_air=float(air),
+                wavelength_vacuum=float(vacuum),
+                excitation=line.excitation,
+                log_gf=line.loggf,
+                delta_log_gf=round(float(changes.mean[number]), 4),
+                delta_log_gf_error=round(float(changes.sigma[number]), 4),
+                probability=round(float(changes.probability[number]), 4),
+                none=round(float(changes.none[features[number]]), 4),
+                transition=number,
+                group=int(changes.group[number]),
+            )
+
+
+def _missing_rows(lines: Sequence[AttributedLine], changes: Changes, first: int) -> Iterator[Correction]:
+    """Lines that the list lacks, where stars absorb more than theory."""
+    nan = float("nan")
+    for number, line in enumerate(lines):
+        if changes.unlisted[number] < LACKING or changes.depth[number] <= 0:
+            continue
+        yield Correction(
+            kind=MISSING,
+            list_number=-1,
+            species=line.element,
+            code=0,
+            ion=0,
+            isotopes="",
+            wavelength_air=float(vacuum_to_air([line.wavelength])[0]),
+            wavelength_vacuum=line.wavelength,
+            excitation=nan,
+            log_gf=nan,
+            delta_log_gf=nan,
+            delta_log_gf_error=nan,
+            probability=round(line.probability, 4),
+            none=round(float(changes.none[number]), 4),
+            transition=first + number,
+            group=first + number,
+        )
