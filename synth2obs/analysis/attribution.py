@@ -191,7 +191,8 @@ def followed_by_stars(
     r"""Lines attributed by their gradients, weighed with how they change from star to star.
 
     A line that no gradient has may still be an element's that theory lacks: of the probability of ``none``,
-    `UNKNOWN` (more in a band of the Earth or of the interstellar medium) stays there and the rest is divided between elements as their shares :math:`\pi_X` say. Then
+    `UNKNOWN` (more in a band of the Earth or of the interstellar medium) stays there and the rest is divided between
+    elements as their shares :math:`\pi_X` say. Then
 
     .. math:: p'_X \propto E_X\,[\,p_X + (1 - \nu)\, p_0\, \pi_X\,] ,\qquad p'_0 \propto E_0\, \nu\, p_0 .
 

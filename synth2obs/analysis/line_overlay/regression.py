@@ -191,7 +191,8 @@ def _blockwise(
     )
     block = _components(design, COUPLED, links)
     width = np.concatenate([np.full(lines, priors.width), np.full(features, priors.depth)])
-    odds = np.concatenate([np.full(lines, _logit(priors.wrong)), np.full(features, _logit(priors.unlisted))])
+    anywhere = _logit(priors.unlisted) - np.log(_place_errors(problem, noise))
+    odds = np.concatenate([np.full(lines, _logit(priors.wrong)), anywhere])
     shifts = problem.shifts * inverse
     found = []
     for number in range(int(block.max(initial=-1)) + 1):
@@ -215,6 +216,15 @@ def _blockwise(
             )
         )
     return found
+
+
+def _place_errors(problem: Regression, noise: Floats) -> Floats:
+    """Resolution over the error of each feature's place, shape (F,).
+
+    An unlisted line may lie anywhere in a resolution element; that it lies where the gap is was read off the gap.
+    """
+    signal = [np.abs(problem.gap[cells]) / noise[cells] for cells, _ in problem.profiles]
+    return np.array([max(float(each.max(initial=1.0)), 1.0) for each in signal])
 
 
 def _logit(probability: float) -> float:
