@@ -19,7 +19,8 @@ from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import refine_gap
+from synth2obs.models.fit.refine import refine_gap, teachers
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.synthesis.overlay import Overlay
 
@@ -116,8 +117,16 @@ def remeasure(
         named[:lines],
         *gap_size(found),
         len(spectra),
-        None if listed is None else survey_overlay(fresh, survey, labels, found, named, listed),
+        None
+        if listed is None
+        else survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed),
     )
+
+
+def _teachers(bridge: Bridge, survey: str, fit: LabelFit) -> NDArray[np.float64]:
+    """Labels, in their units, of the stars that shape a gap, shape (N, K)."""
+    kept = teachers(bridge, fit, bridge.survey(survey).gap.config.outlier)
+    return np.asarray(bridge.scale.inverse(fit.x[kept]).numpy(), float)
 
 
 def gap_table(measured: GapMeasurement) -> Any:

@@ -15,7 +15,7 @@ FIRST = np.array(
 )
 """First ionisation energies in eV by atomic number (NIST Atomic Spectra Database, version 5)."""
 
-ELECTRON_PRESSURE = 1.0
+ELECTRON_PRESSURE = 0.5
 """log10 of the electron pressure (dyn cm⁻²) where weak lines of FGK stars are made."""
 
 

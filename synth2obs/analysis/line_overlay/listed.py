@@ -28,8 +28,8 @@ SAME_LEVEL = 0.003
 NEAR = 0.15
 """Å between neighbouring components of a transition."""
 
-LINE_TEMPERATURE = 0.9
-"""Of the effective temperature: where weak lines are made."""
+EXCITATION = 0.9
+"""Of the effective temperature: that of the levels where weak lines are made; ions are made deeper, at Teff."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +55,10 @@ class Transition:
     def strengths(self, teff: float) -> Floats:
         r"""Strength of the components in a star, shape (C,): :math:`\epsilon_X\, s\, f\, gf\, 10^{-\theta\chi}`.
 
-        :math:`\theta = 5040\,\mathrm{K}/T` at `LINE_TEMPERATURE` times Teff, :math:`\epsilon_X` the Sun's abundance
+        :math:`\theta = 5040\,\mathrm{K}/T` at `EXCITATION` times Teff, :math:`\epsilon_X` the Sun's abundance
         relative to iron, s the share of the isotope and f that of the ion; up to the partition function.
         """
-        temperature = LINE_TEMPERATURE * teff
-        return np.array([_strength(species, line, temperature) for species, line in self.members])
+        return np.array([_strength(species, line, teff) for species, line in self.members])
 
 
 @dataclass(frozen=True)
@@ -173,10 +172,10 @@ def _transition(number: int, members: Sequence[_Member]) -> Transition:
     )
 
 
-def _strength(species: Species, line: Line, temperature: float) -> float:
+def _strength(species: Species, line: Line, teff: float) -> float:
     abundance = float(SOLAR[species.code - 1] - SOLAR[IRON - 1])
-    share = ionised(species.code, temperature)
+    share = ionised(species.code, teff)
     stage = {1: 1.0 - share, 2: share}.get(species.ion, 0.0)
     isotope = TERRESTRIAL.get(SYMBOLS[species.code - 1], {}).get(species.isotopes[0], 1.0)
-    exponent = line.loggf - 5040.0 / temperature * line.excitation + abundance
+    exponent = line.loggf - 5040.0 / (EXCITATION * teff) * line.excitation + abundance
     return float(stage * isotope * 10.0**exponent)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.bands import is_foreign
 from synth2obs.analysis.line_overlay.listed import Listed, Transition
-from synth2obs.analysis.line_overlay.regression import Changes, Regression, regress
-from synth2obs.analysis.line_overlay.response import Theory, responses
-from synth2obs.analysis.survey_gap import Arrays, element_gradients
+from synth2obs.analysis.line_overlay.regression import Changes, Priors, Regression, regress
+from synth2obs.analysis.line_overlay.response import Response, Theory, responses
+from synth2obs.analysis.survey_gap import LINE_SIGMA, element_gradients, survey_gap
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.io.air import vacuum_to_air
 from synth2obs.models.bridge import Bridge
@@ -25,8 +25,11 @@ Integers = NDArray[np.intp]
 OWN_WIDTH = 2.0
 """km/s: σ of a weak line before any instrument, from motions in the atmosphere."""
 
-FULL_CHANGE = 1.0
-"""dex: a line whose response to so much is below the noise is no candidate."""
+FULL_CHANGE, SEEN = 1.0, 3.0
+"""dex, and σ of a cell: a line whose response to so much is less is no candidate, since its change cannot be told."""
+
+STARS = 24
+"""Over which gap and responses are taken."""
 
 LEAST = 0.05
 """Probability below which a line is not written."""
@@ -37,7 +40,7 @@ LACKING = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class GapSpectrum:
-    """The gap of a survey at one star, on the rest grid. L cells.
+    """The mean gap of a survey over some stars, on the rest grid. L cells.
 
     Args:
         mean, error: Shape (L,); NaN beyond the survey.
@@ -53,40 +56,39 @@ class GapSpectrum:
 
 @torch.no_grad()
 def survey_overlay(
-    bridge: Bridge,
-    survey: str,
-    labels: Floats,
-    gap: Arrays,
-    lines: Sequence[AttributedLine],
-    listed: Listed,
+    bridge: Bridge, survey: str, labels: Floats, lines: Sequence[AttributedLine], listed: Listed
 ) -> Overlay:
     """Corrections of a line list that the gap of a survey asks for.
 
     Args:
-        bridge, survey, labels: As for `survey_gap.survey_gap`.
-        gap: What that gave.
-        lines: All significant lines of it, with their elements; those of the Earth's atmosphere and the interstellar
-            medium ask for nothing.
+        bridge: With the gap.
+        survey: Its name.
+        labels: Of the stars over which the gap is taken, in their units, shape (N, K).
+        lines: All significant lines of the gap, with their elements; those of the Earth's atmosphere and the
+            interstellar medium ask for nothing.
         listed: The list.
     """
     lines = [line for line in lines if not (is_foreign(line.note) and line.element == line.note)]
     grid, native = (
         each.numpy() for each in (bridge.decoder.rest_wavelength, bridge.survey(survey).wavelength)
     )
-    pixel = max(1.0, float(np.median(np.diff(native)) / np.median(np.diff(grid))))
-    spectrum = GapSpectrum(mean=gap["gap_mean"], error=gap["gap_error"], lines=lines, pixel=pixel)
-    theory = theory_of(bridge, survey, labels, element_gradients(bridge, survey, labels))
-    star = {name: round(float(value), 3) for name, value in zip(bridge.labels.names, labels[0], strict=True)}
-    digests = bridge.card.get("digests", {})
-    return line_overlay(
-        spectrum, listed, theory, survey=survey, grid_sha256=str(digests.get("grid", "")), star=star
+    order = np.argsort(labels[:, bridge.labels.index("teff")])
+    some = labels[order[np.linspace(0, len(labels) - 1, min(STARS, len(labels))).astype(int)]]
+    gap = survey_gap(bridge, survey, some)
+    spectrum = GapSpectrum(
+        mean=gap["gap_mean"],
+        error=gap["gap_error"],
+        lines=lines,
+        pixel=max(1.0, float(np.median(np.diff(native)) / np.median(np.diff(grid)))),
     )
+    theories = [theory_of(bridge, survey, row[None]) for row in some]
+    star = dict(zip(bridge.labels.names, np.median(labels, axis=0).round(3).tolist(), strict=True))
+    digest = str(bridge.card.get("digests", {}).get("grid", ""))
+    return line_overlay(spectrum, listed, theories, survey=survey, grid_sha256=digest, star=star)
 
 
 @torch.no_grad()
-def theory_of(
-    bridge: Bridge, survey: str, labels: NDArray[np.float64], gradients: dict[str, Floats]
-) -> Theory:
+def theory_of(bridge: Bridge, survey: str, labels: Floats) -> Theory:
     """Theory of one star, labels (1, K) in their units, through a survey's instrument; see `Theory`."""
     model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
     native = model.true_wavelength.numpy()
@@ -95,42 +97,45 @@ def theory_of(
     return Theory(
         wavelength=grid,
         flux=np.interp(grid, native, flux),
-        gradients=gradients,
+        gradients=element_gradients(bridge, survey, labels),
         sigma=np.hypot(sigma, grid * OWN_WIDTH / C_KMS),
         teff=float(labels[0, bridge.labels.index("teff")]),
     )
 
 
-def line_overlay(gap: GapSpectrum, listed: Listed, theory: Theory, **meta: Any) -> Overlay:
+def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **meta: Any) -> Overlay:
     """Corrections of a line list that a gap asks for.
 
     Args:
         gap: With its significant lines.
         listed: The list.
-        theory: Of the star that the gap is of.
+        stars: Theory of the stars whose mean the gap is, on one grid.
         meta: Kept in the overlay.
     """
-    grid = theory.wavelength
-    reach = FWHM_PER_SIGMA * float(np.median(theory.sigma))
+    if not gap.lines:
+        return Overlay(rows=[], lists=listed.files, meta=meta)
+    first = stars[0]
+    grid, reach = first.wavelength, FWHM_PER_SIGMA * float(np.median(first.sigma))
     near = [each for each in listed.transitions if grid[0] < each.vacuum.mean() < grid[-1]]
-    every = responses(near, theory)
-    noise = np.where(np.isfinite(gap.error) & (gap.error > 0), gap.error, np.inf)
+    every = responses(near, stars)
+    noise = np.where(np.isfinite(gap.error) & (gap.error > 0), gap.error, np.inf) * np.sqrt(gap.pixel)
     feature = _features(near, gap.lines, 0.5 * reach)
     told = [
         place
         for place, each in enumerate(every)
-        if feature[place] >= 0 and np.max(-each.of(FULL_CHANGE) / noise[each.cells], initial=0.0) > 1.0
+        if feature[place] >= 0 and _signal(each, FULL_CHANGE, noise) > SEEN
     ]
-    if not gap.lines:
-        return Overlay(rows=[], lists=listed.files, meta=meta)
+    elsewhere = [each for place, each in enumerate(every) if feature[place] < 0]
+    gradients = [np.array([star.gradients[name] for star in stars]).mean(0) for name in first.gradients]
     problem = Regression(
         gap=np.nan_to_num(gap.mean),
-        variance=np.where(_inside(grid, gap.lines, reach), noise**2 * gap.pixel, np.inf),
+        variance=np.where(_inside(grid, gap.lines, reach), noise**2, np.inf),
         samples=reach / float(np.median(np.diff(grid))),
         responses=[every[place] for place in told],
         features=feature[told],
-        profiles=[_profile(theory, line.wavelength) for line in gap.lines],
-        shifts=np.array([np.minimum(each, 0.0) for each in theory.gradients.values()]).reshape(-1, len(grid)),
+        profiles=[_profile(first, line.wavelength) for line in gap.lines],
+        shifts=np.minimum(np.reshape(gradients, (-1, len(grid))), 0.0),
+        right=sum(_signal(each, Priors().width, noise) > LINE_SIGMA for each in elsewhere),
     )
     changes = regress(problem)
     rows = [
@@ -139,6 +144,11 @@ def line_overlay(gap: GapSpectrum, listed: Listed, theory: Theory, **meta: Any) 
     ]
     rows.sort(key=lambda row: row.wavelength_vacuum)
     return Overlay(rows=rows, lists=listed.files, meta={"priors": _priors(changes), **meta})
+
+
+def _signal(response: Response, change: float, noise: Floats) -> float:
+    """σ by which a change of log gf, in dex, would be seen in the best cell."""
+    return float(np.max(-response.of(change) / noise[response.cells], initial=0.0))
 
 
 def _priors(changes: Changes) -> dict[str, float]:

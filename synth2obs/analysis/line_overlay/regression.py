@@ -46,9 +46,14 @@ class Priors:
     unlisted: float = 0.05
     depth: float = 0.05
 
-    def learned(self, lines: tuple[Floats, Floats], unlisted: tuple[Floats, Floats]) -> "Priors":
-        """The most probable ones (EM), given the probability of each coefficient and its mean square."""
-        wrong, width = _learned(*lines, self.width)
+    def learned(self, lines: tuple[Floats, Floats], unlisted: tuple[Floats, Floats], right: int) -> "Priors":
+        """The most probable ones (EM), given the probability of each coefficient and its mean square.
+
+        Args:
+            lines, unlisted: Of the lines and of those that the list lacks.
+            right: Lines of the list beside these that could have been seen to be wrong, and are not.
+        """
+        wrong, width = _learned(*lines, self.width, right)
         other, depth = _learned(*unlisted, self.depth)
         return Priors(
             wrong=float(np.clip(wrong, 0.02, 0.8)),
@@ -62,8 +67,8 @@ PSEUDO = 4.0
 """Coefficients that the first values of the priors count as."""
 
 
-def _learned(probability: Floats, square: Floats, width: float) -> tuple[float, float]:
-    share = (probability.sum() + 0.2 * PSEUDO) / (len(probability) + PSEUDO)
+def _learned(probability: Floats, square: Floats, width: float, right: int = 0) -> tuple[float, float]:
+    share = (probability.sum() + 0.2 * PSEUDO) / (len(probability) + right + PSEUDO)
     spread = (square.sum() + PSEUDO * width**2) / (probability.sum() + PSEUDO)
     return float(share), float(np.sqrt(spread))
 
@@ -80,6 +85,7 @@ class Regression:
         features: Feature of each line, shape (K,).
         profiles: Unit depth of an unlisted line at each feature, as cells and values.
         shifts: Response to the abundance of each element, shape (E, L).
+        right: Lines under no feature that would have made one.
     """
 
     gap: Floats
@@ -89,6 +95,7 @@ class Regression:
     features: Integers
     profiles: Sequence[tuple[slice, Floats]]
     shifts: Floats
+    right: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +139,10 @@ def regress(problem: Regression, priors: Priors | None = None) -> Changes:
             probability[members] = posterior.probability[: len(members)]
             square[members] = mean[members] ** 2 + posterior.sigma[: len(members)] ** 2
         given = _given(mean[:lines], probability[:lines])
-        priors = priors.learned((probability[:lines], square[:lines]), (probability[lines:], square[lines:]))
+        here, beside = slice(lines), slice(lines, None)
+        priors = priors.learned(
+            (probability[here], square[here]), (probability[beside], square[beside]), problem.right
+        )
     alike = _components(design[:, :lines], ALIKE)
     return replace(_gathered(problem, found, priors), group=alike)
 

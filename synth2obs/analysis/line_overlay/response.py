@@ -1,15 +1,21 @@
 r"""What a change of log gf does to theory's flux, where no engine is asked.
 
 A cell's response to an element's abundance, :math:`G_X = \partial S/\partial[X/\mathrm{Fe}]`, is that to the log gf of
-all its lines together. It is shared among them by their strengths s and the profile of a line p,
+all its lines together. It is shared among them by their strengths s, which saturate at :math:`s_1`, and the profile of
+a line p,
 
-.. math:: G_i(\lambda) = G_X(\lambda)\, \frac{s_i\, p(\lambda - \lambda_i)}{\sum_j s_j\, p(\lambda - \lambda_j) + s_0} ,
+.. math:: G_i(\lambda) = G_X(\lambda)\, \frac{\sigma_i\, p(\lambda - \lambda_i)}
+          {\sum_j \sigma_j\, p(\lambda - \lambda_j) + \sigma_0} ,\qquad \sigma_i = \frac{s_i}{1 + s_i/s_1} ,
 
-so that the responses of all lines of an element add up to its own. A change that is not small follows the local
-curve of growth, on which depth grows as the strength to the power κ:
+with wings :math:`w s_i/(1 + x^2)` that do not saturate, at x widths from its centre, so that the responses of all lines
+of an element add up to its own. :math:`s_1` is the one with which :math:`\sum_j \sigma_j\, p` is most like
+:math:`-G_X`, of all elements at one scale. A change that is not small follows the local curve of growth, on which depth
+grows as the strength to the power κ:
 
 .. math:: R_i(\delta) = G_i\, \frac{10^{\kappa\delta} - 1}{\kappa \ln 10} ,\qquad
           \kappa = \frac{-G_X}{(1 - S) \ln 10} \in [\kappa_0, 1] .
+
+A gap is the mean over stars, and so is a response.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +30,20 @@ from synth2obs.analysis.line_overlay.listed import Transition
 Floats = NDArray[np.float64]
 LN10 = float(np.log(10.0))
 
-REACH = 4.0
-"""σ of a line's profile at which it ends."""
+REACH, FARTHEST = 4.0, 40.0
+"""σ of a line's profile at which it ends, and at which the wings of the strongest do."""
 
-FAINT = 1e-9
-"""Strength s₀ (of `Transition.strengths`) below which lines move no flux that could be seen: some 0.2 mÅ in the Sun."""
+WINGS = 0.03
+"""w: damping, coarsely."""
+
+FAINT = 3e-4
+"""σ₀ in units of s₁: lines that are much fainter move no flux that could be seen."""
+
+SATURATION = 10.0 ** np.arange(-8.0, -3.9, 0.25)
+"""Strengths s₁ that are tried."""
+
+STRONG = 10.0**-7.5
+"""A strength at which lines of FGK stars begin to saturate; it only says how far wings are followed."""
 
 LEAST_POWER = 0.1
 """κ₀: of saturated lines."""
@@ -77,38 +92,93 @@ class Theory:
     teff: float
 
 
-def responses(transitions: Sequence[Transition], theory: Theory) -> list[Response]:
-    """Responses of transitions, each with all others of its element beside it.
+def responses(transitions: Sequence[Transition], stars: Sequence[Theory]) -> list[Response]:
+    """Responses of transitions, each with all others of its element beside it, as the mean over stars.
 
     Args:
         transitions: All that the list has near the cells, so that each gets no more than its share. An element without
             a gradient of its own shares iron's.
-        theory: Of the star.
+        stars: What theory says of each, from the coolest to the hottest.
     """
-    pieces = [_piece(each, theory) for each in transitions]
-    total = {name: np.full(len(theory.wavelength), FAINT) for name in theory.gradients}
-    for each, (cells, profile) in zip(transitions, pieces, strict=True):
-        total[_template(each, theory)][cells] += profile
+    reach = [_reach(each, stars) for each in transitions]
+    each = [_of_star(transitions, reach, star) for star in stars]
+    return [_mean(own) for own in zip(*each, strict=True)]
+
+
+def _mean(own: Sequence[Response]) -> Response:
+    """The mean response of a transition, with the power that it has where it is strongest."""
+    gradients = np.array([each.gradient for each in own])
+    total = gradients.sum(0)
+    weighted = (gradients * np.array([each.power for each in own])).sum(0)
+    power = np.divide(weighted, total, out=np.ones_like(total), where=total < 0)
+    return Response(cells=own[0].cells, gradient=total / len(own), power=power)
+
+
+def _reach(transition: Transition, stars: Sequence[Theory]) -> float:
+    """Widths at which a line ends: where its wings are as faint as σ₀ in the star in which it is strongest."""
+    strength = max(float(transition.strengths(star.teff).sum()) for star in (stars[0], stars[-1]))
+    return float(np.clip(np.sqrt(WINGS * strength / (FAINT * STRONG)), REACH, FARTHEST))
+
+
+def _of_star(transitions: Sequence[Transition], reach: Sequence[float], theory: Theory) -> list[Response]:
+    lines = [_Profile.of(each, far, theory) for each, far in zip(transitions, reach, strict=True)]
+    saturated = _saturation(lines, theory)
+    total = {name: np.full(len(theory.wavelength), FAINT * saturated) for name in theory.gradients}
+    pieces = [line.piece(saturated) for line in lines]
+    for line, piece in zip(lines, pieces, strict=True):
+        total[line.template][line.cells] += piece
     found = []
-    for each, (cells, profile) in zip(transitions, pieces, strict=True):
-        name = _template(each, theory)
-        whole = np.minimum(theory.gradients[name][cells], 0.0)
+    for line, piece in zip(lines, pieces, strict=True):
+        cells = line.cells
+        whole = np.minimum(theory.gradients[line.template][cells], 0.0)
         depth = np.maximum(1.0 - theory.flux[cells], 1e-6)
         power = np.clip(-whole / (depth * LN10), LEAST_POWER, 1.0)
-        found.append(Response(cells=cells, gradient=whole * profile / total[name][cells], power=power))
+        gradient = whole * piece / total[line.template][cells]
+        found.append(Response(cells=cells, gradient=gradient, power=power))
     return found
 
 
-def _template(transition: Transition, theory: Theory) -> str:
-    element = transition.species.element
-    return element if element in theory.gradients else IRON
+@dataclass(frozen=True, kw_only=True)
+class _Profile:
+    """A transition in a star: where it reaches, and its strength there."""
+
+    template: str
+    cells: slice
+    core: Floats
+    wings: Floats
+    strength: float
+
+    @classmethod
+    def of(cls, transition: Transition, reach: float, theory: Theory) -> "_Profile":
+        grid, centre, strengths = theory.wavelength, transition.vacuum, transition.strengths(theory.teff)
+        width = float(np.interp(centre.mean(), grid, theory.sigma))
+        ends = centre.min() - reach * width, centre.max() + reach * width
+        first, last = np.searchsorted(grid, ends)
+        cells = slice(int(first), int(last))
+        away = ((grid[cells][None] - centre[:, None]) / width) ** 2
+        element = transition.species.element
+        return cls(
+            template=element if element in theory.gradients else IRON,
+            cells=cells,
+            core=strengths @ np.exp(-0.5 * away),
+            wings=WINGS * strengths @ (1.0 / (1.0 + away)),
+            strength=float(strengths.sum()),
+        )
+
+    def piece(self, saturated: float) -> Floats:
+        """σ p, with wings; components saturate together."""
+        return np.asarray(self.core / (1.0 + self.strength / saturated) + self.wings)
 
 
-def _piece(transition: Transition, theory: Theory) -> tuple[slice, Floats]:
-    """Cells that a transition reaches, and its strength times profile there."""
-    grid, centre = theory.wavelength, transition.vacuum
-    width = float(np.interp(centre.mean(), grid, theory.sigma))
-    first, last = np.searchsorted(grid, [centre.min() - REACH * width, centre.max() + REACH * width])
-    cells = slice(int(first), int(last))
-    away = (grid[cells][None] - centre[:, None]) / width
-    return cells, transition.strengths(theory.teff) @ np.exp(-0.5 * away**2)
+def _saturation(lines: Sequence[_Profile], theory: Theory) -> float:
+    """The s₁ with which strengths look most like gradients."""
+    target = -np.array([np.minimum(each, 0.0) for each in theory.gradients.values()])
+    rows = {name: row for row, name in enumerate(theory.gradients)}
+    left = []
+    for trial in SATURATION:
+        model = np.zeros_like(target)
+        for line in lines:
+            model[rows[line.template], line.cells] += line.core / (1.0 + line.strength / trial)
+        power = float((model**2).sum())
+        left.append(-(float((model * target).sum()) ** 2) / power if power > 0 else 0.0)
+    return float(SATURATION[int(np.argmin(left))])

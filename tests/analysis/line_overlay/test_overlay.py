@@ -11,7 +11,7 @@ WAVELENGTH = np.arange(5000.0, 5050.0, 0.06)
 
 
 def found(world, *args, **options):
-    return line_overlay(world.gap(*args, **options), world.listed, world.theory, survey="toy")
+    return line_overlay(world.gap(*args, **options), world.listed, [world.theory], survey="toy")
 
 
 def at(overlay, air):
