@@ -135,6 +135,7 @@ def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **me
         features=feature[told],
         profiles=[_profile(first, line.wavelength) for line in gap.lines],
         shifts=np.minimum(np.reshape(gradients, (-1, len(grid))), 0.0),
+        elements=int(np.isfinite(noise).sum() * float(np.median(np.diff(grid))) / reach),
         right=sum(_signal(each, Priors().width, noise) > LINE_SIGMA for each in elsewhere),
     )
     changes = regress(problem)

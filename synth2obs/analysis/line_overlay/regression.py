@@ -17,7 +17,7 @@ Integers = NDArray[np.intp]
 PASSES = 5
 """Rounds of changes given responses and priors, and these given the changes."""
 
-MISFIT = 0.1
+MISFIT = 0.15
 """Error of a response, as a share of the gap there: strengths, curve of growth and profile are approximate."""
 
 COUPLED, ALIKE = 0.2, 0.9
@@ -37,40 +37,47 @@ class Priors:
     Args:
         wrong: Probability that a line under a gap is wrong.
         width: Standard deviation of the changes of those that are, dex.
-        unlisted: Probability that a gap is a line that the list lacks, or no line's at all.
+        unlisted: Probability that a resolution element has a gap that is no listed line's.
         depth: Standard deviation of the depths of those.
     """
 
     wrong: float = 0.2
     width: float = 0.3
-    unlisted: float = 0.05
+    unlisted: float = 0.01
     depth: float = 0.05
 
-    def learned(self, lines: tuple[Floats, Floats], unlisted: tuple[Floats, Floats], right: int) -> "Priors":
+    def learned(
+        self, lines: tuple[Floats, Floats], unlisted: tuple[Floats, Floats], right: int, elements: int
+    ) -> "Priors":
         """The most probable ones (EM), given the probability of each coefficient and its mean square.
 
         Args:
             lines, unlisted: Of the lines and of those that the list lacks.
             right: Lines of the list beside these that could have been seen to be wrong, and are not.
+            elements: Resolution elements of the survey.
         """
-        wrong, width = _learned(*lines, self.width, right)
-        other, depth = _learned(*unlisted, self.depth)
+        first = Priors()
+        wrong, width = _learned(*lines, first.wrong, first.width, len(lines[0]) + right)
+        other, depth = _learned(*unlisted, first.unlisted, first.depth, elements)
         return Priors(
             wrong=float(np.clip(wrong, 0.02, 0.8)),
             width=float(np.clip(width, 0.1, 0.6)),
-            unlisted=float(np.clip(other, 0.01, 0.5)),
+            unlisted=float(np.clip(other, 1e-4, 0.3)),
             depth=float(np.clip(depth, 0.01, 0.3)),
         )
 
 
 PSEUDO = 4.0
-"""Coefficients that the first values of the priors count as."""
+"""Wrong lines, or unlisted ones, that the first values of the priors count as."""
 
 
-def _learned(probability: Floats, square: Floats, width: float, right: int = 0) -> tuple[float, float]:
-    share = (probability.sum() + 0.2 * PSEUDO) / (len(probability) + right + PSEUDO)
+def _learned(
+    probability: Floats, square: Floats, share: float, width: float, count: int
+) -> tuple[float, float]:
+    """Share and width, given that ``count`` coefficients could have been different from zero."""
+    found = (probability.sum() + PSEUDO) / (count + PSEUDO / share)
     spread = (square.sum() + PSEUDO * width**2) / (probability.sum() + PSEUDO)
-    return float(share), float(np.sqrt(spread))
+    return float(found), float(np.sqrt(spread))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +93,7 @@ class Regression:
         profiles: Unit depth of an unlisted line at each feature, as cells and values.
         shifts: Response to the abundance of each element, shape (E, L).
         right: Lines under no feature that would have made one.
+        elements: Resolution elements of the survey.
     """
 
     gap: Floats
@@ -96,6 +104,7 @@ class Regression:
     profiles: Sequence[tuple[slice, Floats]]
     shifts: Floats
     right: int = 0
+    elements: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +150,10 @@ def regress(problem: Regression, priors: Priors | None = None) -> Changes:
         given = _given(mean[:lines], probability[:lines])
         here, beside = slice(lines), slice(lines, None)
         priors = priors.learned(
-            (probability[here], square[here]), (probability[beside], square[beside]), problem.right
+            (probability[here], square[here]),
+            (probability[beside], square[beside]),
+            problem.right,
+            problem.elements,
         )
     alike = _components(design[:, :lines], ALIKE)
     return replace(_gathered(problem, found, priors), group=alike)
