@@ -191,6 +191,8 @@ def gap(
     with errors_for_people():
         if overlay is not None and lines is None:
             raise DataError("an overlay is of a line list", field="--overlay", remedy="give --lines, too")
+        if overlay is not None and overlay.suffix != ".ecsv":
+            raise DataError("keeps which list it belongs to", path=overlay, remedy="end its name with .ecsv")
         lines_out = out.with_stem(f"{out.stem}-lines")
         for table in (out, lines_out, *([overlay] if overlay else [])):
             table_ready(table)
