@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from truth import STRENGTH, TEFF
 
-from synth2obs.analysis.line_overlay.listed import listed_of
+from synth2obs.analysis.line_overlay.listed import Strengths, listed_of
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.synthesis.overlay import LINE, Correction, Overlay, read_overlay
 
@@ -36,9 +36,10 @@ def main() -> None:
     truth, overlay = by_line(read_overlay(args.truth)), read_overlay(args.overlay)
     found = by_line(overlay)
     listed = listed_of(args.recipe)
+    levels = np.log10(Strengths.of(listed.transitions).summed(TEFF))
     strength = {
-        (species.name, float(air)): float(np.log10(each.strengths(TEFF).sum()))
-        for each in listed.transitions
+        (species.name, float(air)): float(level)
+        for each, level in zip(listed.transitions, levels, strict=True)
         for (species, _), air in zip(each.members, each.air, strict=True)
     }
     heads = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synth2obs.analysis.line_overlay.listed import Transition, read_listed
+from synth2obs.analysis.line_overlay.listed import Strengths, Transition, read_listed
 from synth2obs.synthesis.overlay import LINE, Correction, Overlay, isotopes_text, write_overlay
 from synth2obs.synthesis.recipe import read_recipe
 
@@ -62,10 +62,11 @@ def main() -> None:
     recipe = read_recipe(args.recipe)
     listed = read_listed(recipe.line_list)
     low, high = recipe.spectrum.bands[0][0], recipe.spectrum.bands[-1][1]
+    strength = np.log10(Strengths.of(listed.transitions).summed(TEFF))
     strong = [
         each
-        for each in listed.transitions
-        if low + 1.0 < each.air.mean() < high - 1.0 and np.log10(each.strengths(TEFF).sum()) > STRENGTH
+        for each, level in zip(listed.transitions, strength, strict=True)
+        if low + 1.0 < each.air.mean() < high - 1.0 and level > STRENGTH
     ]
     random = np.random.default_rng(args.seed)
     chosen = random.choice(len(strong), args.lines, replace=False)

@@ -19,17 +19,12 @@ ELECTRON_PRESSURE = 0.5
 """log10 of the electron pressure (dyn cm⁻²) where weak lines of FGK stars are made."""
 
 
-def ionised(code: int, temperature: float) -> float:
-    """Share of an element that is ionised once, by Saha's equation with equal partition functions.
+def ionised(code: NDArray[np.intp], temperature: float) -> Array:
+    """Share of elements that is ionised once, by Saha's equation with equal partition functions.
 
     Args:
-        code: Atomic number.
+        code: Atomic numbers, any shape.
         temperature: K.
     """
-    excess = (
-        -0.1761
-        - ELECTRON_PRESSURE
-        + 2.5 * np.log10(temperature)
-        - 5040.0 / temperature * float(FIRST[code - 1])
-    )
-    return float(1.0 / (1.0 + 10.0 ** (-excess)))
+    excess = 2.5 * np.log10(temperature) - 5040.0 / temperature * FIRST[code - 1] - ELECTRON_PRESSURE - 0.1761
+    return np.asarray(1.0 / (1.0 + 10.0 ** (-excess)))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.analysis.elements import IRON
-from synth2obs.analysis.line_overlay.listed import Listed
+from synth2obs.analysis.line_overlay.listed import Listed, Strengths
 from synth2obs.analysis.lines import Line
 
 Floats = NDArray[np.float64]
@@ -39,12 +39,10 @@ def listed_shares(
         For every line, by the elements of ``shares``; an element that is not among them counts as iron.
     """
     centres = np.concatenate([each.vacuum for each in listed.transitions] or [np.zeros(0)])
-    strengths = np.concatenate([each.strengths(teff) for each in listed.transitions] or [np.zeros(0)])
-    owners = np.array(
-        [_owner(each.species.element, shares) for each in listed.transitions for _ in each.vacuum]
-    )
+    strengths = Strengths.of(listed.transitions).at(teff)
+    names = [_owner(each.species.element, shares) for each in listed.transitions for _ in each.vacuum]
     order = np.argsort(centres)
-    centres, strengths, owners = centres[order], strengths[order], owners[order] if len(owners) else owners
+    centres, strengths, owners = centres[order], strengths[order], np.array(names, dtype=object)[order]
     found = []
     for line in lines:
         first, last = np.searchsorted(centres, [line.wavelength - 4.0 * sigma, line.wavelength + 4.0 * sigma])

@@ -52,13 +52,51 @@ class Transition:
         """Of its first component."""
         return self.members[0][0]
 
-    def strengths(self, teff: float) -> Floats:
-        r"""Strength of the components in a star, shape (C,): :math:`\epsilon_X\, s\, f\, gf\, 10^{-\theta\chi}`.
 
-        :math:`\theta = 5040\,\mathrm{K}/T` at `EXCITATION` times Teff, :math:`\epsilon_X` the Sun's abundance
-        relative to iron, s the share of the isotope and f that of the ion; up to the partition function.
-        """
-        return np.array([_strength(species, line, teff) for species, line in self.members])
+@dataclass(frozen=True)
+class Strengths:
+    r"""Strengths of the components of transitions, up to the partition function.
+
+    .. math:: s = \epsilon_X\, \iota\, f\, gf\, 10^{-\theta\chi}
+
+    with :math:`\theta = 5040\,\mathrm{K}/T` at `EXCITATION` times Teff, :math:`\epsilon_X` the Sun's abundance relative
+    to iron, ι the share of the isotope and f that of the ion.
+
+    Args:
+        owner: Number of each component's transition, shape (C,).
+        code, ion: Of the components, shape (C,).
+        excitation: eV, shape (C,).
+        fixed: log10 of all that does not change from star to star, shape (C,).
+    """
+
+    owner: NDArray[np.intp]
+    code: NDArray[np.intp]
+    ion: NDArray[np.intp]
+    excitation: Floats
+    fixed: Floats
+
+    @classmethod
+    def of(cls, transitions: Sequence[Transition]) -> "Strengths":
+        """Of some transitions."""
+        members = [(number, *each) for number, own in enumerate(transitions) for each in own.members]
+        return cls(
+            owner=np.array([number for number, *_ in members], dtype=np.intp),
+            code=np.array([species.code for _, species, _ in members], dtype=np.intp),
+            ion=np.array([species.ion for _, species, _ in members], dtype=np.intp),
+            excitation=np.array([line.excitation for *_, line in members], dtype=float),
+            fixed=np.array([_fixed(species, line) for _, species, line in members], dtype=float),
+        )
+
+    def at(self, teff: float) -> Floats:
+        """In a star, shape (C,)."""
+        share = ionised(self.code, teff)
+        stage = np.select([self.ion == 1, self.ion == 2], [1.0 - share, share], 0.0)
+        return np.asarray(stage * 10.0 ** (self.fixed - 5040.0 / (EXCITATION * teff) * self.excitation))
+
+    def summed(self, teff: float) -> Floats:
+        """Of the transitions in a star, shape (T,)."""
+        count = int(self.owner.max(initial=-1)) + 1
+        return np.asarray(np.bincount(self.owner, weights=self.at(teff), minlength=count), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -172,10 +210,7 @@ def _transition(number: int, members: Sequence[_Member]) -> Transition:
     )
 
 
-def _strength(species: Species, line: Line, teff: float) -> float:
+def _fixed(species: Species, line: Line) -> float:
     abundance = float(SOLAR[species.code - 1] - SOLAR[IRON - 1])
-    share = ionised(species.code, teff)
-    stage = {1: 1.0 - share, 2: share}.get(species.ion, 0.0)
     isotope = TERRESTRIAL.get(SYMBOLS[species.code - 1], {}).get(species.isotopes[0], 1.0)
-    exponent = line.loggf - 5040.0 / (EXCITATION * teff) * line.excitation + abundance
-    return float(stage * isotope * 10.0**exponent)
+    return line.loggf + abundance + float(np.log10(isotope))

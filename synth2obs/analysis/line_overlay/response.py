@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.analysis.elements import IRON
-from synth2obs.analysis.line_overlay.listed import Transition
+from synth2obs.analysis.line_overlay.listed import Strengths, Transition
 
 Floats = NDArray[np.float64]
 LN10 = float(np.log(10.0))
@@ -98,87 +98,104 @@ def responses(transitions: Sequence[Transition], stars: Sequence[Theory]) -> lis
     Args:
         transitions: All that the list has near the cells, so that each gets no more than its share. An element without
             a gradient of its own shares iron's.
-        stars: What theory says of each, from the coolest to the hottest.
+        stars: What theory says of each, from the coolest to the hottest, on one grid and with one line spread.
     """
-    reach = [_reach(each, stars) for each in transitions]
-    each = [_of_star(transitions, reach, star) for star in stars]
-    return [_mean(own) for own in zip(*each, strict=True)]
-
-
-def _mean(own: Sequence[Response]) -> Response:
-    """The mean response of a transition, with the power that it has where it is strongest."""
-    gradients = np.array([each.gradient for each in own])
-    total = gradients.sum(0)
-    weighted = (gradients * np.array([each.power for each in own])).sum(0)
-    power = np.divide(weighted, total, out=np.ones_like(total), where=total < 0)
-    return Response(cells=own[0].cells, gradient=total / len(own), power=power)
-
-
-def _reach(transition: Transition, stars: Sequence[Theory]) -> float:
-    """Widths at which a line ends: where its wings are as faint as σ₀ in the star in which it is strongest."""
-    strength = max(float(transition.strengths(star.teff).sum()) for star in (stars[0], stars[-1]))
-    return float(np.clip(np.sqrt(WINGS * strength / (FAINT * STRONG)), REACH, FARTHEST))
-
-
-def _of_star(transitions: Sequence[Transition], reach: Sequence[float], theory: Theory) -> list[Response]:
-    lines = [_Profile.of(each, far, theory) for each, far in zip(transitions, reach, strict=True)]
-    saturated = _saturation(lines, theory)
-    total = {name: np.full(len(theory.wavelength), FAINT * saturated) for name in theory.gradients}
-    pieces = [line.piece(saturated) for line in lines]
-    for line, piece in zip(lines, pieces, strict=True):
-        total[line.template][line.cells] += piece
-    found = []
-    for line, piece in zip(lines, pieces, strict=True):
-        cells = line.cells
-        whole = np.minimum(theory.gradients[line.template][cells], 0.0)
-        depth = np.maximum(1.0 - theory.flux[cells], 1e-6)
-        power = np.clip(-whole / (depth * LN10), LEAST_POWER, 1.0)
-        gradient = whole * piece / total[line.template][cells]
-        found.append(Response(cells=cells, gradient=gradient, power=power))
-    return found
+    if not transitions:
+        return []
+    strengths = Strengths.of(transitions)
+    table = np.array([strengths.summed(star.teff) for star in stars])
+    shapes = _Shapes.of(transitions, strengths, table, stars[len(stars) // 2])
+    saturated = shapes.saturation(table[len(stars) // 2], stars[len(stars) // 2])
+    gradient, weighted = np.zeros(len(shapes.cell)), np.zeros(len(shapes.cell))
+    for star, own in zip(stars, table, strict=True):
+        part, power = shapes.shared(own, saturated, star)
+        gradient += part
+        weighted += part * power
+    power = np.divide(weighted, gradient, out=np.ones_like(gradient), where=gradient < 0)
+    return [
+        Response(cells=slice(*shapes.ends[number]), gradient=gradient[own] / len(stars), power=power[own])
+        for number, own in enumerate(shapes.parts)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Profile:
-    """A transition in a star: where it reaches, and its strength there."""
+class _Shapes:
+    """Profiles of T transitions at unit strength, one after another: n values.
 
-    template: str
-    cells: slice
+    Args:
+        ends: First cell of each, and the one behind its last.
+        parts: Where each stands among the values.
+        cell: Cell of each value, shape (n,).
+        owner: Transition of each, shape (n,).
+        flat: Place of each among the cells of all templates, one template after another, shape (n,).
+        core, wings: Shape (n,).
+    """
+
+    ends: Sequence[tuple[int, int]]
+    parts: Sequence[slice]
+    cell: NDArray[np.intp]
+    owner: NDArray[np.intp]
+    flat: NDArray[np.intp]
     core: Floats
     wings: Floats
-    strength: float
 
     @classmethod
-    def of(cls, transition: Transition, reach: float, theory: Theory) -> "_Profile":
-        grid, centre, strengths = theory.wavelength, transition.vacuum, transition.strengths(theory.teff)
-        width = float(np.interp(centre.mean(), grid, theory.sigma))
-        ends = centre.min() - reach * width, centre.max() + reach * width
-        first, last = np.searchsorted(grid, ends)
-        cells = slice(int(first), int(last))
-        away = ((grid[cells][None] - centre[:, None]) / width) ** 2
-        element = transition.species.element
+    def of(
+        cls, transitions: Sequence[Transition], strengths: Strengths, table: Floats, theory: Theory
+    ) -> "_Shapes":
+        grid, rows = theory.wavelength, {name: row for row, name in enumerate(theory.gradients)}
+        reach = np.clip(np.sqrt(WINGS * table.max(0) / (FAINT * STRONG)), REACH, FARTHEST)
+        width = np.interp([float(each.vacuum.mean()) for each in transitions], grid, theory.sigma)
+        shares = np.split(strengths.at(theory.teff), np.flatnonzero(np.diff(strengths.owner)) + 1)
+        ends, core, wings = [], [], []
+        for each, far, own, share in zip(transitions, reach, width, shares, strict=True):
+            limits = each.vacuum.min() - far * own, each.vacuum.max() + far * own
+            first, last = map(int, np.searchsorted(grid, limits))
+            away = ((grid[first:last][None] - each.vacuum[:, None]) / own) ** 2
+            unit = share / max(float(share.sum()), 1e-300)
+            ends.append((first, last))
+            core.append(unit @ np.exp(-0.5 * away))
+            wings.append(WINGS * unit @ (1.0 / (1.0 + away)))
+        sizes = [last - first for first, last in ends]
+        stops = np.cumsum(sizes)
+        cell = np.concatenate([np.arange(first, last) for first, last in ends])
+        template = np.array([rows[_template(each, theory)] for each in transitions])
         return cls(
-            template=element if element in theory.gradients else IRON,
-            cells=cells,
-            core=strengths @ np.exp(-0.5 * away),
-            wings=WINGS * strengths @ (1.0 / (1.0 + away)),
-            strength=float(strengths.sum()),
+            ends=ends,
+            parts=[slice(int(stop - size), int(stop)) for stop, size in zip(stops, sizes, strict=True)],
+            cell=cell,
+            owner=np.repeat(np.arange(len(transitions)), sizes),
+            flat=np.repeat(template, sizes) * len(grid) + cell,
+            core=np.concatenate(core),
+            wings=np.concatenate(wings),
         )
 
-    def piece(self, saturated: float) -> Floats:
-        """σ p, with wings; components saturate together."""
-        return np.asarray(self.core / (1.0 + self.strength / saturated) + self.wings)
+    def shared(self, strength: Floats, saturated: float, theory: Theory) -> tuple[Floats, Floats]:
+        """Gradient and power of all transitions in a star of these strengths (T,), shape (n,) each."""
+        core = strength / (1.0 + strength / saturated)
+        piece = self.core * core[self.owner] + self.wings * strength[self.owner]
+        whole = _gradients(theory)
+        total = np.bincount(self.flat, weights=piece, minlength=whole.size) + FAINT * saturated
+        depth = np.maximum(1.0 - theory.flux[self.cell], 1e-6)
+        power = np.clip(-whole[self.flat] / (depth * LN10), LEAST_POWER, 1.0)
+        return whole[self.flat] * piece / total[self.flat], power
+
+    def saturation(self, strength: Floats, theory: Theory) -> float:
+        """The s₁ with which strengths (T,) look most like gradients."""
+        target, left = -_gradients(theory), []
+        for trial in SATURATION:
+            core = strength / (1.0 + strength / trial)
+            model = np.bincount(self.flat, weights=self.core * core[self.owner], minlength=target.size)
+            power = float(model @ model)
+            left.append(-(float(model @ target) ** 2) / power if power > 0 else 0.0)
+        return float(SATURATION[int(np.argmin(left))])
 
 
-def _saturation(lines: Sequence[_Profile], theory: Theory) -> float:
-    """The s₁ with which strengths look most like gradients."""
-    target = -np.array([np.minimum(each, 0.0) for each in theory.gradients.values()])
-    rows = {name: row for row, name in enumerate(theory.gradients)}
-    left = []
-    for trial in SATURATION:
-        model = np.zeros_like(target)
-        for line in lines:
-            model[rows[line.template], line.cells] += line.core / (1.0 + line.strength / trial)
-        power = float((model**2).sum())
-        left.append(-(float((model * target).sum()) ** 2) / power if power > 0 else 0.0)
-    return float(SATURATION[int(np.argmin(left))])
+def _gradients(theory: Theory) -> Floats:
+    """Of all templates one after another; more of an element never emits."""
+    return np.minimum(np.concatenate(list(theory.gradients.values())), 0.0)
+
+
+def _template(transition: Transition, theory: Theory) -> str:
+    element = transition.species.element
+    return element if element in theory.gradients else IRON

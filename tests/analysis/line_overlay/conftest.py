@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth2obs.analysis.attribution import attribute_lines
-from synth2obs.analysis.line_overlay.listed import Listed, read_listed
+from synth2obs.analysis.line_overlay.listed import Listed, Strengths, read_listed
 from synth2obs.analysis.line_overlay.overlay import GapSpectrum
 from synth2obs.analysis.line_overlay.response import Theory
 from synth2obs.analysis.lines import strongest_lines
@@ -52,7 +52,7 @@ class World:
         """Of a transition, in every cell."""
         each = self.listed.transitions[number]
         away = (WAVELENGTH - each.vacuum[:, None]) / SIGMA
-        return DEPTH * each.strengths(TEFF) @ np.exp(-0.5 * away**2)
+        return DEPTH * Strengths.of([each]).at(TEFF) @ np.exp(-0.5 * away**2)
 
     def gap(self, changes: dict[float, float], extra: np.ndarray | float = 0.0, seed: int = 0) -> GapSpectrum:
         """The gap if the lines at some wavelengths in air have other log gf."""
