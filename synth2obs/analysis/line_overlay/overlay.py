@@ -64,11 +64,9 @@ def survey_overlay(
         bridge: With the gap.
         survey: Its name.
         labels: Of the stars over which the gap is taken, in their units, shape (N, K).
-        lines: All significant lines of the gap, with their elements; those of the Earth's atmosphere and the
-            interstellar medium ask for nothing.
+        lines: All significant lines of the gap, with their elements.
         listed: The list.
     """
-    lines = [line for line in lines if not (is_foreign(line.note) and line.element == line.note)]
     grid, native = (
         each.numpy() for each in (bridge.decoder.rest_wavelength, bridge.survey(survey).wavelength)
     )
@@ -107,19 +105,20 @@ def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **me
     """Corrections of a line list that a gap asks for.
 
     Args:
-        gap: With its significant lines.
+        gap: With its significant lines; those of the Earth's atmosphere and the interstellar medium ask for nothing.
         listed: The list.
         stars: Theory of the stars whose mean the gap is, on one grid.
         meta: Kept in the overlay.
     """
-    if not gap.lines:
+    lines = [line for line in gap.lines if not (is_foreign(line.note) and line.element == line.note)]
+    if not lines:
         return Overlay(rows=[], lists=listed.files, meta=meta)
     first = stars[0]
     grid, reach = first.wavelength, FWHM_PER_SIGMA * float(np.median(first.sigma))
     near = [each for each in listed.transitions if grid[0] < each.vacuum.mean() < grid[-1]]
     every = responses(near, stars)
     noise = np.where(np.isfinite(gap.error) & (gap.error > 0), gap.error, np.inf) * np.sqrt(gap.pixel)
-    feature = _features(near, gap.lines, 0.5 * reach)
+    feature = _features(near, lines, 0.5 * reach)
     told = [
         place
         for place, each in enumerate(every)
@@ -129,11 +128,11 @@ def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **me
     gradients = [np.array([star.gradients[name] for star in stars]).mean(0) for name in first.gradients]
     problem = Regression(
         gap=np.nan_to_num(gap.mean),
-        variance=np.where(_inside(grid, gap.lines, reach), noise**2, np.inf),
+        variance=np.where(_inside(grid, lines, reach), noise**2, np.inf),
         samples=reach / float(np.median(np.diff(grid))),
         responses=[every[place] for place in told],
         features=feature[told],
-        profiles=[_profile(first, line.wavelength) for line in gap.lines],
+        profiles=[_profile(first, line.wavelength) for line in lines],
         shifts=np.minimum(np.reshape(gradients, (-1, len(grid))), 0.0),
         elements=int(np.isfinite(noise).sum() * float(np.median(np.diff(grid))) / reach),
         right=sum(_signal(each, Priors().width, noise) > LINE_SIGMA for each in elsewhere),
@@ -141,7 +140,7 @@ def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **me
     changes = regress(problem)
     rows = [
         *_line_rows([near[place] for place in told], problem.features, changes),
-        *_missing_rows(gap.lines, changes, len(told)),
+        *_missing_rows(lines, changes, len(told)),
     ]
     rows.sort(key=lambda row: row.wavelength_vacuum)
     return Overlay(rows=rows, lists=listed.files, meta={"priors": _priors(changes), **meta})

@@ -1,5 +1,7 @@
 """Changes of log gf: found where they are, as large as they are, with errors and probabilities that say so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,14 @@ def test_a_gap_beside_a_line_is_not_the_lines(world):
 def test_molecules_are_no_candidates(world):
     extra = 0.03 * np.exp(-0.5 * ((WAVELENGTH - 5016.4) / 0.12) ** 2)
     assert all(row.kind == MISSING for row in found(world, {}, extra).rows)
+
+
+def test_lines_of_the_earth_ask_for_nothing(world):
+    gap = world.gap({5003.0: 0.3, 5036.0: 0.3})
+    band = {"element": "telluric O₂ B", "note": "telluric O₂ B"}
+    lines = [replace(line, **band) if line.wavelength < 5010.0 else line for line in gap.lines]
+    overlay = line_overlay(replace(gap, lines=lines), world.listed, [world.theory])
+    assert {row.wavelength_air for row in overlay.rows} == {5036.0, 5036.08}
 
 
 def test_nothing_is_found_where_nothing_is_wrong(world):
