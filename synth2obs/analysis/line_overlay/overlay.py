@@ -28,6 +28,9 @@ OWN_WIDTH = 2.0
 FULL_CHANGE, SEEN = 1.0, 3.0
 """dex, and σ of a cell: a line whose response to so much is less is no candidate, since its change cannot be told."""
 
+PART, MOST = 0.2, 10
+"""Of a gap's depth that a line must be able to explain with so much, and lines of a gap that are looked at."""
+
 STARS = 24
 """Over which gap and responses are taken."""
 
@@ -119,11 +122,7 @@ def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **me
     every = responses(near, stars)
     noise = np.where(np.isfinite(gap.error) & (gap.error > 0), gap.error, np.inf) * np.sqrt(gap.pixel)
     feature = _features(near, lines, 0.5 * reach)
-    told = [
-        place
-        for place, each in enumerate(every)
-        if feature[place] >= 0 and _signal(each, FULL_CHANGE, noise) > SEEN
-    ]
+    told = _candidates(every, feature, lines, noise)
     elsewhere = [each for place, each in enumerate(every) if feature[place] < 0]
     gradients = [np.array([star.gradients[name] for star in stars]).mean(0) for name in first.gradients]
     problem = Regression(
@@ -144,6 +143,22 @@ def line_overlay(gap: GapSpectrum, listed: Listed, stars: Sequence[Theory], **me
     ]
     rows.sort(key=lambda row: row.wavelength_vacuum)
     return Overlay(rows=rows, lists=listed.files, meta={"priors": _priors(changes), **meta})
+
+
+def _candidates(
+    every: Sequence[Response], feature: Integers, lines: Sequence[AttributedLine], noise: Floats
+) -> list[int]:
+    """Lines that may be to blame for the gap under which they lie, each gap's strongest, in their order."""
+    chosen: list[int] = []
+    for number, line in enumerate(lines):
+        reached = {
+            place: -float(every[place].of(FULL_CHANGE).min(initial=0.0))
+            for place in np.flatnonzero(feature == number).tolist()
+            if _signal(every[place], FULL_CHANGE, noise) > SEEN
+        }
+        enough = [place for place, depth in reached.items() if depth > PART * abs(line.depth)]
+        chosen += sorted(enough, key=lambda place: -reached[place])[:MOST]
+    return sorted(chosen)
 
 
 def _signal(response: Response, change: float, noise: Floats) -> float:

@@ -20,8 +20,12 @@ PASSES = 5
 MISFIT = 0.15
 """Error of a response, as a share of the gap there: strengths, curve of growth and profile are approximate."""
 
-COUPLED, ALIKE = 0.2, 0.9
-"""Cosine of two responses from which they are regressed together, and from which they cannot be told apart."""
+COUPLED, ALIKE = (0.2, 0.4, 0.6, 0.8), 0.9
+"""Cosine of two responses from which they are regressed together, the higher ones for what would be too many, and from
+which they cannot be told apart."""
+
+TOGETHER = 40
+"""Columns that are regressed together if it can be avoided; others are held at their means meanwhile."""
 
 LARGEST = 2.0
 """dex: of a change whose response is looked for."""
@@ -201,6 +205,22 @@ def _components(design: csc_array, cosine: float, links: csr_array | None = None
     return np.asarray(connected_components(whole, directed=False)[1], dtype=np.intp)
 
 
+def _blocks(design: csc_array, links: csr_array) -> list[Integers]:
+    """Columns that are regressed together."""
+    waiting: list[tuple[Integers, int]] = [(np.arange(design.shape[1]), 0)]
+    found = []
+    while waiting:
+        members, level = waiting.pop()
+        if level and (len(members) <= TOGETHER or level == len(COUPLED)):
+            found.append(members)
+            continue
+        # A gap and its lines stay together as long as that can be.
+        own = links[members][:, members] if level < len(COUPLED) - 1 else None
+        parts = _components(design[:, members], COUPLED[level], own)
+        waiting += [(members[parts == number], level + 1) for number in range(int(parts.max(initial=-1)) + 1)]
+    return found
+
+
 def _blockwise(
     problem: Regression, design: csc_array, noise: Floats, mean: Floats, priors: Priors
 ) -> list[tuple[Integers, SparsePosterior]]:
@@ -211,14 +231,13 @@ def _blockwise(
     links = csr_array(
         (np.ones(lines), (np.arange(lines), lines + problem.features)), shape=(lines + features,) * 2
     )
-    block = _components(design, COUPLED, links)
+    blocks = _blocks(design, links)
     width = np.concatenate([np.full(lines, priors.width), np.full(features, priors.depth)])
     anywhere = _logit(priors.unlisted) - np.log(_place_errors(problem, noise))
     odds = np.concatenate([np.full(lines, _logit(priors.wrong)), anywhere])
     shifts = problem.shifts * inverse
     found = []
-    for number in range(int(block.max(initial=-1)) + 1):
-        members = np.flatnonzero(block == number)
+    for members in blocks:
         own = design[:, members]
         cells = np.flatnonzero(np.asarray(np.abs(own).sum(axis=1)).ravel() > 0)
         dense = own[cells].toarray()
