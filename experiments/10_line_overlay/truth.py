@@ -15,7 +15,7 @@ from synth2obs.synthesis.recipe import read_recipe
 TEFF = 5400.0
 """K, at which lines are strong enough to be chosen."""
 
-STRENGTH = -7.8
+STRENGTH = -8.8
 """log10 of the least strength: some milliångströms in such a star."""
 
 SPREAD, LARGEST = 0.3, 0.6
