@@ -44,9 +44,11 @@ def main() -> None:
     for name in ("recipe.toml", "bench.toml"):
         shutil.copy(HERE / name, out)
     seed = f"seed={args.seed}"
-    call(out, "template.py", "-o", "template.h5")
+    if not (out / "template.h5").exists():
+        call(out, "template.py", "-o", "template.h5")
     grid(out, "theory.h5")
-    call(out, "truth.py", "recipe.toml", "-o", "truth.ecsv", "--seed", args.seed)
+    if not (out / "truth.ecsv").exists():
+        call(out, "truth.py", "recipe.toml", "-o", "truth.ecsv", "--seed", args.seed)
     grid(out, "nature.h5", "--overlay", "truth.ecsv", gradients=False)
     call(out, "prove", "bench.toml", seed, "-o", "before")
     if not (out / "overlay.ecsv").exists():

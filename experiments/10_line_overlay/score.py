@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from truth import STRENGTH, TEFF
 
 from synth2obs.analysis.line_overlay.listed import Strengths, listed_of
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.synthesis.overlay import LINE, Correction, Overlay, read_overlay
 
 Floats = NDArray[np.float64]
+TEFF = 5270.0
+"""K: of the median star."""
+
+STRONG = -7.5
+"""log10 of the strength from which lines saturate."""
 STATED = (0.0, 0.2, 0.5, 0.8, 0.95, 1.001)
 
 
@@ -72,8 +76,8 @@ def main() -> None:
     some = {
         "wrong, p > 0.5": wrong & (stated > 0.5),
         "wrong, p > 0.95": wrong & (stated > 0.95),
-        "of these, strong (log s > -6.5)": wrong & (stated > 0.95) & (level > -6.5),
-        "of these, weak": wrong & (stated > 0.95) & (level <= -6.5),
+        "of these, strong": wrong & (stated > 0.95) & (level > STRONG),
+        "of these, weak": wrong & (stated > 0.95) & (level <= STRONG),
         "wrong, all": wrong,
         "right in the list, but p > 0.5": ~wrong & (stated > 0.5),
     }
@@ -86,7 +90,7 @@ def main() -> None:
             means = f"{stated[chosen].mean():.2f} | {wrong[chosen].mean():.2f}"
             print(f"| {low}–{min(high, 1.0)} | {chosen.sum()} | {means} |")
     missing = [row for row in overlay.rows if row.kind != LINE]
-    print(f"\n{len(missing)} missing lines, of which there are none; strength limit of the truth {STRENGTH}")
+    print(f"\n{len(missing)} missing lines, of which there are none")
 
 
 def _row(name: str, true: Floats, delta: Floats, sigma: Floats) -> str:

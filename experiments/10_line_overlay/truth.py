@@ -8,18 +8,39 @@ from pathlib import Path
 
 import numpy as np
 
-from synth2obs.analysis.line_overlay.listed import Strengths, Transition, read_listed
+from synth2obs.analysis.line_overlay.listed import Transition, read_listed
+from synth2obs.synthesis.composition import SYMBOLS
+from synth2obs.synthesis.ionisation import FIRST
+from synth2obs.synthesis.isotopes import TERRESTRIAL
+from synth2obs.synthesis.line_lists import IRON, SOLAR
 from synth2obs.synthesis.overlay import LINE, Correction, Overlay, isotopes_text, write_overlay
 from synth2obs.synthesis.recipe import read_recipe
 
-TEFF = 5400.0
-"""K, at which lines are strong enough to be chosen."""
+TEMPERATURE, ELECTRON_PRESSURE = 4860.0, 1.0
+"""K, and log10 dyn cm⁻², at which lines are strong enough to be chosen: the method that is tested has its own."""
 
-STRENGTH = -8.8
-"""log10 of the least strength: some milliångströms in such a star."""
+STRENGTH = -7.8
+"""log10 of the least strength relative to iron: some milliångströms in such a star."""
 
 SPREAD, LARGEST = 0.3, 0.6
 """dex: of the errors."""
+
+
+def strength(transition: Transition) -> float:
+    """log10 of what a line's strength follows: abundance, isotope, stage of ionisation, log gf, population."""
+    total = 0.0
+    for species, line in transition.members:
+        ratio = (
+            -0.1761
+            - ELECTRON_PRESSURE
+            + 2.5 * np.log10(TEMPERATURE)
+            - 5040.0 / TEMPERATURE * FIRST[species.code - 1]
+        )
+        stage = 1.0 / (1.0 + 10.0 ** (ratio if species.ion == 1 else -ratio))
+        share = TERRESTRIAL.get(SYMBOLS[species.code - 1], {}).get(species.isotopes[0], 1.0)
+        exponent = line.loggf - 5040.0 / TEMPERATURE * line.excitation
+        total += stage * share * 10.0 ** (exponent + SOLAR[species.code - 1] - SOLAR[IRON - 1])
+    return float(np.log10(total))
 
 
 def rows_of(transition: Transition, number: int, delta: float) -> list[Correction]:
@@ -62,11 +83,10 @@ def main() -> None:
     recipe = read_recipe(args.recipe)
     listed = read_listed(recipe.line_list)
     low, high = recipe.spectrum.bands[0][0], recipe.spectrum.bands[-1][1]
-    strength = np.log10(Strengths.of(listed.transitions).summed(TEFF))
     strong = [
         each
-        for each, level in zip(listed.transitions, strength, strict=True)
-        if low + 1.0 < each.air.mean() < high - 1.0 and level > STRENGTH
+        for each in listed.transitions
+        if each.species.ion < 3 and low + 1.0 < each.air.mean() < high - 1.0 and strength(each) > STRENGTH
     ]
     random = np.random.default_rng(args.seed)
     chosen = random.choice(len(strong), args.lines, replace=False)

@@ -19,8 +19,12 @@ Chosen = tuple[int, ...]
 FAR = 10.0
 """ln of how much less probable than the best a set is whose neighbours are not visited."""
 
-MOST = 200
+MOST = 100
 """Sets whose neighbours are visited."""
+
+
+KEPT = 400
+"""Sets that share the probability, the best ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ class SparsePosterior:
     """What is known of M coefficients.
 
     Args:
-        sets: The sets of non-zero coefficients that were visited.
+        sets: The best sets of non-zero coefficients of those that were visited.
         weight: Their probabilities, shape (S,).
         probability: That each is not zero, shape (M,).
         mean, covariance: Of the coefficients, zeros included, shapes (M,) and (M, M).
@@ -73,14 +77,12 @@ def sparse_posterior(problem: Problem) -> SparsePosterior:
     """The posterior of a regression."""
     scores, width = _Scores(problem), len(problem.width)
     found = scores.visited()
-    sets = tuple(sorted(found, key=lambda chosen: -found[chosen]))
+    sets = tuple(sorted(found, key=lambda chosen: -found[chosen])[:KEPT])
     log = np.array([found[chosen] for chosen in sets])
     weight = np.exp(log - log[0])
     weight /= weight.sum()
     mean, square, inside = np.zeros(width), np.zeros((width, width)), np.zeros(width)
     for chosen, share in zip(sets, weight, strict=True):
-        if share < 1e-8:
-            continue
         index = np.array(chosen, dtype=int)
         middle, covariance = scores.given(chosen)
         mean[index] += share * middle
