@@ -199,15 +199,31 @@ def survey_population(
     return learned(bridge, as_spectra(bridge, spectra, survey, medium), survey, seed)
 
 
-def measure_gap(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "GapMeasurement":
+def measure_gap(
+    bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", lines: Any = None
+) -> "GapMeasurement":
     """The gap between theory and these spectra, with its posterior and its strongest lines.
 
     It is measured anew from the given spectra, at the labels that the bridge gives them.
+
+    Args:
+        bridge: Trained.
+        spectra: As for `fit_labels`.
+        survey: By which survey they were observed.
+        medium: ``vacuum`` or ``air``, for specutils spectra.
+        lines: Line lists whose log gf are to be corrected: the path of a grid's recipe, or `LineListConfig` of
+            `synth2obs.synthesis.settings`. They also say which elements have lines where. The corrections are
+            ``overlay`` of the result.
+
+    Raises:
+        DataError: For spectra or line lists that cannot be used.
     """
+    from synth2obs.analysis.line_overlay.listed import listed_of
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.analysis.remeasure import remeasure
 
-    return remeasure(bridge, as_spectra(bridge, spectra, survey, medium), survey)
+    listed = None if lines is None else listed_of(lines)
+    return remeasure(bridge, as_spectra(bridge, spectra, survey, medium), survey, listed=listed)
 
 
 def calibration_report(

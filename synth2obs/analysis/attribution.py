@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synth2obs.analysis.bands import FOREIGN, band_of, is_foreign
 from synth2obs.analysis.lines import Line
 
 Floats = NDArray[np.float64]
@@ -16,30 +17,22 @@ NONE = "none"
 UNKNOWN = 0.5
 """Of lines that no gradient has, the share that is taken to be no element's before stars are asked."""
 
-TELLURIC = (
-    (6276.0, 6322.0, "telluric O₂ γ"),
-    (6867.0, 6946.0, "telluric O₂ B"),
-    (7160.0, 7342.0, "telluric H₂O"),
-)
-"""Bands of the Earth's atmosphere in vacuum Å (Hinkle et al. 2003, BAAS 35, 1260): no star made a line there."""
-
-HYDROGEN = ((4336.7, 4346.7, "Hγ"), (4857.7, 4867.7, "Hβ"), (6559.6, 6569.6, "Hα"))
-"""Cores of Balmer lines in vacuum Å, which follow the temperature before any abundance."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AttributedLine(Line):
     """A line, and the element that explains it best.
 
     Args:
-        element: Most probable element, however improbable; ``none`` if no element was compared.
+        element: Most probable element, however improbable; ``none`` if no element was compared. The name of the band
+            where the line is probably the Earth's or the interstellar medium's.
         probability: Its probability among all templates; 0 if no element was compared.
         runner_up: The second most probable element; ``none`` if there is no other.
         change: Change of the element's abundance that would explain the line, in dex; NaN without an element.
         unexplained: Probability of ``none``: continuum, or a line that no gradient has.
         probabilities: Of every template, ``none`` included.
         changes: Change of every element's abundance that would explain it, in dex.
-        note: The band of the Earth's atmosphere or the Balmer line in which it lies, or nothing.
+        note: The band of the Earth's atmosphere or of the interstellar medium, or the Balmer line, in which it lies,
+            or nothing.
     """
 
     element: str
@@ -77,7 +70,8 @@ def attribute_lines(
     and width. The first and the last together are the template ``none``: continuum, or a line that no
     gradient has. The noise is known up to a factor, so
     :math:`\mathrm{BIC} = n \ln(\chi^2/n) + k \ln n` and :math:`p \propto \pi \exp(-\mathrm{BIC}/2)`,
-    with prior :math:`\pi` one half for ``none``, the rest shared by the elements.
+    with prior :math:`\pi` one half for ``none`` (ten elevenths in a band of the Earth's atmosphere or of the
+    interstellar medium), the rest shared by the elements.
 
     Args:
         lines: From `lines.strongest_lines`.
@@ -151,7 +145,7 @@ def _bic(chi2: Floats, extra: NDArray[np.intp], samples: float) -> Floats:
 
 def _attributed(line: Line, names: list[str], change: Floats, bic: Floats) -> AttributedLine:
     """Probabilities from the BIC of: straight line, free Gaussian, each element."""
-    none, *shares = _probabilities(bic, len(names))
+    none, *shares = _probabilities(bic, len(names), _foreign_odds(line.wavelength))
     changes = dict(zip(names, change.tolist(), strict=True))
     return _ranked(line, {NONE: none, **dict(zip(names, shares, strict=True))}, changes)
 
@@ -160,54 +154,66 @@ def _ranked(line: Line, probabilities: Mapping[str, float], changes: Mapping[str
     """A line with its elements in the order of their probabilities."""
     names = sorted((name for name in probabilities if name != NONE), key=lambda name: -probabilities[name])
     first, second, *_ = [*names, NONE, NONE]
+    unexplained, note = probabilities[NONE], band_of(line.wavelength)
+    foreign = is_foreign(note) and unexplained > 0.5
+    element, runner_up = (note, first) if foreign else (first, second)
     return AttributedLine(
         **{field.name: getattr(line, field.name) for field in fields(Line)},
-        element=first,
-        probability=0.0 if first == NONE else probabilities[first],
-        runner_up=second,
-        change=changes.get(first, float("nan")),
-        unexplained=probabilities[NONE],
+        element=element,
+        probability=unexplained if foreign else probabilities[first] * (first != NONE),
+        runner_up=runner_up,
+        change=changes.get(element, float("nan")),
+        unexplained=unexplained,
         probabilities=probabilities,
         changes=changes,
-        note=next((band for low, high, band in (*TELLURIC, *HYDROGEN) if low <= line.wavelength <= high), ""),
+        note=note,
     )
 
 
-def _probabilities(bic: Floats, elements: int) -> list[float]:
+def _foreign_odds(wavelength: float) -> float:
+    """Factor on the probability that a line is no element's."""
+    return FOREIGN if is_foreign(band_of(wavelength)) else 1.0
+
+
+def _probabilities(bic: Floats, elements: int, odds: float) -> list[float]:
     """Of none, which straight line and Gaussian share, and of each element."""
-    prior = np.array([0.25, 0.25] + [0.5 / max(elements, 1)] * elements)
+    prior = np.array([0.25 * odds, 0.25 * odds] + [0.5 / max(elements, 1)] * elements)
     weight = prior * np.exp(-0.5 * (bic - bic.min()))
     weight = np.concatenate([[weight[0] + weight[1]], weight[2:]])
     return list((weight / weight.sum()).tolist())
 
 
 def followed_by_stars(
-    lines: Sequence[AttributedLine], evidence: Sequence[Mapping[str, float]], shares: Mapping[str, float]
+    lines: Sequence[AttributedLine],
+    evidence: Sequence[Mapping[str, float]],
+    shares: Sequence[Mapping[str, float]],
 ) -> list[AttributedLine]:
     r"""Lines attributed by their gradients, weighed with how they change from star to star.
 
     A line that no gradient has may still be an element's that theory lacks: of the probability of ``none``,
-    `UNKNOWN` stays there and the rest is divided between elements as their shares :math:`\pi_X` say. Then
+    `UNKNOWN` (more in a band of the Earth or of the interstellar medium) stays there and the rest is divided between
+    elements as their shares :math:`\pi_X` say. Then
 
     .. math:: p'_X \propto E_X\,[\,p_X + (1 - \nu)\, p_0\, \pi_X\,] ,\qquad p'_0 \propto E_0\, \nu\, p_0 .
 
     Args:
         lines: From `attribute_lines`.
         evidence: ln E by element and ``none`` of every line, up to a constant, as `elements.element_evidence` gives it.
-        shares: Prior probability of each element for a line that theory lacks, summing to 1.
+        shares: Prior probability of each element for a line that theory lacks, summing to 1; of every line.
 
     Returns:
         The same lines, in order. An element that was not compared stays out.
     """
-    return [_followed(line, ln, shares) for line, ln in zip(lines, evidence, strict=True)]
+    return [_followed(line, ln, own) for line, ln, own in zip(lines, evidence, shares, strict=True)]
 
 
 def _followed(
     line: AttributedLine, evidence: Mapping[str, float], shares: Mapping[str, float]
 ) -> AttributedLine:
-    none = line.probabilities[NONE]
+    none, odds = line.probabilities[NONE], _foreign_odds(line.wavelength) * UNKNOWN / (1.0 - UNKNOWN)
+    unknown = odds / (1.0 + odds)
     prior = {
-        name: none * UNKNOWN if name == NONE else p + none * (1.0 - UNKNOWN) * shares[name]
+        name: none * unknown if name == NONE else p + none * (1.0 - unknown) * shares[name]
         for name, p in line.probabilities.items()
     }
     highest = max(evidence[name] for name in prior)

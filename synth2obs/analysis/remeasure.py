@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.bare import bare, with_survey
+from synth2obs.analysis.line_overlay.listed import Listed
+from synth2obs.analysis.line_overlay.overlay import survey_overlay
 from synth2obs.analysis.star_lines import star_lines
 from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
 from synth2obs.core.errors import DataError
@@ -17,8 +19,13 @@ from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import refine_gap
+from synth2obs.models.fit.refine import refine_gap, teachers
+from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
+from synth2obs.synthesis.overlay import Overlay
+
+ALL = 100_000
+"""More lines than a gap has."""
 
 FEWEST = 8
 """Stars below which a gap cannot be told from the stars' own peculiarities."""
@@ -58,6 +65,7 @@ class GapMeasurement:
         lines: The strongest lines, strongest first.
         rms, rms_error: Over wavelengths.
         stars: Spectra used.
+        overlay: Corrections of the line lists that were given, or None.
     """
 
     wavelength: NDArray[np.float64]
@@ -67,11 +75,21 @@ class GapMeasurement:
     rms: float
     rms_error: float
     stars: int
+    overlay: Overlay | None = None
 
 
 @torch.no_grad()
-def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) -> GapMeasurement:
+def remeasure(
+    bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30, listed: Listed | None = None
+) -> GapMeasurement:
     """Posterior of the gap from the given spectra, at the labels that the bridge's own gap gives them.
+
+    Args:
+        bridge: Trained.
+        spectra: Of the survey.
+        survey: Its name.
+        lines: Most lines that are named.
+        listed: Lines of line lists, which say what elements have lines where, and are corrected.
 
     Raises:
         DataError: If there are fewer than 8 spectra.
@@ -87,14 +105,28 @@ def remeasure(bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30) ->
     refine_gap(fresh, seen, fit.x, fit.rv)
     labels = typical_labels(fresh, fit)
     found = survey_gap(fresh, survey, labels)
+    followed = star_lines(bridge, seen, fit)
+    if listed is None:
+        named = gap_lines(fresh, survey, labels, found, lines, followed)
+    else:
+        named = gap_lines(fresh, survey, labels, found, ALL, followed, listed)
     return GapMeasurement(
         bridge.decoder.rest_wavelength.numpy(),
         found["gap_mean"],
         found["gap_error"],
-        gap_lines(fresh, survey, labels, found, lines, star_lines(bridge, seen, fit)),
+        named[:lines],
         *gap_size(found),
         len(spectra),
+        None
+        if listed is None
+        else survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed),
     )
+
+
+def _teachers(bridge: Bridge, survey: str, fit: LabelFit) -> NDArray[np.float64]:
+    """Labels, in their units, of the stars that shape a gap, shape (N, K)."""
+    kept = teachers(bridge, fit, bridge.survey(survey).gap.config.outlier)
+    return np.asarray(bridge.scale.inverse(fit.x[kept]).numpy(), float)
 
 
 def gap_table(measured: GapMeasurement) -> Any:

@@ -8,8 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.analysis.attribution import NONE, AttributedLine, attribute_lines, followed_by_stars
 from synth2obs.analysis.elements import IRON, shares
+from synth2obs.analysis.line_overlay.elements import listed_shares
+from synth2obs.analysis.line_overlay.listed import Listed
 from synth2obs.analysis.lines import strongest_lines
 from synth2obs.analysis.star_lines import StarLines, abundance_labels
+from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
 
@@ -70,6 +73,7 @@ def gap_lines(
     gap: Arrays,
     count: int,
     stars: StarLines | None = None,
+    listed: Listed | None = None,
 ) -> list[AttributedLine]:
     """The strongest lines of a gap with the element that explains each best, strongest first.
 
@@ -78,10 +82,11 @@ def gap_lines(
         gap: What that gave.
         count: Most lines.
         stars: In which lines are followed; None compares gradients alone.
+        listed: Lines of a line list, which say what elements have lines where; asked only if stars are.
     """
     mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder.rest_wavelength.numpy()
     model = bridge.survey(survey)
-    fwhm = 2.3548 * float(model.lsf_sigma.median() * model.width_scale)
+    fwhm = FWHM_PER_SIGMA * float(model.lsf_sigma.median() * model.width_scale)
     lines = strongest_lines(mean, error, grid, count, min_separation=fwhm, threshold=LINE_SIGMA)
     gradients = element_gradients(bridge, survey, labels)
     found = attribute_lines(
@@ -95,7 +100,12 @@ def gap_lines(
     )
     if stars is None:
         return found
-    return followed_by_stars(found, [stars.evidence(line, mean) for line in lines], shares(gradients))
+    prior = shares(gradients)
+    priors = [prior] * len(lines)
+    if listed is not None:
+        teff = float(labels[0, bridge.labels.index("teff")])
+        priors = listed_shares(lines, listed, prior, fwhm / FWHM_PER_SIGMA, teff)
+    return followed_by_stars(found, [stars.evidence(line, mean) for line in lines], priors)
 
 
 def gap_size(gap: Arrays) -> tuple[float, float]:

@@ -24,6 +24,10 @@ Out = Annotated[
     Path, typer.Option("--out", "-o", help="Grid to write, .h5; its single spectra lie beside it")
 ]
 Workers = Annotated[int, typer.Option(help="Spectra that are computed at once, one core each", min=1)]
+OverlayFile = Annotated[
+    Path | None,
+    typer.Option("--overlay", help="Corrections of log gf that `synth2obs gap --overlay` wrote, .ecsv"),
+]
 Collect = Annotated[bool, typer.Option("--collect", help="Compute nothing: write what there is")]
 
 ALL = "all"
@@ -79,28 +83,42 @@ def _table() -> object:
     return table
 
 
-def build(recipe: RecipeFile, out: Out, workers: Workers = 1, collect: Collect = False) -> None:
+def build(
+    recipe: RecipeFile,
+    out: Out,
+    workers: Workers = 1,
+    collect: Collect = False,
+    overlay: OverlayFile = None,
+) -> None:
     """Compute the spectra of a recipe and write them as a grid.
 
     Started again after whatever stopped it, it goes on where it was; a model that fails is listed at the end and
     tried again the next time.
 
     Example: synth2obs grid build grids/optical/recipe.toml -o optical.h5 --workers 2
+
+    Example: synth2obs grid build grids/optical/recipe.toml -o corrected.h5 --overlay overlay.ecsv
     """
     with errors_for_people():
         file_ready(out)
-        grid = _grid(recipe, out)
+        grid = _grid(recipe, out, overlay)
         _computed(grid, [] if collect else grid.spectra(), workers)
 
 
-def gradients(recipe: RecipeFile, out: Out, workers: Workers = 1, collect: Collect = False) -> None:
+def gradients(
+    recipe: RecipeFile,
+    out: Out,
+    workers: Workers = 1,
+    collect: Collect = False,
+    overlay: OverlayFile = None,
+) -> None:
     """Compute the gradient spectra of a recipe, central differences in every label, and write them into its grid.
 
     Example: synth2obs grid gradients grids/optical/recipe.toml -o optical.h5 --workers 2
     """
     with errors_for_people():
         file_ready(out)
-        grid = _grid(recipe, out)
+        grid = _grid(recipe, out, overlay)
         _computed(grid, [] if collect else grid.gradient_tasks(), workers)
 
 
@@ -134,11 +152,13 @@ def choose(
         typer.echo(f"{out}: {len(chosen)} labels")
 
 
-def _grid(recipe: Path, out: Path) -> "Build":
+def _grid(recipe: Path, out: Path, overlay: Path | None) -> "Build":
     from synth2obs.synthesis.build import Build
+    from synth2obs.synthesis.overlaid import overlaid
     from synth2obs.synthesis.recipe import read_recipe
 
-    return Build(read_recipe(recipe), out)
+    settings = read_recipe(recipe)
+    return Build(settings if overlay is None else overlaid(settings, overlay), out)
 
 
 def _computed(grid: "Build", tasks: "list[Task]", workers: int) -> None:

@@ -10,6 +10,11 @@ from synth2obs.core.errors import DataError
 
 if TYPE_CHECKING:
     from synth2obs.analysis.attribution import AttributedLine
+    from synth2obs.synthesis.overlay import Overlay
+    from synth2obs.synthesis.settings import LineListConfig
+
+EVERYWHERE = (2000.0, 1e6)
+"""Å: of a line list of which all is wanted."""
 
 
 def morph(
@@ -190,30 +195,76 @@ def gap(
     shard: Annotated[str, typer.Argument(help="Observed spectra: a shard, or embedded:miles")],
     survey: SurveyName,
     out: TableOut,
+    lines: Annotated[
+        Path | None,
+        typer.Option(help="Line lists: a grid's recipe (.toml), or one list with its format and medium"),
+    ] = None,
+    lines_format: Annotated[str, typer.Option(help="Of one list: turbospectrum or moog")] = "turbospectrum",
+    lines_medium: Annotated[str | None, typer.Option(help="Of one list's wavelengths: air or vacuum")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Corrections of log gf to write, .ecsv, with --lines")
+    ] = None,
     store: Store = None,
 ) -> None:
     """The gap between theory and a shard's spectra, with its posterior, and its strongest lines.
 
     The lines are printed, and written beside the spectrum: for -o gap.ecsv into gap-lines.ecsv.
     A depth above 0: stars absorb more than theory. In brackets the probability of the element.
+    With line lists, these say which elements have lines where, and their log gf are corrected in an overlay, which
+    `synth2obs grid build --overlay` applies.
 
     Example: synth2obs gap OUT mine.h5 -s miles -o gap.ecsv
+
+    Example: synth2obs gap OUT mine.h5 -s miles --lines grids/optical/recipe.toml -o gap.ecsv --overlay overlay.ecsv
     """
     with errors_for_people():
+        if overlay is not None and lines is None:
+            raise DataError("an overlay is of a line list", field="--overlay", remedy="give --lines, too")
+        if overlay is not None and overlay.suffix != ".ecsv":
+            raise DataError("keeps which list it belongs to", path=overlay, remedy="end its name with .ecsv")
         lines_out = out.with_stem(f"{out.stem}-lines")
-        for table in (out, lines_out):
+        for table in (out, lines_out, *([overlay] if overlay else [])):
             table_ready(table)
         import synth2obs
         from synth2obs.analysis.remeasure import gap_table, line_table
         from synth2obs.io.tables import write_table
 
-        found = synth2obs.measure_gap(load(model, store), shard, survey)
+        lists = None if lines is None else _line_lists(lines, lines_format, lines_medium)
+        found = synth2obs.measure_gap(load(model, store), shard, survey, lines=lists)
         write_table(gap_table(found), out)
         write_table(line_table(found), lines_out)
         typer.echo(f"gap rms {found.rms:.4f} ± {found.rms_error:.4f} of the continuum, {found.stars} stars")
         for line in found.lines:
             typer.echo(_in_words(line))
         typer.echo(f"{out}, {lines_out}: {len(found.lines)} lines")
+        if overlay is not None:
+            _write_overlay(found.overlay, overlay)
+
+
+def _line_lists(file: Path, form: str, medium: str | None) -> "Path | list[LineListConfig]":
+    """A recipe, or one line list in full."""
+    if file.suffix == ".toml":
+        return file
+    from synth2obs.core.config_io import parse_config
+    from synth2obs.synthesis.settings import LineListConfig
+
+    if medium is None:
+        raise DataError(
+            "the medium of its wavelengths is never guessed",
+            path=file,
+            remedy="give --lines-medium air or vacuum",
+        )
+    tree = {"file": str(file), "format": form, "medium": medium, "range": EVERYWHERE}
+    return [parse_config(LineListConfig, tree, source="--lines")]
+
+
+def _write_overlay(overlay: "Overlay", path: Path) -> None:
+    from synth2obs.synthesis.overlay import LINE, write_overlay
+
+    write_overlay(overlay, path)
+    lines = len({row.transition for row in overlay.rows if row.kind == LINE})
+    missing = sum(row.kind != LINE for row in overlay.rows)
+    typer.echo(f"{path}: log gf of {lines} lines, and {missing} lines that the list lacks")
 
 
 def _in_words(line: "AttributedLine") -> str:

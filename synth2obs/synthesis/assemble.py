@@ -19,6 +19,7 @@ from synth2obs.io.shard.write import write_shard
 from synth2obs.synthesis.build import Build
 from synth2obs.synthesis.earlier import Known, read_earlier
 from synth2obs.synthesis.pixels import Pixels
+from synth2obs.synthesis.recipe import Recipe
 from synth2obs.synthesis.work import Task
 
 Floats = NDArray[np.float32]
@@ -119,12 +120,18 @@ def _provenance(build: Build, tasks: Sequence[Task]) -> dict[str, Any]:
         "citation": list(recipe.grid.citation),
         "theory": build.described(),
         "physics": recipe.physics,
+        **({"overlay": overlays} if (overlays := _overlays(recipe)) else {}),
         "spectra": f"{len(tasks)} of {wanted}",
         "failed": failures,
         "broadening": f"Gaussian in ln wavelength to R = {recipe.output.resolving_power:g}, the pixels' width "
         f"included; exact integration over pixels of {recipe.output.step:.6g} in ln wavelength",
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
     }
+
+
+def _overlays(recipe: Recipe) -> dict[str, str]:
+    """sha256 of the corrections of each line list that has some, by the list's file."""
+    return {lines.file: lines.overlay.sha256 for lines in recipe.line_list if lines.overlay}
 
 
 def assemble(build: Build) -> Path:

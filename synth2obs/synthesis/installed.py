@@ -10,6 +10,7 @@ from pathlib import Path
 from synth2obs.core.errors import DataError, Synth2ObsError
 from synth2obs.core.files import atomic_path
 from synth2obs.synthesis.line_lists import Lines, read_moog
+from synth2obs.synthesis.overlay import changes_for, corrected
 from synth2obs.synthesis.settings import LineListConfig
 from synth2obs.synthesis.turbospectrum_lines import cut_turbospectrum, read_turbospectrum, write_turbospectrum
 
@@ -166,7 +167,7 @@ def _prepared(config: LineListConfig, cache: Path) -> Path:
             if config.format == "moog":
                 write_turbospectrum(read_lines(config), temporary)
             else:
-                cut_turbospectrum(source, temporary, config)
+                cut_turbospectrum(source, temporary, config, changes_for(config.overlay, source))
     if target.stat().st_size == 0:
         target.unlink()
         raise _none_left(config, source)
@@ -174,16 +175,18 @@ def _prepared(config: LineListConfig, cache: Path) -> Path:
 
 
 def line_digest(config: LineListConfig) -> str:
-    """Digest of a line list's settings and size, for the names of files that are made from it."""
+    """Digest of a line list's settings, size and overlay, for the names of files that are made from it."""
     size = locate(config.file).stat().st_size
-    return sha256(f"{config.model_dump_json()}{size}".encode()).hexdigest()[:12]
+    overlay = config.overlay.sha256 if config.overlay else ""
+    text = f"{config.model_dump_json(exclude={'overlay'})}{size}{overlay}"
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def read_lines(config: LineListConfig) -> Lines:
-    """Lines of a list that a recipe names.
+    """Lines of a list that a recipe names, corrected by its overlay.
 
     Raises:
-        DataError: If it cannot be read or nothing is left of it.
+        DataError: If it cannot be read or nothing is left of it, or its overlay is of another list.
         EngineMissingError: If it belongs to something that is not installed.
     """
     source = locate(config.file)
@@ -193,7 +196,7 @@ def read_lines(config: LineListConfig) -> Lines:
         lines = read_turbospectrum(source, config)
     if not lines:
         raise _none_left(config, source)
-    return lines
+    return corrected(lines, changes_for(config.overlay, source))
 
 
 def _none_left(config: LineListConfig, source: Path) -> DataError:

@@ -106,6 +106,8 @@ class Recipe(Section):
         """Digest of what a spectrum depends on besides its labels; settings that are left alone do not enter."""
         dumped = self.model_dump(mode="json", include=PHYSICS, exclude_defaults=True)
         dumped.get("engine", {}).pop("time_limit", None)
+        for lines in dumped["line_list"]:
+            lines.get("overlay", {}).pop("file", None)
         text = json.dumps({name: value for name, value in dumped.items() if value}, separators=(",", ":"))
         return sha256(text.encode()).hexdigest()
 

@@ -10,6 +10,13 @@ Medium = Literal["air", "vacuum"]
 Range = tuple[float, float]
 
 
+class OverlayConfig(Section):
+    """Corrections of a line list's log gf."""
+
+    file: str = Field(description="written by `synth2obs gap --overlay`")
+    sha256: str = Field(description="of its content")
+
+
 class LineListConfig(Section):
     """One list of lines."""
 
@@ -28,6 +35,9 @@ class LineListConfig(Section):
         default=None,
         description="lines weaker than this are left out: log gf − χ·5040/4500 + A(X) − A(Fe), molecules without A; "
         "all stay if left out",
+    )
+    overlay: OverlayConfig | None = Field(
+        default=None, description="`file` and `sha256` of corrections of its log gf; `--overlay` fills it in"
     )
 
     @field_validator("range")

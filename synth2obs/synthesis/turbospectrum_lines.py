@@ -1,11 +1,16 @@
 """Line lists in Turbospectrum's format: read, cut to what a recipe wants, written."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from synth2obs.core.errors import DataError
 from synth2obs.synthesis.line_lists import HYDROGEN, Line, Lines, Species, wanted
+from synth2obs.synthesis.overlay import DECIMALS, Key, changed
 from synth2obs.synthesis.settings import LineListConfig
+
+LOGGF = re.compile(r"^(\s*\S+\s+\S+\s+)(\S+)")
+"""A row up to its third number, and that."""
 
 
 def write_turbospectrum(lines: Lines, path: Path) -> None:
@@ -22,8 +27,10 @@ def write_turbospectrum(lines: Lines, path: Path) -> None:
             file.writelines(_turbospectrum_row(line) for line in rows)
 
 
-def cut_turbospectrum(path: Path, target: Path, config: LineListConfig) -> None:
-    """Copy the lines that a recipe wants of a list in Turbospectrum's format, as they are.
+def cut_turbospectrum(
+    path: Path, target: Path, config: LineListConfig, changes: Mapping[Key, float] | None = None
+) -> None:
+    """Copy the lines that a recipe wants of a list in Turbospectrum's format, as they are but for changes of log gf.
 
     Raises:
         DataError: If the file is not in that format.
@@ -31,9 +38,22 @@ def cut_turbospectrum(path: Path, target: Path, config: LineListConfig) -> None:
     parts = [
         "\n".join([f"{head} {len(kept):9d}", name, *kept])
         for head, name, species, rows in _turbospectrum_blocks(path)
-        if (kept := [row for row, line in rows if wanted(config, species, line)])
+        if (
+            kept := [
+                _with_loggf(row, line, changed(species, line, changes or {}))
+                for row, line in rows
+                if wanted(config, species, line)
+            ]
+        )
     ]
     target.write_text("\n".join([*parts, ""]) if parts else "", encoding="latin-1")
+
+
+def _with_loggf(row: str, line: Line, other: Line) -> str:
+    """A row of a line that has the log gf of another; the row itself where that is the same."""
+    if other is line:
+        return row
+    return LOGGF.sub(lambda found: f"{found[1]}{other.loggf:{len(found[2])}.{DECIMALS}f}", row)
 
 
 def read_turbospectrum(path: Path, config: LineListConfig) -> Lines:

@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 import synth2obs
 from synth2obs.analysis.remeasure import GapMeasurement, line_table
 from synth2obs.cli import app
+from synth2obs.core.files import file_sha256
 from synth2obs.io.shard.write import write_shard
 from synth2obs.io.tables import write_table
+from synth2obs.synthesis.overlay import read_overlay
+from synth2obs.synthesis.settings import LineListConfig
 
 
 def run(*arguments):
@@ -139,6 +142,52 @@ def test_gap_writes_the_lines_beside_the_spectrum(bridge, bundle, labels_of, sta
             "Angstrom",
             "mAngstrom",
         )
+
+
+MOOG = """
+  5160.000      26.0     2.000    -1.000
+  5169.560      26.0     3.000    -2.000
+  5169.600      12.0     2.700    -1.000
+"""
+
+
+@pytest.fixture
+def near(bridge, labels_of, stars_of, tmp_path):
+    """Stars with a line at 5171 Å in vacuum that theory lacks."""
+    flux = bridge.predict(labels_of(30, seed=21, share=0.7), "near")
+    wavelength = bridge.survey("near").wavelength.numpy()
+    missing = 0.05 * np.exp(-0.5 * ((wavelength - 5171) / 2.5) ** 2)
+    return write_shard(stars_of("near", flux - missing, snr=200), tmp_path / "near.h5")
+
+
+def test_gap_writes_an_overlay_of_a_line_list(bridge, bundle, near, tmp_path):
+    lines, out = tmp_path / "toy.moog", tmp_path / "overlay.ecsv"
+    lines.write_text(MOOG)
+    options = ("--lines", lines, "--lines-format", "moog", "--lines-medium", "air", "--overlay", out)
+    result = done("gap", bundle, near, "-s", "near", "-o", tmp_path / "gap.ecsv", *options)
+    overlay = read_overlay(out)
+    assert [each.sha256 for each in overlay.lists] == [file_sha256(lines)]
+    assert overlay.meta["survey"] == "near" and set(overlay.meta["star"]) == set(bridge.labels.names)
+    assert overlay.rows and all(4990 < row.wavelength_air < 5400 for row in overlay.rows)
+    assert f"{out}: log gf of " in result.stdout
+    config = LineListConfig(file=str(lines), format="moog", medium="air", range=(2000.0, 1e6))
+    found = synth2obs.measure_gap(bridge, str(near), "near", lines=[config]).overlay
+    assert [row.species for row in found.rows] == [row.species for row in overlay.rows]
+
+
+def test_an_overlay_needs_a_line_list_and_its_medium(bundle, near, tmp_path):
+    start = ("gap", bundle, near, "-s", "near", "-o", tmp_path / "gap.ecsv")
+    overlay = ("--overlay", tmp_path / "overlay.ecsv")
+    refused(*start, *overlay, words=["an overlay is of a line list", "--lines"])
+    (tmp_path / "toy.moog").write_text(MOOG)
+    refused(
+        *start, *overlay, "--lines", tmp_path / "toy.moog", words=["toy.moog", "--lines-medium air or vacuum"]
+    )
+    (tmp_path / "recipe.toml").write_text("[grid]\n")
+    refused(*start, "--lines", tmp_path / "recipe.toml", words=["recipe.toml"])
+    table = ("--lines", tmp_path / "recipe.toml", "--overlay", tmp_path / "overlay.csv")
+    refused(*start, *table, words=["overlay.csv", ".ecsv"])
+    assert not (tmp_path / "gap.ecsv").exists()
 
 
 @pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits"])

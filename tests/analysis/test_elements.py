@@ -181,13 +181,13 @@ class TestFollowedByStars:
     def test_a_line_that_theory_lacks_gets_the_element_that_it_follows(self):
         lines = self.lines(5010.0)
         assert lines[0].unexplained > 0.9
-        (found,) = followed_by_stars(lines, [{"Fe": 0.0, "Ti": 8.0, NONE: 0.0}], {"Fe": 0.5, "Ti": 0.5})
+        (found,) = followed_by_stars(lines, [{"Fe": 0.0, "Ti": 8.0, NONE: 0.0}], [{"Fe": 0.5, "Ti": 0.5}])
         assert found.element == "Ti" and found.probability > 0.99 and found.alternatives == ""
         assert sum(found.probabilities.values()) == pytest.approx(1.0)
 
     def test_stars_that_cannot_tell_leave_shares_and_none(self):
         (found,) = followed_by_stars(
-            self.lines(5010.0), [dict.fromkeys(("Fe", "Ti", NONE), 3.0)], {"Fe": 0.8, "Ti": 0.2}
+            self.lines(5010.0), [dict.fromkeys(("Fe", "Ti", NONE), 3.0)], [{"Fe": 0.8, "Ti": 0.2}]
         )
         assert found.unexplained == pytest.approx(0.5, abs=0.05)
         assert found.element == "Fe" and found.probability == pytest.approx(0.4, abs=0.05)
@@ -196,5 +196,7 @@ class TestFollowedByStars:
     def test_a_line_that_theory_has_needs_no_stars(self):
         lines = self.lines(5030.0)
         assert lines[0].element == "Fe" and lines[0].probability > 0.9
-        (found,) = followed_by_stars(lines, [dict.fromkeys(("Fe", "Ti", NONE), 0.0)], {"Fe": 0.5, "Ti": 0.5})
+        (found,) = followed_by_stars(
+            lines, [dict.fromkeys(("Fe", "Ti", NONE), 0.0)], [{"Fe": 0.5, "Ti": 0.5}]
+        )
         assert found.element == "Fe" and found.probability > 0.9 and found.change == lines[0].change

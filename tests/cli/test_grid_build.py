@@ -5,9 +5,11 @@ import pytest
 from typer.testing import CliRunner
 
 from synth2obs import cli
+from synth2obs.core.files import file_sha256
 from synth2obs.io.shard.read import read_shard
 from synth2obs.synthesis import engines, installed
 from synth2obs.synthesis.engine import SynthesisError, band_wavelengths
+from synth2obs.synthesis.overlay import ListedFile, Overlay, write_overlay
 
 RECIPE = """
 [grid]
@@ -84,6 +86,26 @@ def test_failures_are_listed(run, monkeypatch):
     monkeypatch.setattr(Toy, "fails_above", 5500.0)
     done = run("build recipe.toml -o toy.h5")
     assert done.exit_code == 0 and "no convergence" in done.output
+
+
+LIST = """'  26.000            '    1         1
+'Fe I    LTE'
+  5025.000  2.000 -1.000  700.250    5.0  1.00E+08 'd' 'p'   0.0    1.0 'Fe I a b'
+"""
+
+
+def test_a_grid_says_which_overlay_it_has(run, tmp_path):
+    (tmp_path / "toy.lines").write_text(LIST)
+    file = ListedFile(file="toy.lines", sha256=file_sha256("toy.lines"), medium="air", format="turbospectrum")
+    overlay = write_overlay(Overlay(rows=[], lists=[file]), tmp_path / "overlay.ecsv")
+    for command in ("build", "gradients"):
+        done = run(f"{command} recipe.toml -o toy.h5 --overlay overlay.ecsv")
+        assert done.exit_code == 0
+    assert "4 of 4 spectra, gradients at 1 points" in done.output
+    assert read_shard("toy.h5").provenance["overlay"] == {"toy.lines": file_sha256(overlay)}
+    (tmp_path / "toy.lines").write_text(LIST.replace("2.000", "2.001"))
+    done = run("build recipe.toml -o toy.h5 --overlay overlay.ecsv")
+    assert done.exit_code == 2 and "overlay.ecsv: belongs to the line list toy.lines" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Corrections of a line list that a gap asks for."""
