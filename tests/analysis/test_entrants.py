@@ -7,6 +7,8 @@ import torch
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.baselines import ABLATIONS, METHODS
 from synth2obs.analysis.entrants import BridgeEntrant
+from synth2obs.analysis.proof.two_sample import told_from_stars
+from synth2obs.analysis.proof.unseen import unseen_excess
 from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.models.fit.observation import prepare
 
@@ -53,3 +55,24 @@ def test_there_and_back_of_a_morph(bridge, stars):
 def test_no_morph_has_no_way_back(bridge, stars):
     plain = with_survey(bridge, "far", bare(bridge.survey("far")))
     assert BridgeEntrant(plain, "far", METHODS["morph"]).cycle_error(stars[1]) is None
+
+
+@pytest.mark.parametrize("name, low, high", [("morph", 0.3, 0.7), ("theory", 0.85, 1.0)])
+def test_a_classifier_tells_theory_from_stars_and_not_what_made_them(
+    bridge, labels_of, stars_of, name, low, high
+):
+    labels = labels_of(60, seed=9, share=0.5)
+    seen = prepare(bridge, "far", stars_of("far", bridge.predict(labels, "far"), snr=100))
+    entrant = BridgeEntrant(bridge, "far", METHODS[name])
+    fit = entrant.answer(seen).fit
+    found = told_from_stars(entrant, seen, fit, np.arange(60), 1.0, 40)
+    assert low < found.value <= high
+
+
+def test_the_morph_that_made_stars_predicts_what_labels_did_not_see(bridge, stars):
+    seen, _ = stars
+    left = {}
+    for name in ("theory", "morph"):
+        entrant = BridgeEntrant(bridge, "far", METHODS[name])
+        left[name] = unseen_excess(entrant, seen, entrant.answer(seen).fit, 1.0).sum()
+    assert left["morph"] < 0.3 * left["theory"]

@@ -38,7 +38,7 @@ class CycleConfig(Section):
     """Settings of the translation."""
 
     name: Literal["cycle"] = "cycle"
-    steps: int = Field(default=1000, ge=0, description="optimisation steps; 0 leaves it out")
+    steps: int = Field(default=600, ge=0, description="optimisation steps; 0 leaves it out")
     batch: int = Field(default=32, ge=2, description="spectra of each domain a step")
     latent: int = Field(default=64, ge=1, description="length of the latent that the domains share")
     hidden: int = Field(default=128, ge=1, description="width of hidden layers")

@@ -34,7 +34,7 @@ class PretrainedConfig(Section):
     """Settings of the perceptron."""
 
     name: Literal["pretrained"] = "pretrained"
-    steps: int = Field(default=800, ge=0, description="optimisation steps; 0 leaves it out")
+    steps: int = Field(default=400, ge=0, description="optimisation steps; 0 leaves it out")
     batch: int = Field(default=64, ge=1, description="spectra of the grid a step")
     hidden: int = Field(default=256, ge=1, description="width of its first hidden layer; the second has half")
     learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW, falling to zero on a cosine")
