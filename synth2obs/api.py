@@ -218,11 +218,14 @@ def measure_gap(
     Raises:
         DataError: For spectra or line lists that cannot be used.
     """
-    from synth2obs.analysis.line_overlay.listed import listed_of
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.analysis.remeasure import remeasure
 
-    listed = None if lines is None else listed_of(lines)
+    listed = None
+    if lines is not None:
+        from synth2obs.analysis.line_overlay.listed import listed_of
+
+        listed = listed_of(lines)
     return remeasure(bridge, as_spectra(bridge, spectra, survey, medium), survey, listed=listed)
 
 

@@ -1,7 +1,7 @@
 """The gap between a trained bridge's theory and any spectra, measured anew."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.bare import bare, with_survey
-from synth2obs.analysis.line_overlay.listed import Listed
-from synth2obs.analysis.line_overlay.overlay import survey_overlay
 from synth2obs.analysis.star_lines import star_lines
 from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
 from synth2obs.core.errors import DataError
@@ -22,7 +20,10 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import refine_gap, teachers
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.synthesis.overlay import Overlay
+
+if TYPE_CHECKING:
+    from synth2obs.analysis.line_overlay.listed import Listed
+    from synth2obs.synthesis.overlay import Overlay
 
 ALL = 100_000
 """More lines than a gap has."""
@@ -75,12 +76,12 @@ class GapMeasurement:
     rms: float
     rms_error: float
     stars: int
-    overlay: Overlay | None = None
+    overlay: "Overlay | None" = None
 
 
 @torch.no_grad()
 def remeasure(
-    bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30, listed: Listed | None = None
+    bridge: Bridge, spectra: Spectra, survey: str, lines: int = 30, listed: "Listed | None" = None
 ) -> GapMeasurement:
     """Posterior of the gap from the given spectra, at the labels that the bridge's own gap gives them.
 
@@ -106,10 +107,14 @@ def remeasure(
     labels = typical_labels(fresh, fit)
     found = survey_gap(fresh, survey, labels)
     followed = star_lines(bridge, seen, fit)
+    overlay = None
     if listed is None:
         named = gap_lines(fresh, survey, labels, found, lines, followed)
     else:
+        from synth2obs.analysis.line_overlay.overlay import survey_overlay
+
         named = gap_lines(fresh, survey, labels, found, ALL, followed, listed)
+        overlay = survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed)
     return GapMeasurement(
         bridge.decoder.rest_wavelength.numpy(),
         found["gap_mean"],
@@ -117,9 +122,7 @@ def remeasure(
         named[:lines],
         *gap_size(found),
         len(spectra),
-        None
-        if listed is None
-        else survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed),
+        overlay,
     )
 
 

@@ -1,6 +1,6 @@
 """The gap of a survey at given labels: spectrum, posterior, lines, and the element that explains each."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -8,13 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.analysis.attribution import NONE, AttributedLine, attribute_lines, followed_by_stars
 from synth2obs.analysis.elements import IRON, shares
-from synth2obs.analysis.line_overlay.elements import listed_shares
-from synth2obs.analysis.line_overlay.listed import Listed
 from synth2obs.analysis.lines import strongest_lines
 from synth2obs.analysis.star_lines import StarLines, abundance_labels
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
+
+if TYPE_CHECKING:
+    from synth2obs.analysis.line_overlay.listed import Listed
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -73,7 +74,7 @@ def gap_lines(
     gap: Arrays,
     count: int,
     stars: StarLines | None = None,
-    listed: Listed | None = None,
+    listed: "Listed | None" = None,
 ) -> list[AttributedLine]:
     """The strongest lines of a gap with the element that explains each best, strongest first.
 
@@ -104,6 +105,8 @@ def gap_lines(
     priors = [prior] * len(lines)
     if listed is not None:
         teff = float(labels[0, bridge.labels.index("teff")])
+        from synth2obs.analysis.line_overlay.elements import listed_shares
+
         priors = listed_shares(lines, listed, prior, fwhm / FWHM_PER_SIGMA, teff)
     return followed_by_stars(found, [stars.evidence(line, mean) for line in lines], priors)
 
