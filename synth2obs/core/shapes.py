@@ -27,6 +27,7 @@ AXES = {
     "places": "any wavelengths",
     "chosen": "some of the rows",
     "outputs": "coefficients of spectra in a basis of their own",
+    "draws": "S: draws from a posterior",
     "probes": "random directions for norms of Jacobians",
     "directions": "one-dimensional projections of spectra",
     "read": "labels that are read from latents",
