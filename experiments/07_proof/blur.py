@@ -7,12 +7,9 @@ weighted theory, and the scatter that the gap's error gives Teff, log g, [Fe/H] 
 error that a fit quotes. No label but fitted ones is looked at.
 """
 
-import argparse
-
 import torch
-from real import cells
+from real import cells, surveys
 
-from synth2obs import load_bridge
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.baselines import lesson
 from synth2obs.models.bridge import Bridge
@@ -22,8 +19,7 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.surprise import fitted_anew, surprise
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.training.config import TrainConfig
-from synth2obs.training.domains import SurveyData, load_domains
+from synth2obs.training.domains import SurveyData
 
 
 @torch.no_grad()
@@ -47,15 +43,8 @@ def table(bridge: Bridge, survey: str, data: SurveyData) -> None:
 
 def main() -> None:
     """All surveys of a bridge."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("bridge")
-    args = parser.parse_args()
-    bridge = load_bridge(args.bridge)
-    config = TrainConfig(**bridge.card["config"])
-    for name, data in load_domains(config.data, config.seed).surveys.items():
-        table(bridge, name, data)
+    for each in surveys(__doc__):
+        table(*each)
 
 
 if __name__ == "__main__":

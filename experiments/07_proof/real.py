@@ -8,7 +8,7 @@ Errors are those of a median, by bootstrap over stars.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -101,17 +101,20 @@ def table(bridge: Bridge, survey: str, data: SurveyData) -> None:
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-def main() -> None:
-    """All surveys of a bridge."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def surveys(doc: str | None) -> Iterator[tuple[Bridge, str, SurveyData]]:
+    """The bridge that the command line names, with each of its surveys."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bridge")
-    args = parser.parse_args()
-    bridge = load_bridge(args.bridge)
+    bridge = load_bridge(parser.parse_args().bridge)
     config = TrainConfig(**bridge.card["config"])
     for name, data in load_domains(config.data, config.seed).surveys.items():
-        table(bridge, name, data)
+        yield bridge, name, data
+
+
+def main() -> None:
+    """All surveys of a bridge."""
+    for each in surveys(__doc__):
+        table(*each)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.analysis.line_overlay.listed import Strengths, listed_of
-from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.robust import scatter
 from synth2obs.synthesis.overlay import LINE, Correction, Overlay, read_overlay
 
 Floats = NDArray[np.float64]
@@ -97,12 +97,11 @@ def _row(name: str, true: Floats, delta: Floats, sigma: Floats) -> str:
     away = delta - true
     if not len(away):
         return f"| {name} | 0 |" + " |" * 7
-    middle = float(np.median(away))
     pull = np.abs(away) / sigma
     slope = float(true @ delta / max(true @ true, 1e-12))
     return (
-        f"| {name} | {len(away)} | {np.sqrt(np.mean(true**2)):.3f} | {middle:+.3f} | "
-        f"{MAD_TO_SIGMA * np.median(np.abs(away - middle)):.3f} | {np.sqrt(np.mean(away**2)):.3f} | {slope:.2f} | "
+        f"| {name} | {len(away)} | {np.sqrt(np.mean(true**2)):.3f} | {np.median(away):+.3f} | "
+        f"{scatter(away):.3f} | {np.sqrt(np.mean(away**2)):.3f} | {slope:.2f} | "
         f"{100 * np.nanmean(pull < 1):.0f} | {100 * np.nanmean(pull < 2):.0f} |"
     )
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from synth2obs.analysis.line_overlay.listed import Transition, read_listed
+from synth2obs.analysis.line_overlay.overlay import corrections
 from synth2obs.synthesis.composition import SYMBOLS
 from synth2obs.synthesis.ionisation import FIRST
 from synth2obs.synthesis.isotopes import TERRESTRIAL
 from synth2obs.synthesis.line_lists import IRON, SOLAR
-from synth2obs.synthesis.overlay import LINE, Correction, Overlay, isotopes_text, write_overlay
+from synth2obs.synthesis.overlay import Correction, Overlay, write_overlay
 from synth2obs.synthesis.recipe import read_recipe
 
 TEMPERATURE, ELECTRON_PRESSURE = 4860.0, 1.0
@@ -45,29 +46,8 @@ def strength(transition: Transition) -> float:
 
 def rows_of(transition: Transition, number: int, delta: float) -> list[Correction]:
     """Rows of all components of a transition that have one change."""
-    return [
-        Correction(
-            kind=LINE,
-            list_number=transition.list_number,
-            species=species.name,
-            code=species.code,
-            ion=species.ion,
-            isotopes=isotopes_text(species.isotopes),
-            wavelength_air=float(air),
-            wavelength_vacuum=float(vacuum),
-            excitation=line.excitation,
-            log_gf=line.loggf,
-            delta_log_gf=delta,
-            delta_log_gf_error=0.0,
-            probability=1.0,
-            none=0.0,
-            transition=number,
-            group=number,
-        )
-        for (species, line), vacuum, air in zip(
-            transition.members, transition.vacuum, transition.air, strict=True
-        )
-    ]
+    known = {"delta_log_gf": delta, "delta_log_gf_error": 0.0, "probability": 1.0, "none": 0.0}
+    return list(corrections(transition, transition=number, group=number, **known))
 
 
 def main() -> None:

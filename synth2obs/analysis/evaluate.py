@@ -16,7 +16,7 @@ from synth2obs.analysis.trials import Tested, Trial, trial
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
-from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import ROUND
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import encode, fit_labels
 
@@ -60,7 +60,7 @@ def evaluate(
     bridges = {THEORY: bridge, **baselines(bridge, sample.train, sample.stars), MORPH: bridge}
     tested = every_method(bridge, bridges, sample.name, sample.test, report)
     report(f"{sample.name}: lines of the gap")
-    fit = fit_labels(bridge, sample.train, Options(steps=6, refresh=1), sample.stars.x, sample.stars.rv)
+    fit = fit_labels(bridge, sample.train, ROUND, sample.stars.x, sample.stars.rv)
     followed = star_lines(bridge, sample.train, fit)
     metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train), stars=followed)
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=sample.examples)

@@ -36,7 +36,7 @@ def generated(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayL
         ModelError: For an unknown survey.
     """
     model = bridge.survey(survey)
-    count, seed = _whole("count", count, 1), _whole("seed", seed, 0)
+    count, seed = whole("count", count, 1), whole("seed", seed, 0)
     velocity = velocities(rv, count)
     drawn = model.density.sample(count, torch.Generator().manual_seed(seed))
     latent = model.morph.inverse(drawn)[0]
@@ -63,7 +63,12 @@ def unusual(latent: Tensor) -> NDArray[np.bool_]:
     return (latent.square().sum(1) > limit).numpy()
 
 
-def _whole(name: str, value: int, least: int) -> int:
+def whole(name: str, value: int, least: int) -> int:
+    """A whole number of at least ``least``.
+
+    Raises:
+        DataError: If it is none.
+    """
     try:
         number = index(value)
     except TypeError:

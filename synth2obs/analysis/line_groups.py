@@ -74,7 +74,7 @@ def labels_by_group(
     some, options = seen.take(rows), Options(steps=4, refresh=1, rv_sigma=0.0, morphed=morphed)
     whole = fit_labels(bridge, some, options, fit.x[rows], fit.rv[rows])
     wavelength = (some.log_wave - log_doppler(whole.rv)[:, None]).exp()
-    depth, place = 1.0 - whole.spectrum, _place(some.log_wave).expand(len(rows), -1)
+    depth, place = 1.0 - whole.spectrum, place_in_range(some.log_wave).expand(len(rows), -1)
     found = {}
     for name, choose in GROUPS.items():
         inside = choose(wavelength, depth, place)
@@ -85,7 +85,8 @@ def labels_by_group(
     return found
 
 
-def _place(log_wave: Tensor) -> Tensor:
+def place_in_range(log_wave: Tensor) -> Tensor:
+    """Of pixels in their range, from 0 to 1, shape (..., P)."""
     low, high = log_wave.amin(-1, keepdim=True), log_wave.amax(-1, keepdim=True)
     return (log_wave - low) / (high - low)
 

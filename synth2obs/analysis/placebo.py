@@ -23,6 +23,10 @@ from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyConfig, make_morph
+from synth2obs.physics.continuum import random_continuum
+
+CONTINUUM = 0.3
+"""Standard deviation of tilt and bend of ln continuum that spectra are given."""
 
 
 @torch.no_grad()
@@ -103,9 +107,7 @@ def _observed(bridge: Bridge, survey: str, flux: Tensor, snr: float, random: tor
     rv = 10.0 * torch.randn(count, generator=random, dtype=torch.float64)
     width = float(model.width_scale)
     clean = instrument(flux, rv, width)
-    x = torch.linspace(-1, 1, clean.shape[1])
-    tilt, bend = 0.3 * torch.randn(2, count, 1, generator=random)
-    continuum = torch.exp(tilt * x + bend * x.square())
+    continuum = random_continuum(count, clean.shape[1], CONTINUUM, random)
     sigma = continuum / snr
     noisy = clean * continuum + sigma * torch.randn(clean.shape, generator=random)
     ivar = sigma**-2 * instrument.valid(rv, width)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.analysis.baselines import stellar_table
-from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.robust import scatter
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
@@ -49,9 +49,11 @@ def recovery(fitted: NDArray[np.float64], known: Literature) -> dict[str, dict[s
         return {}
     result = {}
     for name, column in zip(STELLAR, difference.T, strict=True):
-        bias = float(np.median(column))
-        scatter = float(MAD_TO_SIGMA * np.median(np.abs(column - bias)))
-        result[name] = {"bias": bias, "scatter": scatter, "n": int(len(column))}
+        result[name] = {
+            "bias": float(np.median(column)),
+            "scatter": float(scatter(column)),
+            "n": int(len(column)),
+        }
     return result
 
 

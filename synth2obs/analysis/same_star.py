@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from synth2obs.analysis.recovery import fitted_labels
-from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.robust import scatter
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
@@ -85,6 +85,5 @@ def _carried_variance(bridge: Bridge, survey: str, u: torch.Tensor, covariance: 
 def _difference(difference: NDArray[np.float64]) -> dict[str, dict[str, float]]:
     result = {}
     for name, column in zip(STELLAR, difference.T, strict=True):
-        bias = float(np.median(column))
-        result[name] = {"bias": bias, "scatter": float(MAD_TO_SIGMA * np.median(np.abs(column - bias)))}
+        result[name] = {"bias": float(np.median(column)), "scatter": float(scatter(column))}
     return result

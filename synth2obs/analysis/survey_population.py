@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from synth2obs.analysis.generate import whole
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -19,6 +20,9 @@ from synth2obs.models.priors.labels import STELLAR
 
 DRAWS = 64
 """Of every star's labels."""
+
+TRIES = 50
+"""Times that draws are repeated of which too few are inside the grid."""
 
 Floats = NDArray[np.float64]
 
@@ -54,8 +58,7 @@ class SurveyPopulation:
         Raises:
             DataError: If ``count`` is below 1, or nearly no star of this population is inside the grid.
         """
-        if count < 1:
-            raise DataError(f"must be at least 1, got {count}", field="count")
+        count = whole("count", count, 1)
         random, space = torch.Generator().manual_seed(seed), self.bridge.labels
         columns = [space.index(name) for name in STELLAR]
         low, high = space.lower[columns], space.upper[columns]
@@ -91,9 +94,6 @@ class SurveyPopulation:
         return np.asarray(self.bridge.scale.inverse(whole)[:, columns].numpy())
 
 
-TRIES = 50
-
-
 def survey_population(bridge: Bridge, spectra: Spectra, survey: str, seed: int = 0) -> SurveyPopulation:
     """Fit labels of a survey's stars without the stellar-evolution prior, and learn the density that they measure.
 
@@ -107,16 +107,26 @@ def survey_population(bridge: Bridge, spectra: Spectra, survey: str, seed: int =
         DataError: For fewer stars.
         ModelError: For an unknown survey.
     """
-    seen = prepare(bridge, survey, spectra)
-    fit = fit_labels(bridge, seen, Options(population=False))
-    fit = fit.take(teachers(bridge, fit, bridge.survey(survey).gap.config.outlier).nonzero()[:, 0])
+    fit = explained(bridge, spectra, survey)
     if len(fit.x) < 2 * VALIDATES:
         raise DataError(
-            f"{len(fit.x)} of {len(seen)} stars are explained, inside the grid",
+            f"{len(fit.x)} of {len(spectra)} stars are explained, inside the grid",
             field="spectra",
             remedy=f"give at least {2 * VALIDATES}",
         )
-    learned = learn_density(_draws(bridge, fit, seed), seed)
+    return population_of(bridge, survey, fit, seed)
+
+
+def explained(bridge: Bridge, spectra: Spectra, survey: str) -> LabelFit:
+    """Labels of the stars that a bridge explains, inside the grid, without the stellar-evolution prior."""
+    seen = prepare(bridge, survey, spectra)
+    fit = fit_labels(bridge, seen, Options(population=False))
+    return fit.take(teachers(bridge, fit, bridge.survey(survey).gap.config.outlier).nonzero()[:, 0])
+
+
+def population_of(bridge: Bridge, survey: str, fit: LabelFit, seed: int = 0) -> SurveyPopulation:
+    """The population that stars of a survey measure; ``fit`` is from `explained`."""
+    learned = learn_density(stellar_draws(bridge, fit, seed), seed)
     return SurveyPopulation(
         survey=survey,
         stars=len(fit.x),
@@ -127,8 +137,8 @@ def survey_population(bridge: Bridge, spectra: Spectra, survey: str, seed: int =
 
 
 @torch.no_grad()
-def _draws(bridge: Bridge, fit: LabelFit, seed: int) -> torch.Tensor:
-    """Of Teff, log g, [Fe/H] of every star."""
+def stellar_draws(bridge: Bridge, fit: LabelFit, seed: int) -> torch.Tensor:
+    """Of the scaled Teff, log g and [Fe/H] of every star, shape (N, `DRAWS`, 3)."""
     columns = torch.tensor([bridge.labels.index(name) for name in STELLAR])
     random = torch.Generator().manual_seed(seed)
     return drawn(fit.x[:, columns], fit.covariance[:, columns[:, None], columns], DRAWS, random)

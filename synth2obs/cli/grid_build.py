@@ -100,7 +100,6 @@ def build(
     Example: synth2obs grid build grids/optical/recipe.toml -o corrected.h5 --overlay overlay.ecsv
     """
     with errors_for_people():
-        file_ready(out)
         grid = _grid(recipe, out, overlay)
         _computed(grid, [] if collect else grid.spectra(), workers)
 
@@ -117,7 +116,6 @@ def gradients(
     Example: synth2obs grid gradients grids/optical/recipe.toml -o optical.h5 --workers 2
     """
     with errors_for_people():
-        file_ready(out)
         grid = _grid(recipe, out, overlay)
         _computed(grid, [] if collect else grid.gradient_tasks(), workers)
 
@@ -157,6 +155,7 @@ def _grid(recipe: Path, out: Path, overlay: Path | None) -> "Build":
     from synth2obs.synthesis.overlaid import overlaid
     from synth2obs.synthesis.recipe import read_recipe
 
+    file_ready(out)
     settings = read_recipe(recipe)
     return Build(settings if overlay is None else overlaid(settings, overlay), out)
 

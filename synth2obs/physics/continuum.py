@@ -107,3 +107,10 @@ def profile_continuum(
     coefficients = scale * torch.cholesky_solve(scale[..., None] * right, factor)[..., 0]
     continuum = (block @ coefficients[..., None])[..., 0]
     return coefficients, continuum.to(model.dtype)
+
+
+def random_continuum(count: int, pixels: int, width: float, random: torch.Generator) -> Tensor:
+    """Smooth continua, shape (count, pixels): tilt and bend of their logarithm over the range are N(0, ``width``²)."""
+    x = torch.linspace(-1.0, 1.0, pixels)
+    tilt, bend = width * torch.randn(2, count, 1, generator=random)
+    return torch.exp(tilt * x + bend * x.square())

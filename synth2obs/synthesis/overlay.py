@@ -222,8 +222,8 @@ def changed(species: Species, line: Line, changes: Mapping[Key, float]) -> Line:
 
 
 def _key(species: Species, wavelength: float, excitation: float, loggf: float) -> Key:
-    numbers = (round(float(value), DECIMALS) for value in (wavelength, excitation, loggf))
-    return species.code, species.ion, species.isotopes, *numbers  # type: ignore[return-value]
+    place, energy, strength = (round(float(value), DECIMALS) for value in (wavelength, excitation, loggf))
+    return species.code, species.ion, species.isotopes, place, energy, strength
 
 
 def isotopes_text(masses: Iterable[int]) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from synth2obs.models.checkpoint import load_tensors
+from synth2obs.models.fit import surprise
 from synth2obs.models.fit.result import FIELDS, LabelFit
 from synth2obs.training.build import first_state
 from synth2obs.training.run import read_config
@@ -45,8 +46,8 @@ def spoil(stage):
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_morph_stays_if_validation_stars_ask_for_it(kept, stage, monkeypatch):
     """Either way the round that counts is that of the morph that stays."""
-    monkeypatch.setattr(gap, "EARNED", -1e9 if kept else 1e9)
-    monkeypatch.setattr(gap, "SURE", 0.0)
+    monkeypatch.setattr(surprise, "EARNED", -1e9 if kept else 1e9)
+    monkeypatch.setattr(surprise, "SURE", 0.0)
     monkeypatch.setattr(gap, "MOVED", np.inf)
     spoil(stage)
     before = moved(stage)
@@ -108,7 +109,7 @@ def test_without_validation_stars_the_morph_stays(stage, monkeypatch):
 
 @pytest.mark.parametrize(("blur", "features"), [(np.inf, 10), (0.0, 1)])
 def test_a_gap_has_the_features_that_validation_stars_afford(blur, features, stage, monkeypatch):
-    monkeypatch.setattr("synth2obs.models.fit.features.EARNED", -np.inf)
+    monkeypatch.setattr("synth2obs.models.fit.surprise.EARNED", -np.inf)
     monkeypatch.setattr("synth2obs.models.fit.features.BLUR", blur)
     model = stage.state.bridge.survey("miles")
     model.gap.config = model.gap.config.model_copy(update={"gated": True})

@@ -206,25 +206,33 @@ def _line_rows(
     for number, each in enumerate(transitions):
         if changes.probability[number] < LEAST:
             continue
-        for (species, line), vacuum, air in zip(each.members, each.vacuum, each.air, strict=True):
-            yield Correction(
-                kind=LINE,
-                list_number=each.list_number,
-                species=species.name,
-                code=species.code,
-                ion=species.ion,
-                isotopes=isotopes_text(species.isotopes),
-                wavelength_air=float(air),
-                wavelength_vacuum=float(vacuum),
-                excitation=line.excitation,
-                log_gf=line.loggf,
-                delta_log_gf=round(float(changes.mean[number]), 4),
-                delta_log_gf_error=round(float(changes.sigma[number]), 4),
-                probability=round(float(changes.probability[number]), 4),
-                none=round(float(changes.none[features[number]]), 4),
-                transition=number,
-                group=int(changes.group[number]),
-            )
+        yield from corrections(
+            each,
+            delta_log_gf=round(float(changes.mean[number]), 4),
+            delta_log_gf_error=round(float(changes.sigma[number]), 4),
+            probability=round(float(changes.probability[number]), 4),
+            none=round(float(changes.none[features[number]]), 4),
+            transition=number,
+            group=int(changes.group[number]),
+        )
+
+
+def corrections(each: Transition, **shared: Any) -> Iterator[Correction]:
+    """Rows of a transition's components; ``shared`` are the fields that all of them have alike."""
+    for (species, line), vacuum, air in zip(each.members, each.vacuum, each.air, strict=True):
+        yield Correction(
+            kind=LINE,
+            list_number=each.list_number,
+            species=species.name,
+            code=species.code,
+            ion=species.ion,
+            isotopes=isotopes_text(species.isotopes),
+            wavelength_air=float(air),
+            wavelength_vacuum=float(vacuum),
+            excitation=line.excitation,
+            log_gf=line.loggf,
+            **shared,
+        )
 
 
 def _missing_rows(lines: Sequence[AttributedLine], changes: Changes, first: int) -> Iterator[Correction]:

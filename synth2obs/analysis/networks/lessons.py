@@ -9,6 +9,7 @@ from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import StarLabels
+from synth2obs.physics.continuum import random_continuum
 
 CONTINUUM = 0.3
 """Standard deviation of tilt and bend of ln continuum that spectra of the grid are given."""
@@ -132,9 +133,7 @@ class Lessons:
         clean = self.instrument(self.theory.flux[rows], rv, self.width)
         ivar = self.stars.ivar[torch.randint(len(self.stars.ivar), (count,), generator=random)]
         ivar = ivar * self.instrument.valid(rv, self.width)
-        x = torch.linspace(-1.0, 1.0, clean.shape[1])
-        tilt, bend = CONTINUUM * torch.randn(2, count, 1, generator=random)
-        level = torch.exp(tilt * x + bend * x.square())
+        level = random_continuum(count, clean.shape[1], CONTINUUM, random)
         if noise:
             sigma = torch.where(ivar > 0, ivar, torch.inf).rsqrt()
             clean = clean + sigma * torch.randn(clean.shape, generator=random)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from synth2obs.analysis.star_lines import StarLines, star_lines
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
-from synth2obs.models.fit.options import Options
+from synth2obs.models.fit.refine import ROUND
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.models.fit.task import fit_labels
 
@@ -161,7 +161,7 @@ def _lines(survey: Survey, name: str, entrant: Entrant, draws: int) -> tuple[dic
 
 def _followed(survey: Survey, bridge: Bridge, method: Method) -> StarLines:
     """The training stars, in which a method follows lines."""
-    options = Options(steps=6, refresh=1, scatter=method.weighted, population=method.population)
+    options = replace(ROUND, scatter=method.weighted, population=method.population)
     fit = fit_labels(bridge, survey.train, options, survey.stars.x, survey.stars.rv)
     return star_lines(bridge, survey.train, fit)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.analysis.entrants import Entrant
+from synth2obs.analysis.line_groups import place_in_range
 from synth2obs.analysis.proof.two_sample import whitened
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import LabelFit
@@ -47,6 +48,5 @@ def unseen_excess(entrant: Entrant, seen: Observation, fit: LabelFit, noise: flo
 
 def parts(seen: Observation) -> list[Tensor]:
     """Which pixels lie in each part, shape (P,) or (N, P) each."""
-    low, high = seen.log_wave.amin(-1, keepdim=True), seen.log_wave.amax(-1, keepdim=True)
-    place = ((seen.log_wave - low) / (high - low) * PARTS).floor().clamp(max=PARTS - 1)
-    return [place == part for part in range(PARTS)]
+    number = (place_in_range(seen.log_wave) * PARTS).floor().clamp(max=PARTS - 1)
+    return [number == part for part in range(PARTS)]

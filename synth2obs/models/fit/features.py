@@ -6,17 +6,15 @@ its errors lie along the directions in which labels move spectra, too. So slopes
 
 import copy
 
-import numpy as np
 import torch
 
-from synth2obs.core.constants import MAD_TO_SIGMA
-from synth2obs.core.robust import middle
+from synth2obs.core.robust import scatter
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.label_slopes import shifted_columns
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.refine import learn_gap
 from synth2obs.models.fit.result import LabelFit
-from synth2obs.models.fit.surprise import EARNED, SURE, fitted_anew, surprise
+from synth2obs.models.fit.surprise import earns, fitted_anew, gained, in_errors
 
 BLUR = 0.3
 """Scatter that the gap's own error gives a label, in the label's error, up to which a gap may have more features."""
@@ -24,17 +22,15 @@ BLUR = 0.3
 STARS = 48
 """Validation stars that are asked, at most."""
 
-TINY = 1e-9
-
 
 @torch.no_grad()
 def choose_features(bridge: Bridge, seen: Observation, fit: LabelFit, held: Observation) -> dict[str, float]:
     """Let a survey's gap use as many of its features as held-out spectra ask for and labels bear.
 
     From one of the gap's ``sizes`` to the next, −ln likelihood per pixel of held-out stars has to fall by more than
-    `EARNED` and `SURE` of its errors, and their labels have to be the same by gaps of either half of the training
-    stars: half of the difference is the scatter that the gap's error gives a label, which is to be below `BLUR` of the
-    error that a fit quotes.
+    `surprise.EARNED` and `surprise.SURE` of its errors, and their labels have to be the same by gaps of either half of
+    the training stars: half of the difference is the scatter that the gap's error gives a label, which is to be below
+    `BLUR` of the error that a fit quotes.
 
     Args:
         bridge: Its gap of the survey has not been learned; which features it uses is changed in place.
@@ -50,9 +46,8 @@ def choose_features(bridge: Bridge, seen: Observation, fit: LabelFit, held: Obse
     for size in gap.sizes:
         own = by_gap(bridge, seen, fit, asked, size, best)
         if best is not None:
-            gain, error = map(float, middle((surprise(best) - surprise(own)).numpy()))
             blur = blur_by_gap(bridge, seen, fit, asked, size, own)
-            if gain - SURE * error <= EARNED or blur > BLUR:
+            if not earns(*gained(best, own)) or blur > BLUR:
                 break
         chosen, best = size, own
     gap.use(chosen)
@@ -86,6 +81,4 @@ def blur_by_gap(
 
 def blurred(one: LabelFit, other: LabelFit, fit: LabelFit, columns: list[int]) -> float:
     """Scatter of labels by the error of a gap over the error of a label, the largest of some labels."""
-    own = fit.covariance.diagonal(dim1=1, dim2=2).sqrt()[:, columns].clamp(min=TINY)
-    apart = (0.5 * (one.x - other.x)[:, columns] / own).numpy()
-    return float((MAD_TO_SIGMA * np.median(np.abs(apart - np.median(apart, axis=0)), axis=0)).max())
+    return float(scatter(0.5 * in_errors(one, other, fit, columns)).max())

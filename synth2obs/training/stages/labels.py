@@ -1,10 +1,12 @@
 """Stage C, first half: labels of the training stars by plain theory, and the noise that theory leaves."""
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from synth2obs.core.config import Section
 from synth2obs.models.fit.options import Options
-from synth2obs.models.fit.refine import learn_weights, rms, teachers
+from synth2obs.models.fit.refine import ROUND, learn_weights, rms, teachers
 from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.training.stages.base import StageBase
@@ -35,7 +37,7 @@ class LabelsStage(StageBase):
         if round_ == 0:
             fit = fit_labels(bridge, seen, Options(steps=8, refresh=1, scatter=False, morphed=False))
         else:
-            fit = fit_labels(bridge, seen, Options(steps=6, refresh=1, morphed=False), stars.x, stars.rv)
+            fit = fit_labels(bridge, seen, replace(ROUND, morphed=False), stars.x, stars.rv)
         rows = teachers(bridge, fit, bridge.survey(name).gap.config.outlier).nonzero()[:, 0]
         noise = learn_weights(bridge, seen, fit, rows)
         return {f"{name}/noise_{key}": value for key, value in noise.items()} | remember(
