@@ -15,7 +15,9 @@ from synth2obs.core.constants import METRICS_FORMAT
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.reports.figures import figures
+from synth2obs.reports.summary import summary
 from synth2obs.reports.survey import rebuild
+from synth2obs.reports.verdict import PASS, verdict
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
 from synth2obs.training.run import Trained, train
@@ -24,9 +26,18 @@ from synth2obs.training.theory_errors import grid_latents, held_out_errors
 
 Say = Callable[[str], None]
 STAGE = "evaluation"
+VERDICT, PROMOTED = "synth2obs.verdict", "synth2obs.promoted"
+"""Tags of runs and of model versions."""
 
 
-def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say = print) -> dict[str, Any]:
+def run(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    progress: bool = True,
+    say: Say = print,
+    promote: bool = False,
+) -> dict[str, Any]:
     """Train (or go on), evaluate, write ``metrics.json``, ``evaluation/``, ``report/`` and register the bridge.
 
     Args:
@@ -34,6 +45,7 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
         out: Folder; a second call with the same settings goes on where the first stopped.
         progress: Show progress bars.
         say: Told what is being done.
+        promote: Make the model the registry's champion whatever the verdict, which is recorded.
 
     Returns:
         The content of ``metrics.json``.
@@ -47,10 +59,11 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
         outcome.tracker.start_stage(STAGE)
         metrics, arrays = measure(outcome, say)
         metrics["run"]["seconds"] = round(time.time() - began, 1)
+        metrics["verdict"] = verdict(_jsonable(metrics), config.thresholds)
         _write(folder, metrics, arrays)
         outcome.tracker.log(0, dict(_numbers(metrics)))
         outcome.tracker.end_stage()
-        _track(outcome, folder, metrics, arrays, say)
+        _track(outcome, folder, metrics, arrays, say, promote)
     except KeyboardInterrupt:
         outcome.tracker.close("KILLED")
         raise Interrupted(
@@ -97,6 +110,8 @@ def _sample(state: State, config: TrainConfig, name: str, survey: SurveyData) ->
         test=survey.spectra.take(survey.rows("test")),
         examples=config.evaluation.examples,
         lines=config.evaluation.lines,
+        strong_lines=config.evaluation.strong_lines,
+        literature_errors=config.evaluation.literature_errors.model_dump(),
     )
 
 
@@ -137,6 +152,7 @@ def _track(
     metrics: dict[str, Any],
     arrays: Mapping[str, dict[str, np.ndarray]],
     say: Say,
+    promote: bool,
 ) -> None:
     say("reports")
     for page in rebuild(folder):
@@ -145,12 +161,34 @@ def _track(
     for name, columns in arrays.items():
         for title, figure in figures(_jsonable(metrics), columns, name).items():
             outcome.tracker.figure(figure, f"{name}/{title}.png")
+    outcome.tracker.describe(summary(metrics), _tags(outcome, metrics))
     say("registering the model")
+    _register(outcome, metrics["verdict"]["status"], promote)
+
+
+def _register(outcome: Trained, status: str, promote: bool) -> None:
+    """Register the bridge; only a run that passes becomes champion by itself."""
     bridge = outcome.state.bridge
     example = dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True))
+    tags = {VERDICT: status}
+    if promote or status == PASS:
+        tags[PROMOTED] = f"verdict {PASS}" if status == PASS else f"by --promote, verdict {status}"
     outcome.tracker.log_bridge(
-        outcome.bundle, example, name=outcome.config.model_name, survey=bridge.surveys[0], pixels=-1
+        outcome.bundle,
+        example,
+        name=outcome.config.model_name,
+        survey=bridge.surveys[0],
+        pixels=-1,
+        champion=PROMOTED in tags,
+        tags=tags,
     )
+
+
+def _tags(outcome: Trained, metrics: Mapping[str, Any]) -> dict[str, str]:
+    """By what runs are filtered: verdict, surveys and grid."""
+    grid = str(outcome.card["digests"]["grid"])
+    surveys = ", ".join(metrics["surveys"])
+    return {VERDICT: metrics["verdict"]["status"], "surveys": surveys, "grid.sha256": grid}
 
 
 def _jsonable(value: Any) -> Any:

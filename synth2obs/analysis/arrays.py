@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.analysis.recovery import Literature, fitted_labels, label_errors
+from synth2obs.analysis.star_flags import star_flags
 from synth2obs.analysis.survey_gap import Arrays, survey_gap, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.models.bridge import Bridge
@@ -37,7 +38,7 @@ def arrays_of(tested: Tested, latent: LatentFit, *, examples: int) -> Arrays:
         examples: Stars shown one by one.
     """
     bridge, survey, morph = tested.bridge, tested.survey, tested.trials["morph"].free
-    anchors = tested.seen.take(torch.from_numpy(np.nonzero(tested.known.usable)[0]))
+    anchors, _ = tested.held("morph")
     return {
         "wavelength": bridge.decoder.rest_wavelength.numpy(),
         **dict(_residuals(tested, anchors)),
@@ -68,11 +69,25 @@ def _stars(tested: Tested) -> Arrays:
         "test_rv": morph.rv.numpy(),
         "snr": np.asarray(tested.spectra.snr, float),
         "labels_true": np.where(known.usable[:, None], known.table, np.nan),
+        "labels_true_error": known.errors,
+        "test_flags": star_flags(bridge, morph),
         "labels_theory": fitted_labels(bridge, theory),
         "labels_morph": fitted_labels(bridge, morph),
         "labels_morph_error": label_errors(bridge, morph),
+        **_weighted(tested),
         "chi2_theory_star": _spread(trials["theory"].held.chi2_per_pixel, known),
         "chi2_morph_star": _spread(trials["morph"].held.chi2_per_pixel, known),
+    }
+
+
+def _weighted(tested: Tested) -> Arrays:
+    """Labels by theory with weighted pixels, where that was tried."""
+    if "theory_weighted" not in tested.trials:
+        return {}
+    free = tested.trials["theory_weighted"].free
+    return {
+        "labels_weighted": fitted_labels(tested.bridge, free),
+        "labels_weighted_error": label_errors(tested.bridge, free),
     }
 
 

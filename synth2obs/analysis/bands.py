@@ -26,11 +26,28 @@ INTERSTELLAR: tuple[Band, ...] = (
 1256)."""
 
 HYDROGEN: tuple[Band, ...] = (
-    (4336.7, 4346.7, "Hγ"),
-    (4857.7, 4867.7, "Hβ"),
-    (6559.6, 6569.6, "Hα"),
+    (4336.7, 4346.7, "core of Hγ"),
+    (4857.7, 4867.7, "core of Hβ"),
+    (6559.6, 6569.6, "core of Hα"),
 )
 """Cores of Balmer lines in vacuum Å, which follow the temperature before any abundance."""
+
+STRONG: tuple[Band, ...] = (
+    (3931.8, 3937.8, "core of Ca II K"),
+    (3966.6, 3974.2, "core of Ca II H, Hε"),
+    (4099.9, 4105.9, "core of Hδ"),
+    (4226.4, 4229.4, "core of Ca I 4227"),
+    (4290.0, 4316.0, "CH G band"),
+    (5164.0, 5187.0, "Mg b and MgH"),
+    (5889.6, 5893.6, "core of Na D₂"),
+    (5895.6, 5899.6, "core of Na D₁"),
+    (7054.0, 7060.0, "TiO band head"),
+    (8498.4, 8502.4, "core of Ca II 8500"),
+    (8541.4, 8547.4, "core of Ca II 8544"),
+    (8661.5, 8667.5, "core of Ca II 8664"),
+)
+"""Strong lines and band heads in vacuum Å: formed so high, or blended so much, that no abundance explains what theory
+misses in them."""
 
 FOREIGN = 10.0
 """How many times more probable than elsewhere it is in such a band that a line is no element's."""
@@ -39,10 +56,20 @@ FOREIGN = 10.0
 def band_of(wavelength: float) -> str:
     """The band in which a line lies, vacuum Å; empty for none."""
     return next(
-        (name for low, high, name in (*TELLURIC, *INTERSTELLAR, *HYDROGEN) if low <= wavelength <= high), ""
+        (
+            name
+            for low, high, name in (*TELLURIC, *INTERSTELLAR, *HYDROGEN, *STRONG)
+            if low <= wavelength <= high
+        ),
+        "",
     )
 
 
 def is_foreign(band: str) -> bool:
     """Whether a band is not the stars'."""
     return any(band == name for _, _, name in (*TELLURIC, *INTERSTELLAR))
+
+
+def is_telluric(band: str) -> bool:
+    """Whether a band is the Earth's atmosphere's."""
+    return any(band == name for _, _, name in TELLURIC)

@@ -1,7 +1,7 @@
 """Stage F: everything that a survey's report says, from held-out stars and with no training."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,11 +9,13 @@ import torch
 from synth2obs.analysis.arrays import arrays_of
 from synth2obs.analysis.baselines import MORPH, THEORY, baselines
 from synth2obs.analysis.metrics import metrics_of
-from synth2obs.analysis.recovery import literature
+from synth2obs.analysis.recovery import Literature, literature
 from synth2obs.analysis.star_lines import star_lines
 from synth2obs.analysis.survey_gap import Arrays
 from synth2obs.analysis.trials import Tested, Trial, trial
+from synth2obs.core.constants import LITERATURE_ERRORS
 from synth2obs.core.spectra import Spectra
+from synth2obs.io.strong_lines import STRONG_LINES, read_strong_lines
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.refine import ROUND
@@ -35,6 +37,8 @@ class Sample:
         test: Spectra of held-out stars.
         examples: Stars shown one by one.
         lines: Most lines listed.
+        strong_lines: Table of lines that are named beside those of the gap.
+        literature_errors: Of literature labels, by label, where a shard gives none.
     """
 
     name: str
@@ -43,6 +47,8 @@ class Sample:
     test: Spectra
     examples: int = EXAMPLES
     lines: int = LINES
+    strong_lines: str = STRONG_LINES
+    literature_errors: Mapping[str, float] = field(default_factory=lambda: LITERATURE_ERRORS)
 
 
 @torch.no_grad()
@@ -58,20 +64,25 @@ def evaluate(
     """
     report(f"{sample.name}: baselines")
     bridges = {THEORY: bridge, **baselines(bridge, sample.train, sample.stars), MORPH: bridge}
-    tested = every_method(bridge, bridges, sample.name, sample.test, report)
+    known = literature(bridge, sample.test, sample.literature_errors)
+    tested = every_method(bridge, bridges, sample.name, sample.test, known, report)
     report(f"{sample.name}: lines of the gap")
     fit = fit_labels(bridge, sample.train, ROUND, sample.stars.x, sample.stars.rv)
     followed = star_lines(bridge, sample.train, fit)
-    metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train), stars=followed)
+    names = read_strong_lines(sample.strong_lines)
+    metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train), stars=followed, names=names)
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=sample.examples)
 
 
 @torch.no_grad()
 def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[str, Any], Arrays]:
     """Metrics and arrays of a report on any spectra of a survey: theory and morph, no baselines."""
-    tested = every_method(bridge, {THEORY: bridge, MORPH: bridge}, survey, spectra)
+    known = literature(bridge, spectra)
+    tested = every_method(bridge, {THEORY: bridge, MORPH: bridge}, survey, spectra, known)
     followed = star_lines(bridge, tested.seen, tested.trials[MORPH].free)
-    metrics = metrics_of(tested, lines=LINES, trained=None, stars=followed)
+    metrics = metrics_of(
+        tested, lines=LINES, trained=None, stars=followed, names=read_strong_lines(STRONG_LINES)
+    )
     return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=EXAMPLES)
 
 
@@ -80,6 +91,7 @@ def every_method(
     bridges: dict[str, Bridge],
     survey: str,
     spectra: Spectra,
+    known: Literature,
     report: Report = lambda text: None,
 ) -> Tested:
     """Fit spectra with every method; all but theory and morph start from theory's labels.
@@ -88,9 +100,10 @@ def every_method(
         bridge: Trained.
         bridges: What each method fits with, theory first.
         survey, spectra: Test stars, and by which survey they were observed.
+        known: What the literature says of them.
         report: Told what is being done.
     """
-    seen, known = prepare(bridge, survey, spectra), literature(bridge, spectra)
+    seen = prepare(bridge, survey, spectra)
     trials: dict[str, Trial] = {}
     for method, other in bridges.items():
         report(f"{survey}: {method.replace('_', ' ')}")

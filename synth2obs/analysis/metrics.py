@@ -6,22 +6,30 @@ from typing import Any
 from torch import Tensor
 
 from synth2obs.analysis.baselines import MORPH, THEORY
+from synth2obs.analysis.compared import compared
 from synth2obs.analysis.line_groups import labels_by_group
-from synth2obs.analysis.recovery import fitted_labels, recovery
+from synth2obs.analysis.noise_floor import noise_floor
+from synth2obs.analysis.pulls import pulls
+from synth2obs.analysis.star_flags import flagged, star_flags
 from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.io.strong_lines import StrongLines
 from synth2obs.models.alignment.change import minimal_change
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.refine import rms
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SHIFTED, SurveyModel
 
 
 def metrics_of(
-    tested: Tested, *, lines: int, trained: int | None, stars: StarLines | None = None
+    tested: Tested,
+    *,
+    lines: int,
+    trained: int | None,
+    stars: StarLines | None = None,
+    names: StrongLines | None = None,
 ) -> dict[str, Any]:
     """All but the comparison of telescopes.
 
@@ -30,6 +38,7 @@ def metrics_of(
         lines: Most lines of the gap.
         trained: Number of training stars, or None.
         stars: In which lines of the gap are followed.
+        names: Lines that are named beside those of the gap.
     """
     bridge, survey, free = tested.bridge, tested.survey, tested.trials["morph"].free
     model = bridge.survey(survey)
@@ -37,8 +46,11 @@ def metrics_of(
         "n_test": len(tested.seen),
         "n_train": trained,
         "n_anchored": int(tested.known.usable.sum()),
-        **_methods(tested),
-        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines, stars),
+        **compared(tested),
+        "noise_floor": noise_floor(*tested.held(MORPH), model.noise.factor[0]),
+        "pulls": pulls(tested),
+        "flagged": flagged(star_flags(bridge, free)),
+        "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines, stars, names),
         "lsf": _line_spread(model),
         "wavelengths": _distortion(model),
         "noise": _noise(model, free),
@@ -48,19 +60,6 @@ def metrics_of(
         "line_groups": {
             method: labels_by_group(bridge, tested.seen, tested.trials[method].free, morphed=method == MORPH)
             for method in (THEORY, MORPH)
-        },
-    }
-
-
-def _methods(tested: Tested) -> dict[str, dict[str, Any]]:
-    """Residuals and labels by method."""
-    trials, bridge, known = tested.trials, tested.bridge, tested.known
-    return {
-        "anchored_rms": {key: _median(rms(trial.held)) for key, trial in trials.items()},
-        "anchored_chi2": {key: _median(trial.held.chi2_per_pixel) for key, trial in trials.items()},
-        "free_rms": {key: _median(rms(trial.free)) for key, trial in trials.items()},
-        "label_recovery": {
-            key: recovery(fitted_labels(bridge, trial.free), known) for key, trial in trials.items()
         },
     }
 

@@ -1,6 +1,8 @@
 """How well labels come back, and what is left when they are held at the literature's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.analysis.baselines import stellar_table
-from synth2obs.core.robust import scatter
+from synth2obs.core.constants import LITERATURE_ERRORS
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
@@ -25,36 +27,37 @@ class Literature:
     Args:
         table: Teff, log g, [Fe/H], shape (N, 3), NaN where unknown.
         usable: Stars with all three, inside the grid, shape (N,).
+        errors: Of the table, shape (N, 3): the shard's own, or what is usual where it has none.
     """
 
     table: NDArray[np.float64]
     usable: NDArray[np.bool_]
+    errors: NDArray[np.float64]
 
 
-def literature(bridge: Bridge, spectra: Spectra) -> Literature:
-    """What the shard's own labels say, and which stars the grid covers."""
-    missing = np.full(len(spectra), np.nan)
-    table = np.stack([np.asarray(spectra.labels.get(name, missing), float) for name in STELLAR], axis=1)
+def literature(
+    bridge: Bridge, spectra: Spectra, usual: Mapping[str, float] = LITERATURE_ERRORS
+) -> Literature:
+    """What the shard's own labels say, and which stars the grid covers.
+
+    Args:
+        bridge: Its grid's range is used.
+        spectra: With labels.
+        usual: Errors by label, in its unit, where the shard gives none.
+    """
+    table, errors = _stellar(spectra.labels, len(spectra)), _stellar(spectra.label_errors, len(spectra))
+    errors = np.where(np.isfinite(errors), errors, [usual[name] for name in STELLAR])
     columns = [bridge.labels.index(name) for name in STELLAR]
     low, high = bridge.labels.lower[columns], bridge.labels.upper[columns]
     with np.errstate(invalid="ignore"):
-        usable = np.isfinite(table).all(1) & (table >= low).all(1) & (table <= high).all(1)
-    return Literature(table, usable)
+        usable = np.asarray(np.isfinite(table).all(1) & (table >= low).all(1) & (table <= high).all(1))
+    return Literature(table, usable, errors)
 
 
-def recovery(fitted: NDArray[np.float64], known: Literature) -> dict[str, dict[str, float]]:
-    """Bias (median) and scatter (1.4826 MAD) of fitted minus literature, by label."""
-    difference = (fitted - known.table)[known.usable]
-    if not len(difference):
-        return {}
-    result = {}
-    for name, column in zip(STELLAR, difference.T, strict=True):
-        result[name] = {
-            "bias": float(np.median(column)),
-            "scatter": float(scatter(column)),
-            "n": int(len(column)),
-        }
-    return result
+def _stellar(columns: Mapping[str, NDArray[Any]], stars: int) -> NDArray[np.float64]:
+    """Columns of Teff, log g and [Fe/H], shape (N, 3), NaN for those that are not there."""
+    missing = np.full(stars, np.nan)
+    return np.stack([np.asarray(columns.get(name, missing), float) for name in STELLAR], axis=1)
 
 
 def anchored(

@@ -10,9 +10,20 @@ from numpy.typing import NDArray
 from synth2obs.analysis.attribution import AttributedLine
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.star_lines import star_lines
-from synth2obs.analysis.survey_gap import gap_lines, gap_size, survey_gap, typical_labels
+from synth2obs.analysis.survey_gap import (
+    LINE_SIGMA,
+    gap_floor,
+    gap_lines,
+    gap_size,
+    line_width,
+    survey_gap,
+    typical_labels,
+)
+from synth2obs.analysis.systematic import believable
+from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
+from synth2obs.io.strong_lines import STRONG_LINES, read_strong_lines
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
@@ -63,7 +74,8 @@ class GapMeasurement:
     Args:
         wavelength: Vacuum Å, rest frame, shape (L,).
         gap, error: What the survey sees minus theory, in units of the continuum, and its posterior σ.
-        lines: The strongest lines, strongest first.
+        lines: The deepest lines, deepest first; errors hold those of emulator and continuum.
+        listed: What a line list has there, a text for every line.
         rms, rms_error: Over wavelengths.
         stars: Spectra used.
         overlay: Corrections of the line lists that were given, or None.
@@ -73,6 +85,7 @@ class GapMeasurement:
     gap: NDArray[np.float64]
     error: NDArray[np.float64]
     lines: list[AttributedLine]
+    listed: list[str]
     rms: float
     rms_error: float
     stars: int
@@ -107,19 +120,22 @@ def remeasure(
     labels = typical_labels(fresh, fit)
     found = survey_gap(fresh, survey, labels)
     followed = star_lines(bridge, seen, fit)
-    overlay = None
+    floor, overlay = gap_floor(fresh, survey, labels, found), None
     if listed is None:
-        named = gap_lines(fresh, survey, labels, found, lines, followed)
+        named = gap_lines(fresh, survey, labels, found, lines, followed, floor=floor)
     else:
         from synth2obs.analysis.line_overlay.overlay import survey_overlay
 
         named = gap_lines(fresh, survey, labels, found, ALL, followed, listed)
         overlay = survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed)
+        named = believable(named, floor, bridge.decoder.rest_wavelength.numpy(), LINE_SIGMA)[:lines]
+    sigma, names = line_width(fresh, survey) / FWHM_PER_SIGMA, read_strong_lines(STRONG_LINES)
     return GapMeasurement(
         bridge.decoder.rest_wavelength.numpy(),
         found["gap_mean"],
         found["gap_error"],
-        named[:lines],
+        named,
+        [names.near(line.wavelength, sigma) for line in named],
         *gap_size(found),
         len(spectra),
         overlay,
@@ -139,9 +155,10 @@ def gap_table(measured: GapMeasurement) -> Any:
 
 
 def line_table(measured: GapMeasurement) -> Any:
-    """The gap's lines as an `astropy.table.Table`, one row a line, strongest first."""
+    """The gap's lines as an `astropy.table.Table`, one row a line, deepest first."""
     columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(line, name) for line in measured.lines], kind)
         for name, kind in LINE_COLUMNS.items()
     }
+    columns["listed"] = np.array(measured.listed, str)
     return as_table(columns, LINE_UNITS, medium="vacuum")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synth2obs.analysis.noise_floor import noise_variance
 from synth2obs.analysis.recovery import fitted_labels
 from synth2obs.core.robust import scatter
 from synth2obs.core.spectra import Spectra
@@ -47,16 +48,12 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     latent = encode(bridge, one)
     carried = target.morph(source.morph.inverse(latent.u)[0])[0]
     fit = evaluate_at(bridge, two, carried)
-    good = fit.ivar > 0
-    own = (1.0 / (two.ivar * fit.continuum.square())).masked_fill(~good, 0.0).sum(1) / good.sum(1).clamp(
-        min=1
-    )
     brought = _carried_variance(bridge, pairs.second, carried, latent.covariance)
     return {
         "with": pairs.first,
         "n": len(one),
         "rms": float(rms(fit).median()),
-        "noise_rms": float((own + brought).sqrt().median()),
+        "noise_rms": float((noise_variance(two, fit) + brought).sqrt().median()),
         "chi2": float(fit.chi2_per_pixel.median()),
         "label_difference": _label_difference(bridge, one, two, morphed=True),
         "label_difference_theory": _label_difference(bridge, one, two, morphed=False),

@@ -7,10 +7,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.analysis.attribution import NONE, AttributedLine, attribute_lines, followed_by_stars
+from synth2obs.analysis.bands import is_telluric
 from synth2obs.analysis.elements import IRON, shares
 from synth2obs.analysis.lines import strongest_lines
 from synth2obs.analysis.star_lines import StarLines, abundance_labels
+from synth2obs.analysis.systematic import believable, continuum_floor, emulator_floor
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.io.strong_lines import StrongLines
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
 
@@ -23,6 +26,9 @@ STEP = 0.1
 """Change of an abundance, in dex, over which theory's response is taken."""
 
 LINE_SIGMA = 5.0
+
+MOST = 200
+"""Lines that are looked at for a report."""
 
 
 def typical_labels(bridge: Bridge, fit: LabelFit) -> NDArray[np.float64]:
@@ -75,20 +81,23 @@ def gap_lines(
     count: int,
     stars: StarLines | None = None,
     listed: "Listed | None" = None,
+    floor: NDArray[np.float64] | None = None,
 ) -> list[AttributedLine]:
-    """The strongest lines of a gap with the element that explains each best, strongest first.
+    """The strongest lines of a gap with the element that explains each best.
 
     Args:
         bridge, survey, labels: As for `survey_gap`.
         gap: What that gave.
-        count: Most lines.
+        count: Most lines: the most significant, or the deepest if there is a floor; in that order.
         stars: In which lines are followed; None compares gradients alone.
         listed: Lines of a line list, which say what elements have lines where; asked only if stars are.
+        floor: From `gap_floor`: errors hold it, and lines that are not significant with it are left out.
     """
     mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder.rest_wavelength.numpy()
-    model = bridge.survey(survey)
-    fwhm = FWHM_PER_SIGMA * float(model.lsf_sigma.median() * model.width_scale)
-    lines = strongest_lines(mean, error, grid, count, min_separation=fwhm, threshold=LINE_SIGMA)
+    fwhm, most = line_width(bridge, survey), count if floor is None else len(grid)
+    lines = strongest_lines(mean, error, grid, most, min_separation=fwhm, threshold=LINE_SIGMA)
+    if floor is not None:
+        lines = believable(lines, floor, grid, LINE_SIGMA)[:count]
     gradients = element_gradients(bridge, survey, labels)
     found = attribute_lines(
         lines,
@@ -111,6 +120,19 @@ def gap_lines(
     return followed_by_stars(found, [stars.evidence(line, mean) for line in lines], priors)
 
 
+def line_width(bridge: Bridge, survey: str) -> float:
+    """FWHM of a survey's line spread in Å, median over its pixels."""
+    model = bridge.survey(survey)
+    return FWHM_PER_SIGMA * float(model.lsf_sigma.median() * model.width_scale)
+
+
+def gap_floor(bridge: Bridge, survey: str, labels: NDArray[np.float64], gap: Arrays) -> NDArray[np.float64]:
+    """Systematic σ of a gap beside its posterior, by the emulator and the continuum, shape (L,); as for `gap_lines`."""
+    grid = bridge.decoder.rest_wavelength.numpy()
+    continuum = continuum_floor(gap["gap_mean"], grid, line_width(bridge, survey))
+    return np.hypot(emulator_floor(bridge, labels), continuum)
+
+
 def gap_size(gap: Arrays) -> tuple[float, float]:
     """Rms over wavelengths of a gap from `survey_gap`, and of its error."""
     known = np.isfinite(gap["gap_mean"]) & np.isfinite(gap["gap_error"])
@@ -119,29 +141,48 @@ def gap_size(gap: Arrays) -> tuple[float, float]:
 
 
 def gap_metrics(
-    bridge: Bridge, survey: str, labels: NDArray[np.float64], count: int, stars: StarLines | None = None
+    bridge: Bridge,
+    survey: str,
+    labels: NDArray[np.float64],
+    count: int,
+    stars: StarLines | None = None,
+    names: StrongLines | None = None,
 ) -> dict[str, Any]:
-    """The gap's part of ``metrics.json``: its size and at most ``count`` lines; arguments as for `gap_lines`."""
+    """The gap's part of ``metrics.json``: its size, and its deepest lines, those of the Earth's atmosphere apart.
+
+    Args:
+        bridge, survey, labels, stars: As for `gap_lines`.
+        count: Most lines of either kind.
+        names: Lines that are named beside those of the gap.
+    """
     gap = survey_gap(bridge, survey, labels)
+    floor, sigma = gap_floor(bridge, survey, labels, gap), line_width(bridge, survey) / FWHM_PER_SIGMA
     rms, rms_error = gap_size(gap)
-    lines, model = gap_lines(bridge, survey, labels, gap, count, stars), bridge.survey(survey).gap
+    model = bridge.survey(survey).gap
+    lines = gap_lines(bridge, survey, labels, gap, MOST, stars, floor=floor)
+    air = [is_telluric(line.note) for line in lines]
+    listed = [_described(line, "" if names is None else names.near(line.wavelength, sigma)) for line in lines]
     return {
         "features": int(model.used),
         "most_features": model.size,
         "rms": rms,
         "rms_error": rms_error,
         "difference_rms": float(np.sqrt(np.nanmean(gap["difference_mean"] ** 2))),
-        "lines": [_described(line) for line in lines],
+        "line_floor": float(np.median(floor)),
+        "significant_lines": len(lines),
+        "lines": [line for line, earth in zip(listed, air, strict=True) if not earth][:count],
+        "telluric": [line for line, earth in zip(listed, air, strict=True) if earth][:count],
     }
 
 
-def _described(line: AttributedLine) -> dict[str, Any]:
+def _described(line: AttributedLine, listed: str) -> dict[str, Any]:
     """A line as ``metrics.json`` has it."""
     return {
         "wavelength": line.wavelength,
         "depth": line.depth,
         "depth_error": line.depth_error,
         "equivalent_width_mA": line.equivalent_width,
+        "equivalent_width_error_mA": line.equivalent_width_error,
         "significance": line.significance,
         "element": line.element,
         "probability": None if line.element == NONE else line.probability,
@@ -149,6 +190,7 @@ def _described(line: AttributedLine) -> dict[str, Any]:
         "alternatives": line.alternatives,
         "unexplained": line.unexplained,
         "note": line.note,
+        "listed": listed,
     }
 
 

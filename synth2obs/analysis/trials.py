@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+
 from synth2obs.analysis.baselines import METHODS, Method
 from synth2obs.analysis.recovery import Literature, anchored
 from synth2obs.core.spectra import Spectra
@@ -39,6 +42,11 @@ class Tested:
     seen: Observation
     known: Literature
     trials: Mapping[str, Trial]
+
+    def held(self, method: str) -> tuple[Observation, LabelFit]:
+        """Stars of known labels, and their fit by a method at these labels."""
+        rows = torch.from_numpy(np.nonzero(self.known.usable)[0])
+        return self.seen.take(rows), self.trials[method].held
 
 
 def trial(bridge: Bridge, seen: Observation, known: Literature, method: str, start: LabelFit | None) -> Trial:

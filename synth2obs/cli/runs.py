@@ -12,31 +12,43 @@ import typer
 from synth2obs.cli.common import Out, Overrides, errors_for_people, writable
 from synth2obs.core.errors import OutputError
 
+Promote = Annotated[
+    bool, typer.Option("--promote", help="Make the model champion whatever the verdict; this is recorded")
+]
 
-def quickstart(overrides: Overrides = None, out: Out = Path("synth2obs-quickstart")) -> None:
+FAILED = 3
+"""Exit code of a run whose verdict is FAIL."""
+
+
+def quickstart(
+    overrides: Overrides = None, out: Out = Path("synth2obs-quickstart"), promote: Promote = False
+) -> None:
     """Train, evaluate and report on the embedded grid, MILES and STELIB: minutes on two cores.
 
-    A second call with the same settings goes on where the first stopped.
+    A second call with the same settings goes on where the first stopped. Ends with code 3 if the verdict is FAIL.
 
     Example: synth2obs quickstart
 
     Example: synth2obs quickstart data.max_stars=100 theory.steps=50 --out runs/small
     """
     with errors_for_people():
-        _run(None, overrides or [], out)
+        _run(None, overrides or [], out, promote)
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="TOML of settings; unknown keys are refused")],
     overrides: Overrides = None,
     out: Out = Path("synth2obs-run"),
+    promote: Promote = False,
 ) -> None:
     """Train on your own grid and surveys, evaluate, report and register; resumable.
+
+    The verdict by the thresholds of the settings stands last; it ends with code 3 if that is FAIL.
 
     Example: synth2obs train mine.toml gap.iterations=3 --out runs/mine
     """
     with errors_for_people():
-        _run(config, overrides or [], out)
+        _run(config, overrides or [], out, promote)
 
 
 def prove(
@@ -76,7 +88,7 @@ def prove(
         console.print(f"numbers   {out / 'scores.json'}", soft_wrap=True)
 
 
-def _run(config: Path | None, overrides: list[str], out: Path) -> None:
+def _run(config: Path | None, overrides: list[str], out: Path, promote: bool) -> None:
     writable(out)
     from rich.console import Console
 
@@ -86,20 +98,27 @@ def _run(config: Path | None, overrides: list[str], out: Path) -> None:
 
     settings = read_config(config, overrides)
     with console.status("loading torch and the data"):
-        from synth2obs.reports.console import baseline_table
+        from synth2obs.reports.console import baseline_table, verdict_lines
+        from synth2obs.reports.verdict import FAIL
         from synth2obs.workflow import run
-    metrics = run(settings, out, say=lambda text: console.print(f"[dim]{text}[/dim]"))
+    metrics = run(settings, out, say=lambda text: console.print(f"[dim]{text}[/dim]"), promote=promote)
     console.print(baseline_table(metrics))
-    for line in _what_there_is(metrics, out, settings.model_name):
+    for line in _what_there_is(metrics, out, settings.model_name, promote):
         console.print(line, soft_wrap=True)
+    console.print(verdict_lines(metrics))
+    if metrics["verdict"]["status"] == FAIL:
+        raise typer.Exit(FAILED)
 
 
-def _what_there_is(metrics: dict[str, Any], out: Path, model: str) -> Iterator[str]:
+def _what_there_is(metrics: dict[str, Any], out: Path, model: str, promote: bool) -> Iterator[str]:
     """A line for everything that a training leaves."""
+    status = metrics["verdict"]["status"]
+    plain = "registered without the alias champion, which only PASS gets; --promote gives it"
+    alias = f"models:/{model}@champion" if promote or status == "PASS" else plain
     yield f"seconds   {metrics['run']['seconds']:.0f}"
     yield from (f"report    {out / 'report' / f'{name}.html'}" for name in metrics["surveys"])
     yield f"numbers   {out / 'metrics.json'}"
-    yield f"model     {out / 'bridge'}, models:/{model}@champion in {out / 'mlflow'}"
+    yield f"model     {out / 'bridge'}, in {out / 'mlflow'}: {alias}"
     yield f"training  synth2obs ui {out}"
 
 

@@ -14,6 +14,10 @@ MAD_TO_SIGMA = 1.4826
 MEDIAN_ERROR = 1.2533
 """Standard error of a median over that of a mean, for normal errors."""
 
+LITERATURE_ERRORS = {"teff": 60.0, "logg": 0.13, "fe_h": 0.05}
+"""Errors of literature labels that come with none, K and dex: external errors of FGK stars in Prugniel et al. 2011,
+A&A 531, A165."""
+
 SHARD_FORMAT = "synth2obs/1"
 METRICS_FORMAT = "synth2obs-metrics/1"
 BUNDLE_FORMAT = "synth2obs-bundle/2"

@@ -14,7 +14,7 @@ EMBEDDED = {
 }
 """Shards by name; what they are, their licence and citation stand in ``synth2obs/data/README.md``."""
 
-TABLES = {"same_stars": SAME_STARS}
+TABLES = {"same_stars": SAME_STARS, "strong_lines": "strong_lines.csv"}
 """What comes with them."""
 
 PREFIX = "embedded:"

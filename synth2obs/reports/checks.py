@@ -38,9 +38,13 @@ SHAPES = {
     "test_id": "T",
     "test_rv": "T",
     "labels_true": "T3",
+    "labels_true_error": "T3",
+    "test_flags": "T",
     "labels_theory": "T3",
     "labels_morph": "T3",
     "labels_morph_error": "T3",
+    "labels_weighted": "T3",
+    "labels_weighted_error": "T3",
     "snr": "T",
     "scatter": "P",
     "chi2_theory_star": "T",
@@ -48,9 +52,16 @@ SHAPES = {
 }
 """Shape of each array: P pixels, E example stars, T test stars, G grid stars, D latent, F slopes."""
 
-_TEXT = {"element", "runner_up", "alternatives", "with", "note"}
+_TEXT = {"listed", "element", "runner_up", "alternatives", "with", "note"}
 _TABLES = {
     "anchored_rms",
+    "anchored_rms_error",
+    "anchored_chi2_error",
+    "free_rms_error",
+    "versus",
+    "noise_floor",
+    "pulls",
+    "flagged",
     "anchored_chi2",
     "free_rms",
     "label_recovery",

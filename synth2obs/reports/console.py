@@ -4,14 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 from synth2obs.analysis.proof.measures import MEASURES
 from synth2obs.reports.checks import check_metrics
-from synth2obs.reports.content import DASH, fixed, percent
+from synth2obs.reports.content import DASH, fixed, percent, with_error
 from synth2obs.reports.proof_tables import TITLES, text_of
 from synth2obs.reports.results import LABELS, METHODS, Metrics, measured
 from synth2obs.reports.tables import smallest
+from synth2obs.reports.tiles import percent_with_error
+from synth2obs.reports.verdict import FAIL, PASS, WARN, broken
+from synth2obs.reports.verdict_table import in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+STYLES = {PASS: "green", WARN: "yellow", FAIL: "red"}
 
 SHORT = {
     "theory_weighted": "pixels weighted",
@@ -32,7 +37,7 @@ def baseline_table(metrics: Metrics) -> "Table":
 
     Returns:
         A `rich.table.Table`: a heading per survey and one row per method, rms in % of the continuum, labels as
-        bias ± scatter against the literature.
+        bias ± its error, and scatter, against the literature.
 
     Raises:
         DataError: If the metrics are malformed.
@@ -41,7 +46,7 @@ def baseline_table(metrics: Metrics) -> "Table":
     from rich.table import Table
 
     check_metrics(metrics)
-    caption = "rms at literature labels; labels: bias ± scatter against the literature, held-out stars"
+    caption = "rms at literature labels; labels: bias ± its error, and scatter, against the literature; held-out stars"
     table = Table(title="theory against observation", caption=caption, box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
     for title in ("rms (%)", "change", *(f"{name} ({unit})" for name, unit, _ in LABELS.values())):
@@ -79,27 +84,45 @@ def proof_table(survey: str, rows: Metrics) -> "Table":
 def _add_survey(table: "Table", survey: str, row: Any) -> None:
     from rich.text import Text
 
-    rms = {method: measured(row, "anchored_rms", method) for method in METHODS}
-    best = {"rms": smallest(rms)} | {label: smallest(_biases(row, label)) for label in LABELS}
+    rms, errors = (
+        {m: measured(row, key, m) for m in METHODS} for key in ("anchored_rms", "anchored_rms_error")
+    )
+    best = {"rms": smallest(rms, errors)}
+    best |= {
+        label: smallest(*(_biases(row, label, key) for key in ("bias", "bias_error"))) for label in LABELS
+    }
     table.add_row(Text(survey, style="cyan"), *(Text("") for _ in table.columns[1:]))
     for method in METHODS:
         cells = [Text(SHORT.get(method, METHODS[method]))]
-        cells.append(_bold(percent(rms[method]), method in best["rms"]))
+        text = percent_with_error(row, "anchored_rms", method, unit="").replace(" ", "")
+        cells.append(_bold(text, method in best["rms"]))
         cells.append(Text(_change(rms["theory"], rms[method]) if method != "theory" else ""))
         cells += [_bold(_recovery(row, method, label), method in best[label]) for label in LABELS]
         table.add_row(*cells)
 
 
-def _biases(row: Any, label: str) -> dict[str, float | None]:
-    return {method: measured(row, "label_recovery", method, label, "bias") for method in METHODS}
+def _biases(row: Any, label: str, key: str) -> dict[str, float | None]:
+    return {method: measured(row, "label_recovery", method, label, key) for method in METHODS}
 
 
 def _recovery(row: Any, method: str, label: str) -> str:
     digits = LABELS[label][2]
-    bias, scatter = (measured(row, "label_recovery", method, label, name) for name in ("bias", "scatter"))
+    names = ("bias", "bias_error", "scatter")
+    bias, error, scatter = (measured(row, "label_recovery", method, label, name) for name in names)
     if bias is None:
         return DASH
-    return f"{fixed(bias, digits, sign=True)} ± {fixed(scatter, digits)}"
+    return f"{with_error(bias, error, digits, sign=True).replace(' ', '')}, {fixed(scatter, digits)}"
+
+
+def verdict_lines(metrics: Metrics) -> "Text":
+    """The verdict and what does not pass, for the end of a run."""
+    from rich.text import Text
+
+    found = metrics["verdict"]
+    text = Text("verdict   ").append(found["status"], style=f"bold {STYLES[found['status']]}")
+    for check in broken(found):
+        text.append(f"\n  {check['status']}  {check['survey']}: {in_words(check)}")
+    return text
 
 
 def _change(before: float | None, after: float | None) -> str:

@@ -1,5 +1,6 @@
 """What a page is made of: sections of paragraphs, pictures, tables and notes; and how numbers are written."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -110,6 +111,18 @@ def with_error(value: float | None, error: float | None, digits: int = 2, *, sig
     if value is None or error is None:
         return fixed(value, digits, sign=sign)
     return f"{fixed(value, digits, sign=sign)} ± {fixed(error, digits)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them."""
+    if not names:
+        return DASH
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def decimals(error: float) -> int:
+    """Decimals with which an error has two significant digits."""
+    return max(0, 1 - math.floor(math.log10(abs(error)))) if error else 2
 
 
 def significant(value: float | None, digits: int = 3) -> str:

@@ -20,6 +20,7 @@ DRAW: dict[str, Callable[[Metrics, Arrays, str], Figure | None]] = {
     "gap_slopes": lambda metrics, arrays, survey: spectrum_figures.gap_slopes(arrays),
     "latents": lambda metrics, arrays, survey: label_figures.latents(arrays),
     "label_recovery": label_figures.label_recovery,
+    "pulls": lambda metrics, arrays, survey: label_figures.pulls(arrays),
     "instrument": star_figures.noise_and_line_spread,
 }
 """How each figure is drawn; a function answers None where the evaluation lacks what it needs."""

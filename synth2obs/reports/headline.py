@@ -1,47 +1,20 @@
-"""The verdict in plain language, made from the numbers: what improved, what did not, what cannot be known."""
+"""What a run's numbers say in plain language: what improved, what did not, what cannot be known."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from synth2obs.reports.content import DASH, fixed, percent
-from synth2obs.reports.results import LABELS, Metrics, lookup, measured
+from synth2obs.reports.content import fixed, listed, percent, with_error
+from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured
+from synth2obs.reports.tiles import before_labels, better, change, percent_with_error
 
-SAME = 0.01
-"""Relative difference below which two rms values are called equal."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number of the verdict: before, after, and whether that is good."""
-
-    title: str
-    before: str
-    after: str
-    unit: str
-    better: bool | None
-
-
-def tiles(metrics: Metrics, survey: str) -> list[Tile]:
-    """The numbers at the top of the page: residual, chi2, and the bias of every label."""
-    row = lookup(metrics, "surveys", survey)
-    rms = [measured(row, "anchored_rms", m) for m in ("theory", "morph")]
-    chi2 = [measured(row, "anchored_chi2", m) for m in ("theory", "morph")]
-    shown = [
-        Tile("anchored residual", percent(rms[0]), percent(rms[1]), "% of continuum", _better(*rms)),
-        Tile("χ² per pixel", fixed(chi2[0]), fixed(chi2[1]), "1 is ideal", _closer_to_one(*chi2)),
-    ]
-    for label, (name, unit, digits) in LABELS.items():
-        bias = [measured(row, "label_recovery", m, label, "bias") for m in ("theory", "morph")]
-        texts = [fixed(b, digits, sign=True) for b in bias]
-        shown.append(Tile(f"{name} bias", texts[0], texts[1], unit, _better(*bias)))
-    return shown
+SIGNIFICANT = 3.0
+"""Errors beyond which a bias on placebo is the method's own."""
 
 
 def headline(metrics: Metrics, survey: str) -> str:
     """One paragraph on one survey; every sentence rests on numbers in ``metrics``."""
     row = lookup(metrics, "surveys", survey)
-    parts = [_residual(row), _against_linear(row), _labels(row), _placebo(metrics, row)]
+    parts = [_residual(row), _against_baselines(row), _labels(row), _placebo(metrics, row)]
     return " ".join(part for part in parts if part)
 
 
@@ -90,32 +63,64 @@ def _shift(row: Any, label: str) -> str:
 
 
 def warnings(metrics: Metrics, survey: str) -> Iterator[str]:
-    """Reasons for doubt: a gap that is hidden in the labels, or no larger than the placebo's."""
+    """Reasons for doubt: a gap that is hidden in the labels, or no larger than what the method finds on placebo."""
     row = lookup(metrics, "surveys", survey)
-    rms = [measured(row, "anchored_rms", m) for m in ("theory", "morph")]
-    moved = [name for label, (name, _, _) in LABELS.items() if _worse(_biases(row, label))]
-    if moved and _better(*rms):
+    helps = better(*change(row, "anchored_rms", "theory"))
+    moved = [name for label, (name, _, _) in LABELS.items() if _hidden(row, label)]
+    if moved and helps:
         yield (
-            f"The residual falls but the bias of {_list(moved)} grows: part of the gap may be hidden in the "
+            f"The residual falls but the bias of {listed(moved)} grows: part of the gap may be hidden in the "
             "labels, not closed."
         )
-    free = [measured(row, "free_rms", m) for m in ("theory", "morph")]
-    if _better(*free) and _better(*rms) is False:
+    if better(*change(row, "free_rms", "theory")) and helps is False:
         yield "The residual falls only when labels are free: the labels moved to absorb the gap."
+    yield from _doubts_by_placebo(metrics, row)
+    if lookup(metrics, "run", "dirty"):
+        yield "The code had uncommitted changes, so this run cannot be repeated from its commit alone."
+
+
+def _doubts_by_placebo(metrics: Metrics, row: Any) -> Iterator[str]:
+    """A gap, a shift of latents or a bias of labels that the method makes where there is nothing."""
     gap, placebo = measured(row, "gap", "rms"), measured(metrics, "placebo", "gap_rms")
     if gap is not None and placebo is not None and gap < 2.0 * placebo:
         yield (
             f"The gap ({percent(gap)} %) is less than twice the placebo's ({percent(placebo)} %): it may be "
             "an artefact."
         )
-    if lookup(metrics, "run", "dirty"):
-        yield "The code had uncommitted changes, so this run cannot be repeated from its commit alone."
+    shift = measured(row, "morph", "latent_shift_rms")
+    empty, error = (measured(metrics, "placebo", key) for key in ("morph_shift", "morph_shift_error"))
+    if shift and empty is not None and shift <= empty + (error or 0.0):
+        yield (
+            f"The morph moves latents by {fixed(shift, 3)}, no more than it does on placebo, where there is nothing to "
+            f"move ({with_error(empty, error, 3)}): this part of it is not measured."
+        )
+    biased = [text for label in LABELS if (text := _placebo_bias(metrics, label))]
+    if biased:
+        yield (
+            f"On placebo, where the truth is known, fitted labels are off by {listed(biased)}: the method's own bias, "
+            "more than three of its errors. A bias of this survey is known no better than that."
+        )
+
+
+def _placebo_bias(metrics: Metrics, label: str) -> str:
+    bias, error = (measured(metrics, "placebo", key, label) for key in ("label_bias", "label_bias_error"))
+    if bias is None or not error or abs(bias) < SIGNIFICANT * error:
+        return ""
+    name, unit, digits = LABELS[label]
+    return f"{with_error(bias, error, digits + 1, sign=True)} {unit} in {name}"
+
+
+def _hidden(row: Any, label: str) -> bool:
+    """Whether a bias grows by more than a fifth, and by more than its error."""
+    before, after = _biases(row, label)
+    _, error = change(row, f"{label}_bias", before_labels(row))
+    return before is not None and after is not None and abs(after) > 1.2 * abs(before) + (error or 0.0)
 
 
 def _residual(row: Any) -> str:
     before, after = (measured(row, "anchored_rms", m) for m in ("theory", "morph"))
     tested = measured(row, "n_anchored") or measured(row, "n_test")
-    stars = "" if tested is None else f" over {int(tested)} held-out stars"
+    stars = "" if tested is None else f" over {int(tested)} stars that took no part"
     if before is None or after is None:
         return (
             "The residual at literature labels was not measured, so it cannot be said whether the morph "
@@ -123,57 +128,73 @@ def _residual(row: Any) -> str:
         )
     chi2 = [measured(row, "anchored_chi2", m) for m in ("theory", "morph")]
     tail = f" (χ² per pixel {fixed(chi2[0])} → {fixed(chi2[1])})" if None not in chi2 else ""
+    floor = measured(row, "noise_floor", "quoted")
+    noise = "" if floor is None else f" Noise alone would leave {percent(floor)} % by the quoted errors."
     return (
         f"With labels held at their literature values, the residual between theory and observation{stars} "
-        f"{_movement(before, after)}{tail}."
+        f"{_movement(row, before, after)}{tail}.{noise}"
     )
 
 
-def _movement(before: float, after: float) -> str:
+def _movement(row: Any, before: float, after: float) -> str:
     """What a residual does when the morph is added."""
-    change = 1.0 - after / before if before > 0 else 0.0
-    if abs(change) < SAME:
-        return f"stays at {percent(after)} % of the continuum with the morph: nothing is gained"
-    verb, sign = ("falls", "less") if change > 0 else ("rises", "more")
-    return (
-        f"{verb} from {percent(before)} % to {percent(after)} % of the continuum with the morph, "
-        f"{abs(100 * change):.0f} % {sign}"
-    )
+    texts = [percent_with_error(row, "anchored_rms", m) for m in ("theory", "morph")]
+    gains = better(*change(row, "anchored_rms", "theory"))
+    if gains is None:
+        return f"stays at {texts[1]} of the continuum with the morph: nothing is gained"
+    verb, sign = ("falls", "less") if gains else ("rises", "more")
+    gain = abs(100 * (1.0 - after / before)) if before > 0 else 0.0
+    return f"{verb} from {texts[0]} to {texts[1]} of the continuum with the morph, {gain:.0f} % {sign}"
 
 
-def _against_linear(row: Any) -> str:
-    linear, morph = (measured(row, "anchored_rms", m) for m in ("linear_residual", "morph"))
-    if morph is None:
+def _against_baselines(row: Any) -> str:
+    """Whether the morph leaves less than every simpler correction, by more than the error."""
+    if measured(row, "anchored_rms", "morph") is None:
         return ""
-    if linear is None or linear <= 0:
-        return "It was not compared with a residual linear in labels, the baseline that a morph must beat."
-    change = 1.0 - morph / linear
-    if abs(change) < SAME:
-        return (
-            f"A residual linear in labels, the baseline to beat, reaches {percent(linear)} %: the morph "
-            f"matches it within {100 * SAME:.0f} % and so does not beat it."
-        )
-    verdict = "beats" if change > 0 else "does not beat"
-    side = "below" if change > 0 else "above"
+    rivals = [m for m in METHODS if m not in ("theory", "morph") and measured(row, "anchored_rms", m)]
+    if not rivals:
+        return "It was not compared with simpler corrections, which a morph must beat."
+    sides = {m: better(*change(row, "anchored_rms", m)) for m in rivals}
+    if all(sides.values()):
+        best = min(rivals, key=lambda m: measured(row, "anchored_rms", m) or 0.0)
+        return f"The morph beats every simpler correction by more than the error, the best of them by {_by(row, best)}."
+    losses = [f"{METHODS[m]} leaves {_by(row, m)} less" for m in rivals if sides[m] is False]
+    ties = [METHODS[m] for m in rivals if sides[m] is None]
+    level = f"it is level, within the error, with {listed(ties)}" if ties else ""
     return (
-        f"The morph {verdict} a residual linear in labels, the baseline to beat ({percent(linear)} %): its "
-        f"residual is {abs(100 * change):.0f} % {side}."
+        f"The morph does not beat every simpler correction: {listed([*losses, *([level] if level else [])])}."
     )
+
+
+def _by(row: Any, method: str) -> str:
+    difference, error = change(row, "anchored_rms", method)
+    size = None if difference is None else abs(difference)
+    return f"{percent(size)} ± {percent(error)} %" if error is not None else f"{percent(size)} %"
 
 
 def _labels(row: Any) -> str:
-    phrases = []
+    phrases, gained = [], []
+    before = before_labels(row)
     for label, (name, unit, digits) in LABELS.items():
-        before, after = _biases(row, label)
-        if before is not None and after is not None:
-            phrases.append(
-                f"{fixed(before, digits, sign=True)} → {fixed(after, digits, sign=True)} {unit} in {name}"
-            )
-    return (
-        f"The bias of fitted labels against the literature goes from theory to morph as {_list(phrases)}."
-        if phrases
-        else ""
+        values = [measured(row, "label_recovery", m, label, "bias") for m in (before, "morph")]
+        if None in values:
+            continue
+        errors = [measured(row, "label_recovery", m, label, "bias_error") for m in (before, "morph")]
+        texts = [with_error(v, e, digits, sign=True) for v, e in zip(values, errors, strict=True)]
+        phrases.append(f"{texts[0]} → {texts[1]} {unit} in {name}")
+        if any(better(*change(row, f"{label}_{kind}", before)) for kind in ("bias", "scatter")):
+            gained.append(name)
+    if not phrases:
+        return ""
+    weights = "theory with weighted pixels" if before != "theory" else "theory"
+    close = (
+        f" Beyond the errors the morph gains {listed(gained)}."
+        if gained
+        else " In none does the morph gain beyond the errors: what labels gain over plain theory is the weights'."
     )
+    if before == "theory":
+        close = ""
+    return f"The bias of fitted labels against the literature goes from {weights} to morph as {listed(phrases)}.{close}"
 
 
 def _placebo(metrics: Metrics, row: Any) -> str:
@@ -188,24 +209,5 @@ def _placebo(metrics: Metrics, row: Any) -> str:
 
 
 def _biases(row: Any, label: str) -> tuple[float | None, float | None]:
-    return (
-        measured(row, "label_recovery", "theory", label, "bias"),
-        measured(row, "label_recovery", "morph", label, "bias"),
-    )
-
-
-def _better(before: float | None, after: float | None) -> bool | None:
-    return None if before is None or after is None else abs(after) < abs(before)
-
-
-def _closer_to_one(before: float | None, after: float | None) -> bool | None:
-    return _better(None if before is None else before - 1.0, None if after is None else after - 1.0)
-
-
-def _worse(biases: tuple[float | None, float | None]) -> bool:
-    before, after = biases
-    return before is not None and after is not None and abs(after) > 1.2 * abs(before)
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else DASH
+    before, after = (measured(row, "label_recovery", m, label, "bias") for m in (before_labels(row), "morph"))
+    return before, after

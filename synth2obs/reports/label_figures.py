@@ -22,6 +22,9 @@ from synth2obs.reports.results import (
 from synth2obs.reports.style import COLOURS, dense, new_figure, note, robust_limits
 
 _MODELS = ("theory", "morph")
+_PULLED = {"morph": ("morph", "morph", 0.55), "weighted": ("theory, weighted", "theory", 1.0)}
+"""Arrays of labels whose pulls are drawn: title, colour, opacity (below 1: filled)."""
+
 _DOTS: dict[str, dict[str, Any]] = {
     "theory": {"mfc": "none", "mew": 0.8},
     "morph": {"mec": "none", "alpha": 0.75},
@@ -55,6 +58,44 @@ def label_recovery(metrics: Metrics, arrays: Arrays, survey: str) -> Figure | No
     panels[0, teff].invert_yaxis()
     panels[0, 0].legend(loc="lower right")
     return figure
+
+
+def pulls(arrays: Arrays) -> Figure | None:
+    """Fitted minus literature over the errors of both, a panel a label, beside a normal distribution."""
+    if not has(arrays, "labels_true", "labels_true_error", "labels_morph_error"):
+        return None
+    figure = new_figure(2.9)
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, column in zip(panels, range(3), strict=True):
+        _pull_panel(axes, arrays, column)
+    panels[0].set_ylabel("stars per half a unit")
+    panels[0].legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def _pull_panel(axes: Axes, arrays: Arrays, column: int) -> None:
+    edges, total = np.linspace(-6.0, 6.0, 25), 0
+    for model, (title, colour, alpha) in _PULLED.items():
+        if f"labels_{model}" in arrays and f"labels_{model}_error" in arrays:
+            pull = _pulls(arrays, model, column)
+            total = max(total, pull.size)
+            counts, _ = np.histogram(np.clip(pull, edges[0], edges[-1]), edges)
+            axes.stairs(
+                counts, edges, fill=alpha < 1.0, color=COLOURS[colour], alpha=alpha, lw=1.4, label=title
+            )
+    x = np.linspace(edges[0], edges[-1], 200)
+    normal = total * (edges[1] - edges[0]) * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
+    axes.plot(x, normal, color=COLOURS["observed"], lw=1.0, label="right errors")
+    axes.set_xlabel(f"pull of {list(LABELS.values())[column][0]}")
+    axes.set_xlim(edges[0], edges[-1])
+
+
+def _pulls(arrays: Arrays, model: str, column: int) -> NDArray[np.float64]:
+    """Finite pulls of a label."""
+    difference = (arrays[f"labels_{model}"] - arrays["labels_true"])[:, column]
+    error = np.hypot(arrays[f"labels_{model}_error"][:, column], arrays["labels_true_error"][:, column])
+    pull = difference / np.where(error > 0, error, np.nan)
+    return np.asarray(pull[np.isfinite(pull)], float)
 
 
 def _label_column(

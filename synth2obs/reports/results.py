@@ -97,11 +97,11 @@ def measured(table: Any, *keys: str) -> float | None:
     return float(value)
 
 
-def strongest_lines(row: Any) -> list[Mapping[str, Any]]:
-    """The gap's lines of one survey, most significant first."""
-    found = lookup(row, "gap", "lines")
+def gap_lines(row: Any, kind: str = "lines") -> list[Mapping[str, Any]]:
+    """The gap's ``lines`` or ``telluric`` lines of one survey, deepest first."""
+    found = lookup(row, "gap", kind)
     lines = [line for line in found if isinstance(line, Mapping)] if isinstance(found, list) else []
-    return sorted(lines, key=lambda line: -(measured(line, "significance") or 0.0))
+    return sorted(lines, key=lambda line: -abs(measured(line, "depth") or 0.0))
 
 
 def has(arrays: Arrays, *names: str) -> bool:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from synth2obs.reports import tables
+from synth2obs.reports import lines_table, tables
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import Block, Note, PageSection, Paragraph, Picture, Slot, fixed, percent
 from synth2obs.reports.figures import has_examples
 from synth2obs.reports.group_table import groups_table
+from synth2obs.reports.pulls_table import pulls_table
 from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
 from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
+from synth2obs.reports.verdict_table import verdict_table
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,16 @@ def sections(material: Material) -> list[PageSection]:
 
 def _baselines(m: Material) -> list[Block]:
     lead = (
-        "A morph earns its place only if it beats simpler corrections measured on the same held-out stars. "
-        "Theory is the grid through the instrument's model, with no correction; a constant residual is one "
-        "spectrum added to every star; a residual linear in labels is the one that a morph has to beat; "
+        "A morph earns its place only if it beats simpler corrections measured on the same held-out stars, by more "
+        "than the error. Theory is the grid through the instrument's model, with no correction; pixels weighted is "
+        "theory again, with every pixel weighted by what theory leaves there, which mends labels by itself; a "
+        "constant residual is one spectrum added to every star; a residual linear in labels is the hardest to beat; "
         "marginal alignment matches distributions without regard to labels."
     )
     caption = (
-        "Residual at literature labels, per method. Look for the distance between blue (morph) and green "
-        "(linear)."
+        "Residual at literature labels, per method, with its error (bar). Grey: what noise alone would leave, by "
+        "the quoted errors (dark) and by those fitted to the spectra (light); no method can come below the true "
+        "noise. Look for the distance between blue (morph) and green (linear)."
     )
     picture = m.picture("baselines", "Anchored rms per method", caption)
     return [Paragraph(lead), picture, tables.methods_table(m.row, m.reasons)]
@@ -139,9 +143,9 @@ def _by_wavelength(m: Material) -> list[Block]:
 
 GAP_CAPTION = (
     "Gap at the survey's median star (blue) with its ±2 σ posterior band; morph and gap together (orange). "
-    "Negative: the stars are darker than theory. Letters name the element that best explains a line; ? is a "
-    "line that no element explains. Look for narrow features well outside the band: these are lines; broad "
-    "waves are continuum."
+    "Negative: the stars are darker than theory. Letters name the deepest lines: the element that best explains one, "
+    "the strong line or band it lies in (IS: interstellar, ⊕: the Earth's atmosphere), or ?. Look for narrow features "
+    "well outside the band: these are lines; broad waves are continuum."
 )
 SLOPES_CAPTION = (
     "How the gap changes along each quantity it depends on. Look for lines that occur in one panel only."
@@ -161,7 +165,8 @@ def _gap(m: Material) -> list[Block]:
     blocks: list[Block] = [Paragraph(lead), m.picture("gap", "The gap", GAP_CAPTION)]
     if "gap_slopes" in m.pictures:
         blocks.append(m.picture("gap_slopes", "Slopes of the gap", SLOPES_CAPTION))
-    return [*blocks, _lines(m)]
+    telluric = lines_table.telluric_table(m.row)
+    return [*blocks, _lines(m), *([] if telluric is None else [telluric])]
 
 
 def _features(row: Any) -> str:
@@ -179,7 +184,7 @@ def _features(row: Any) -> str:
 def _lines(m: Material) -> Block:
     if lookup(m.row, "gap", "lines") == []:
         return Note("No line of the gap is significant.")
-    return tables.lines_table(m.row) or m.missing("gap.lines", "Lines of the gap")
+    return lines_table.lines_table(m.row) or m.missing("gap.lines", "Lines of the gap")
 
 
 def _latents(m: Material) -> list[Block]:
@@ -208,8 +213,28 @@ def _labels(m: Material) -> list[Block]:
         "own errors are part of every scatter."
     )
     blocks: list[Block] = [m.picture("label_recovery", "Labels before and after", caption)]
-    table = groups_table(m.row)
-    return blocks if table is None else [*blocks, table]
+    if "pulls" in m.pictures:
+        blocks.append(m.picture("pulls", "Quoted errors", PULLS_CAPTION))
+    found = (pulls_table(m.row), groups_table(m.row))
+    return [*blocks, *(table for table in found if table is not None)]
+
+
+PULLS_CAPTION = (
+    "Fitted minus literature over the errors of both, by the morph (blue) and by theory with weighted pixels (orange), "
+    "and the normal distribution that right errors give (black). Wider: errors are too small. Aside: a bias."
+)
+
+
+def _verdict(m: Material) -> list[Block]:
+    found = lookup(m.metrics, "verdict")
+    if found is None:
+        return [m.missing("verdict", "Verdict", "thresholds are those of a training; this page has none")]
+    lead = (
+        "Every number against its threshold in the run's configuration; one standard error is forgiven. Only a run "
+        "that passes becomes the registry's champion by itself. A verdict is no more than its checks: it does not "
+        "know what is not identified."
+    )
+    return [Paragraph(lead), verdict_table(found, m.survey)]
 
 
 def _instrument(m: Material) -> list[Block]:
@@ -267,6 +292,7 @@ def _decoder(m: Material) -> list[Block]:
 
 
 SECTIONS: list[tuple[str, str, Callable[[Material], list[Block]]]] = [
+    ("verdict", "Verdict", _verdict),
     ("baselines", "Against the baselines", _baselines),
     ("spectra", "Spectra of example stars", _spectra),
     ("wavelength", "Residual and χ² by wavelength", _by_wavelength),

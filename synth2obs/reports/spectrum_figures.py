@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from synth2obs.reports.checks import Arrays
-from synth2obs.reports.results import METHODS, Metrics, has, lookup, measured, strongest_lines
+from synth2obs.reports.lines_table import mark
+from synth2obs.reports.results import METHODS, Metrics, gap_lines, has, lookup, measured
 from synth2obs.reports.style import COLOURS, binned_median, dense, new_figure, note, plain, robust_limits
 
 EXAMPLES_DRAWN = 3
@@ -114,7 +115,8 @@ def gap_spectrum(metrics: Metrics, arrays: Arrays, survey: str) -> Figure | None
     pieces = _pieces(wavelength)
     figure = new_figure(0.6 + 1.75 * len(pieces))
     panels = figure.subplots(len(pieces), 1, sharey=True, squeeze=False)[:, 0]
-    lines = strongest_lines(lookup(metrics, "surveys", survey))
+    row = lookup(metrics, "surveys", survey)
+    lines = [*gap_lines(row), *gap_lines(row, "telluric")]
     limits = robust_limits(100.0 * arrays["gap_mean"], reach=99.97, margin=0.22)
     for axes, piece in zip(panels, pieces, strict=True):
         _gap_panel(axes, arrays, piece)
@@ -254,9 +256,7 @@ def _name_lines(axes: Axes, lines: list[Metrics], limits: tuple[float, float]) -
         inside = x is not None and start < x < stop
         if x is not None and inside and all(abs(x - other) > 0.022 * (stop - start) for other in taken):
             taken.append(x)
-            element = line.get("element")
-            sure = (measured(line, "probability") or 0.0) > 0.5
-            known = element not in (None, "none") and sure
             axes.axvline(x, color=COLOURS["theory"], lw=0.6, alpha=0.55, zorder=0)
-            text = plain(str(element)) if known else "?"
-            axes.text(x, height, text, fontsize=8, ha="center", color=COLOURS["ink"], clip_on=True)
+            axes.text(
+                x, height, plain(mark(line)), fontsize=8, ha="center", color=COLOURS["ink"], clip_on=True
+            )

@@ -29,21 +29,34 @@ def baselines(metrics: Metrics, survey: str) -> Figure | None:
         return None
     figure = new_figure(0.55 + 0.36 * len(values))
     axes = figure.subplots()
+    errors = lookup(metrics, "surveys", survey, "anchored_rms_error")
+    _noise_floor(axes, lookup(metrics, "surveys", survey, "noise_floor"))
     for row, (method, value) in enumerate(values.items()):
-        _bar_with_dot(axes, row, 100 * value, COLOURS[method])
+        _bar_with_dot(axes, row, 100 * value, 100 * (measured(errors, method) or 0.0), COLOURS[method])
     axes.set_yticks(range(len(values)), [METHODS[m] for m in values])
     axes.set_ylim(len(values) - 0.5, -0.5)
-    axes.set_xlim(0, 112 * max(values.values()))
+    axes.set_xlim(0, 125 * max(values.values()))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("anchored rms (% of continuum); shorter is better")
     return figure
 
 
-def _bar_with_dot(axes: Axes, row: int, value: float, colour: str) -> None:
+def _noise_floor(axes: Axes, floor: Any) -> None:
+    """What noise alone leaves, behind the bars: by fitted and by quoted errors."""
+    for key, colour in (("fitted", "#eef0f2"), ("quoted", "#d9dde1")):
+        value = measured(floor, key)
+        if value is not None:
+            axes.axvspan(0, 100 * value, color=colour, lw=0, zorder=0, label=f"noise as {key}")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=8)
+
+
+def _bar_with_dot(axes: Axes, row: int, value: float, error: float, colour: str) -> None:
     axes.hlines(row, 0, value, color=colour, lw=2.2, alpha=0.45)
-    axes.plot(value, row, "o", ms=8, color=colour)
+    axes.errorbar(value, row, xerr=error or None, fmt="o", ms=8, lw=1.6, color=colour)
     beside: dict[str, Any] = {"xytext": (9, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
-    axes.annotate(f"{value:.2f}", (value, row), **beside)
+    text = f"{value:.2f}" if not error else f"{value:.2f} ± {error:.2f}"
+    axes.annotate(text, (value + error, row), **beside)
 
 
 def chi2_of_stars(arrays: Arrays) -> Figure | None:

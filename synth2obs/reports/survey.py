@@ -15,6 +15,9 @@ from synth2obs.reports.interactive import interactive_spectra
 from synth2obs.reports.results import lookup, read_arrays, read_metrics
 from synth2obs.reports.sections import Material, sections
 from synth2obs.reports.style import svg_uri
+from synth2obs.reports.tiles import compared_with, tiles
+from synth2obs.reports.verdict import broken
+from synth2obs.reports.verdict_table import in_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -102,7 +105,10 @@ def template(name: str) -> Any:
 def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
     """What the page says first."""
     return {
-        "tiles": headline.tiles(metrics, survey),
+        "tiles": tiles(metrics, survey),
+        "compared_with": compared_with(metrics, survey),
+        "verdict": lookup(metrics, "verdict", "surveys", survey),
+        "broken": [(c["status"], in_words(c)) for c in broken(lookup(metrics, "verdict"), survey)],
         "headline": headline.headline(metrics, survey),
         "identifiability": headline.identifiability(metrics, survey),
         "warnings": list(headline.warnings(metrics, survey)),

@@ -1,5 +1,6 @@
 """The tables of a survey's report."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,81 +16,67 @@ from synth2obs.reports.content import (
     significant,
     with_error,
 )
-from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured, strongest_lines
+from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured
 from synth2obs.reports.style import COLOURS
 
-LINES_SHOWN = 20
 Row = Mapping[str, Any]
 
 
-def smallest(values: Mapping[str, float | None]) -> set[str]:
-    """Names of the smallest absolute value, ties to four digits included; none if only one is known."""
-    known = {name: float(f"{abs(value):.4g}") for name, value in values.items() if value is not None}
-    low = min(known.values(), default=None)
-    return {name for name, value in known.items() if value == low} if len(known) > 1 else set()
+def smallest(
+    values: Mapping[str, float | None], errors: Mapping[str, float | None] | None = None
+) -> set[str]:
+    """Names of the smallest absolute value and of those within the errors of it; none if that is all of them.
+
+    Without errors, ties to four digits count.
+    """
+    known = {name: abs(value) for name, value in values.items() if value is not None}
+    if len(known) < 2:
+        return set()
+    low = min(known, key=lambda name: known[name])
+    best = {
+        name for name, value in known.items() if value - known[low] <= _tie(low, name, known[low], errors)
+    }
+    return best if errors is None or len(best) < len(known) else set()
+
+
+def _tie(low: str, name: str, value: float, errors: Mapping[str, float | None] | None) -> float:
+    """How far a value may be from the lowest to count as equal to it."""
+    if errors is None or low == name:
+        return 5e-4 * value
+    return math.hypot(errors.get(low) or 0.0, errors.get(name) or 0.0) or 5e-4 * value
 
 
 def methods_table(row: Row, reasons: Mapping[str, str]) -> PageTable:
     """Every method against every measure of quality; the best of each column is bold."""
     columns = ["method"]
     body: list[list[Cell]] = [[Cell(METHODS[m], colour=COLOURS[m])] for m in METHODS]
-    for title, key in (
-        ("anchored rms (%)", "anchored_rms"),
-        ("χ² per pixel", "anchored_chi2"),
-        ("free rms (%)", "free_rms"),
+    for title, key, scale in (
+        ("anchored rms (%)", "anchored_rms", 100.0),
+        ("χ² per pixel", "anchored_chi2", 1.0),
+        ("free rms (%)", "free_rms", 100.0),
     ):
-        values = {m: measured(row, key, m) for m in METHODS}
-        show = fixed if key == "anchored_chi2" else percent
-        _add(columns, body, title, values, {m: show(v) for m, v in values.items()}, reasons.get(key, ""))
+        values, errors = ({m: measured(row, name, m) for m in METHODS} for name in (key, f"{key}_error"))
+        texts = {m: with_error(_times(values[m], scale), _times(errors[m], scale)) for m in METHODS}
+        _add(columns, body, title, values, errors, texts, reasons.get(key, ""))
     for label, (name, unit, digits) in LABELS.items():
         for measure in ("bias", "scatter"):
-            values = {m: measured(row, "label_recovery", m, label, measure) for m in METHODS}
-            texts = {m: fixed(v, digits, sign=measure == "bias") for m, v in values.items()}
-            _add(
-                columns, body, f"{name} {measure} ({unit})", values, texts, reasons.get("label_recovery", "")
+            values, errors = (
+                {m: measured(row, "label_recovery", m, label, key) for m in METHODS}
+                for key in (measure, f"{measure}_error")
             )
+            texts = {m: with_error(values[m], errors[m], digits, sign=measure == "bias") for m in METHODS}
+            title, reason = f"{name} {measure} ({unit})", reasons.get("label_recovery", "")
+            _add(columns, body, title, values, errors, texts, reason)
     return PageTable(columns, body, METHODS_CAPTION)
 
 
 METHODS_CAPTION = (
-    "Smaller is better everywhere; the best of a column is bold. Anchored: labels held at their literature "
-    "values, so labels cannot absorb the gap. Free: labels fitted. Bias is the median of fitted minus "
-    "literature, scatter is 1.4826 times the median absolute deviation. A dash means not measured."
+    "Smaller is better everywhere; bold are the best of a column and those within the errors of it, nothing if that "
+    "is all of them. Errors are bootstraps over stars; differences between methods, whose stars are the same, are "
+    "known better. Anchored: labels held at their literature values, so labels cannot absorb the gap. Free: labels "
+    "fitted. Bias is the median of fitted minus literature, scatter is 1.4826 times the median absolute deviation. "
+    "A dash means not measured."
 )
-
-
-def lines_table(row: Row) -> PageTable | None:
-    """The strongest lines of the gap, most significant first."""
-    lines = strongest_lines(row)[:LINES_SHOWN]
-    if not lines:
-        return None
-    columns = ["λ vacuum (Å)", "depth (% of continuum)", "equivalent width (mÅ)", "significance (σ)"]
-    columns += ["best element", "its probability (%)", "no element (%)", "or, with its probability", "note"]
-    caption = (
-        f"The {len(lines)} most significant lines of the gap, ± 1 σ. Positive depth: the stars absorb more "
-        "than the theory says; negative: less. Best element: the one whose abundance the line follows from star to "
-        "star, or whose lines in theory have its shape, with its probability against the other elements and against a "
-        "feature that no abundance makes. Probabilities know the noise and the errors of fitted abundances, not what "
-        "is wrong with all of these together."
-    )
-    return PageTable(columns, [_line(line) for line in lines], caption)
-
-
-def _line(line: Row) -> list[Cell]:
-    element = line.get("element")
-    named = str(element) if element not in (None, "none") else DASH
-    depth, error = measured(line, "depth"), measured(line, "depth_error")
-    return [
-        cell(fixed(measured(line, "wavelength"), 1)),
-        cell(with_error(_times(depth, 100), _times(error, 100), sign=True)),
-        cell(fixed(measured(line, "equivalent_width_mA"), 0)),
-        cell(fixed(measured(line, "significance"), 1)),
-        cell(named, "no element explains how it varies"),
-        cell(percent(measured(line, "probability"), 0)),
-        cell(percent(measured(line, "unexplained"), 0)),
-        cell(str(line.get("alternatives") or DASH)),
-        cell(str(line.get("note") or "")),
-    ]
 
 
 def instrument_table(row: Row) -> PageTable:
@@ -234,13 +221,14 @@ def _add(
     body: list[list[Cell]],
     title: str,
     values: Mapping[str, float | None],
+    errors: Mapping[str, float | None],
     texts: Mapping[str, str],
     reason: str,
 ) -> None:
     if all(value is None for value in values.values()):
         return
     columns.append(title)
-    best = smallest(values)
+    best = smallest(values, errors)
     for cells, method in zip(body, METHODS, strict=True):
         cells.append(cell(texts[method], reason, best=method in best))
 

@@ -12,19 +12,12 @@ from synth2obs.models.gap import AnyGapConfig
 from synth2obs.models.survey import ALIGNMENT, GAP
 from synth2obs.physics.continuum import ContinuumConfig
 from synth2obs.training.domains import DataConfig
+from synth2obs.training.evaluation_config import EvaluationConfig, ThresholdsConfig
 from synth2obs.training.stages.anchors import AnchorsConfig
 from synth2obs.training.stages.critic import CriticConfig
 from synth2obs.training.stages.labels import LabelsConfig
 from synth2obs.training.stages.latent import LatentConfig
 from synth2obs.training.stages.theory import TheoryConfig
-
-
-class EvaluationConfig(Section):
-    """Stage F: held-out stars, baselines, placebo."""
-
-    examples: int = Field(default=4, ge=1, description="stars shown one by one")
-    lines: int = Field(default=15, ge=1, description="lines of the gap that are listed")
-    placebo_scale: float = Field(default=250.0, gt=0, description="signal to noise per pixel of the placebo")
 
 
 class TrainConfig(Section):
@@ -48,3 +41,4 @@ class TrainConfig(Section):
     critic: CriticConfig = CriticConfig()
     anchors: AnchorsConfig = AnchorsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    thresholds: ThresholdsConfig = ThresholdsConfig()

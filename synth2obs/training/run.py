@@ -42,7 +42,7 @@ STAGES: tuple[Callable[[State, Any], StageBase], ...] = (
 )
 """In order; every stage starts from what the one before left, and has the section of its name."""
 
-MAY_CHANGE = ("threads", "checkpoint_every", "evaluation", "model_name")
+MAY_CHANGE = ("threads", "checkpoint_every", "evaluation", "thresholds", "model_name")
 
 
 @dataclass(frozen=True)

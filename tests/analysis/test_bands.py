@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from synth2obs.analysis.attribution import NONE, attribute_lines, followed_by_stars
-from synth2obs.analysis.bands import HYDROGEN, INTERSTELLAR, TELLURIC, band_of, is_foreign
+from synth2obs.analysis.bands import (
+    HYDROGEN,
+    INTERSTELLAR,
+    STRONG,
+    TELLURIC,
+    band_of,
+    is_foreign,
+    is_telluric,
+)
 from synth2obs.analysis.lines import strongest_lines
 
 SHARES = {"Na": 0.2, "Fe": 0.8}
@@ -31,7 +39,10 @@ def attributed(place, gradient=0.0):
         (5891.58, "interstellar Na D"),
         (5897.56, "interstellar Na D"),
         (3934.77, "interstellar Ca II K"),
-        (6564.6, "Hα"),
+        (6564.6, "core of Hα"),
+        (5891.0, "interstellar Na D"),
+        (5890.0, "core of Na D₂"),
+        (4300.0, "CH G band"),
         (5500.0, ""),
     ],
 )
@@ -39,9 +50,14 @@ def test_names_of_bands(wavelength, band):
     assert band_of(wavelength) == band
 
 
+def test_the_earth_is_not_the_interstellar_medium():
+    assert all(is_telluric(name) for _, _, name in TELLURIC)
+    assert not any(is_telluric(name) for _, _, name in (*INTERSTELLAR, *HYDROGEN, *STRONG))
+
+
 def test_hydrogen_is_the_stars():
     assert all(is_foreign(name) for _, _, name in (*TELLURIC, *INTERSTELLAR))
-    assert not any(is_foreign(name) for _, _, name in HYDROGEN) and not is_foreign("")
+    assert not any(is_foreign(name) for _, _, name in (*HYDROGEN, *STRONG)) and not is_foreign("")
 
 
 @pytest.mark.parametrize("place", [6890.0, 5891.6])

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.analysis.attribution import NONE, AttributedLine
-from synth2obs.analysis.proof.statistics import Score, bootstrap, share
+from synth2obs.analysis.bootstrap import Score, bootstrap
+from synth2obs.analysis.proof.statistics import share
 
 DEEP = 0.05
 """True mean depth from which a missing line counts for ``element_top1_deep``."""

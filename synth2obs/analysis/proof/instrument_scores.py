@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from synth2obs.analysis.proof.statistics import Score
+from synth2obs.analysis.bootstrap import Score
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.models.survey import SurveyModel
 

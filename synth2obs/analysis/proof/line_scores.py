@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.analysis.attribution import AttributedLine
+from synth2obs.analysis.bootstrap import Score, Statistic, bootstrap
 from synth2obs.analysis.proof.element_scores import element_scores
-from synth2obs.analysis.proof.statistics import Score, Statistic, average_precision, bootstrap, share
+from synth2obs.analysis.proof.statistics import average_precision, share
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import Arrays, gap_lines, survey_gap

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.analysis.proof.score import Scores
-from synth2obs.analysis.proof.statistics import Score, bootstrap, scatter
+from synth2obs.analysis.proof.statistics import scatter
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.models.priors.labels import STELLAR
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from synth2obs.analysis.baselines import ABLATIONS, METHODS, MORPH, THEORY, Method, lesson, made
+from synth2obs.analysis.bootstrap import Score
 from synth2obs.analysis.entrants import BridgeEntrant, Entrant
 from synth2obs.analysis.networks import NETWORKS
 from synth2obs.analysis.networks.lessons import Lessons, Theory
@@ -18,7 +19,6 @@ from synth2obs.analysis.proof.line_scores import Found, change_scores, find, lin
 from synth2obs.analysis.proof.settings import ProveConfig
 from synth2obs.analysis.proof.spectrum_scores import Explained, explained, spectrum_scores
 from synth2obs.analysis.proof.star_scores import label_scores, true_labels
-from synth2obs.analysis.proof.statistics import Score
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.star_lines import StarLines, star_lines
 from synth2obs.core.spectra import Spectra

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synth2obs.analysis.proof.statistics import Score, slope
+from synth2obs.analysis.bootstrap import Score
+from synth2obs.analysis.proof.statistics import slope
 from synth2obs.models.priors.labels import STELLAR
 
 Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]

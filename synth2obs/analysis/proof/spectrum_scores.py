@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.analysis.bootstrap import Score
 from synth2obs.analysis.entrants import Entrant
 from synth2obs.analysis.proof.star_scores import excess, gap_explained, true_labels
-from synth2obs.analysis.proof.statistics import Score
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.analysis.proof.two_sample import told_from_stars
 from synth2obs.analysis.proof.unseen import unseen_excess

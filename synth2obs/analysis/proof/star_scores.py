@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.analysis.entrants import Answer
-from synth2obs.analysis.proof.statistics import Score, bootstrap, scatter, share
+from synth2obs.analysis.proof.statistics import scatter, share
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation

@@ -1,24 +1,14 @@
-"""Scores with errors: average precision, robust bias and scatter, bootstrap over groups, slopes."""
+"""Scores with errors: average precision, robust scatter, shares, slopes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.core.constants import MAD_TO_SIGMA
 
 Floats = NDArray[np.float64]
-Statistic = Callable[[NDArray[np.intp]], float]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number and its standard error; NaN where there is none."""
-
-    value: float
-    error: float = float("nan")
 
 
 def average_precision(score: ArrayLike, truth: ArrayLike) -> float:
@@ -39,31 +29,6 @@ def average_precision(score: ArrayLike, truth: ArrayLike) -> float:
     last = np.append(np.diff(height[order]) != 0, True)
     precision, recall = found[last] / (np.nonzero(last)[0] + 1), found[last] / positives
     return float((np.diff(recall, prepend=0.0) * precision).sum())
-
-
-def bootstrap(statistic: Statistic, groups: ArrayLike, draws: int, seed: int = 0) -> Score:
-    """A statistic of all rows, and its standard error by drawing whole groups with replacement.
-
-    Args:
-        statistic: Of row numbers, in which a row may occur more than once.
-        groups: Which group each row belongs to, shape (N,): rows that are alike are no independent witnesses.
-        draws: Bootstrap samples.
-        seed: Of the draws.
-    """
-    _, place = np.unique(np.asarray(groups), return_inverse=True)
-    if not place.size:
-        return Score(float("nan"))
-    members = [np.nonzero(place == group)[0] for group in range(int(place.max()) + 1)]
-    value = statistic(np.arange(len(place)))
-    if len(members) < 2:
-        return Score(value)
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(draws):
-        chosen = random.integers(len(members), size=len(members))
-        values.append(statistic(np.concatenate([members[group] for group in chosen])))
-    known = np.array(values)[np.isfinite(values)]
-    return Score(value, float(known.std(ddof=1)) if len(known) > 1 else float("nan"))
 
 
 def scatter(values: NDArray[Any]) -> float:

@@ -14,8 +14,8 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.analysis.entrants import Entrant
-from synth2obs.analysis.proof.statistics import Score, bootstrap
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import LabelFit

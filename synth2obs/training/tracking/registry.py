@@ -5,7 +5,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from synth2obs.training.provenance import folder_sha256
 
 BUNDLE = "bundle"
 """Name of the artifact that holds the bundle folder."""
+
+CHAMPION = "champion"
+"""Alias of the version that users load."""
 
 DIGEST = "bundle.sha256"
 """Tag of a model version by which the same bundle is recognised."""
@@ -31,6 +34,8 @@ class Registration:
         name: Name of the registered model, without ``/`` and ``:``.
         survey: The survey that is predicted when a user names none.
         pixels: Number of native pixels P, or -1 if it differs between surveys.
+        champion: Whether the alias ``champion`` is to point to it.
+        tags: Of the version, e.g. the run's verdict.
     """
 
     experiment: str
@@ -40,10 +45,12 @@ class Registration:
     name: str
     survey: str
     pixels: int
+    champion: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def register_bridge(client: Any, wanted: Registration) -> str:
-    """Register a bundle folder as ``models:/<name>/<version>``, alias ``champion``.
+    """Register a bundle folder as ``models:/<name>/<version>``, with the alias ``champion`` if that is wanted.
 
     The same bundle from the same run is registered once.
 
@@ -59,7 +66,10 @@ def register_bridge(client: Any, wanted: Registration) -> str:
     number = _known_version(client, wanted, digest)
     if number is None:
         number = _new_version(client, wanted, _log_model(client, wanted), digest)
-    client.set_registered_model_alias(name, "champion", number)
+    for key, value in wanted.tags.items():
+        client.set_model_version_tag(name, number, key, value)
+    if wanted.champion:
+        client.set_registered_model_alias(name, CHAMPION, number)
     return f"models:/{name}/{number}"
 
 

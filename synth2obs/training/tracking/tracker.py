@@ -14,6 +14,9 @@ from synth2obs.training.tracking.store import open_experiment, open_store, store
 TOKEN, STAGE = "synth2obs.token", "synth2obs.stage"
 """Tags by which a resumed training finds its runs."""
 
+NOTE = "mlflow.note.content"
+"""Tag that MLflow shows as a run's description."""
+
 WHOLE = "(training)"
 """Stage of the run that holds the others."""
 
@@ -138,10 +141,24 @@ class Tracker:
         with store_errors():
             self.client.log_artifact(self.run, str(path), folder)
 
+    def describe(self, text: str, tags: Mapping[str, str]) -> None:
+        """Say what came of the training, on its run's page: a text in Markdown, and tags to filter runs by."""
+        with store_errors():
+            for key, value in {NOTE: text, **tags}.items():
+                self.client.set_tag(self.run, key, value)
+
     def log_bridge(
-        self, folder: str | Path, example: Mapping[str, float], *, name: str, survey: str, pixels: int
+        self,
+        folder: str | Path,
+        example: Mapping[str, float],
+        *,
+        name: str,
+        survey: str,
+        pixels: int,
+        champion: bool = True,
+        tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Register a bundle folder as an MLflow model with the alias ``champion``.
+        """Register a bundle folder as an MLflow model.
 
         The same bundle from the same run is registered once.
 
@@ -151,6 +168,8 @@ class Tracker:
             name: Name of the registered model, without ``/`` and ``:``.
             survey: The survey that is predicted when a user names none.
             pixels: Number of native pixels P, or -1 if it differs between surveys.
+            champion: Whether the alias ``champion`` is to point to it.
+            tags: Of the version.
 
         Returns:
             Its address, ``models:/<name>/<version>``.
@@ -166,6 +185,8 @@ class Tracker:
             name=name,
             survey=survey,
             pixels=pixels,
+            champion=champion,
+            tags=tags or {},
         )
         with store_errors():
             return register_bridge(self.client, wanted)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.analysis.proof.slopes import bias_slopes
 from synth2obs.analysis.proof.star_scores import gap_explained
-from synth2obs.analysis.proof.statistics import Score, average_precision, bootstrap, scatter, slope
+from synth2obs.analysis.proof.statistics import average_precision, scatter, slope
 
 
 class TestAveragePrecision:
