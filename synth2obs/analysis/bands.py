@@ -41,10 +41,17 @@ STRONG: tuple[Band, ...] = (
     (5164.0, 5187.0, "Mg b and MgH"),
     (5889.6, 5893.6, "core of Na D₂"),
     (5895.6, 5899.6, "core of Na D₁"),
-    (7054.0, 7060.0, "TiO band head"),
     (8498.4, 8502.4, "core of Ca II 8500"),
     (8541.4, 8547.4, "core of Ca II 8544"),
     (8661.5, 8667.5, "core of Ca II 8664"),
+    (4142.0, 4218.0, "CN 4216 band"),
+    (4665.0, 4740.0, "C₂ Swan 4737 band"),
+    (4956.0, 4966.0, "TiO 4956 band head"),
+    (5449.0, 5459.0, "TiO 5449 band head"),
+    (5848.0, 5858.0, "TiO 5848 band head"),
+    (6160.0, 6170.0, "TiO 6160 band head"),
+    (6653.0, 6663.0, "TiO 6653 band head"),
+    (7056.0, 7066.0, "TiO 7056 band head"),
 )
 """Strong lines and band heads in vacuum Å: formed so high, or blended so much, that no abundance explains what theory
 misses in them."""

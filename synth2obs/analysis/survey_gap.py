@@ -169,7 +169,7 @@ def gap_metrics(
         "rms_error": rms_error,
         "difference_rms": float(np.sqrt(np.nanmean(gap["difference_mean"] ** 2))),
         "line_floor": float(np.median(floor)),
-        "significant_lines": len(lines),
+        "significant_lines": len(lines) - sum(air),
         "lines": [line for line, earth in zip(listed, air, strict=True) if not earth][:count],
         "telluric": [line for line, earth in zip(listed, air, strict=True) if earth][:count],
     }

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth2obs.analysis.proof.measures import MEASURES
 from synth2obs.reports.checks import check_metrics
-from synth2obs.reports.content import DASH, fixed, percent, with_error
+from synth2obs.reports.content import DASH, fixed, with_error
 from synth2obs.reports.proof_tables import TITLES, text_of
 from synth2obs.reports.results import LABELS, METHODS, Metrics, measured
 from synth2obs.reports.tables import smallest
@@ -47,9 +47,10 @@ def baseline_table(metrics: Metrics) -> "Table":
 
     check_metrics(metrics)
     caption = "rms at literature labels; labels: bias ± its error, and scatter, against the literature; held-out stars"
-    table = Table(title="theory against observation", caption=caption, box=SIMPLE_HEAD, pad_edge=False)
+    look: dict[str, Any] = {"box": SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    table = Table(title="theory against observation", caption=caption, **look)
     table.add_column("method", no_wrap=True)
-    for title in ("rms (%)", "change", *(f"{name} ({unit})" for name, unit, _ in LABELS.values())):
+    for title in ("rms (%)", *(f"{name} ({unit})" for name, unit, _ in LABELS.values())):
         table.add_column(title, justify="right", no_wrap=True)
     for survey, row in metrics["surveys"].items():
         _add_survey(table, survey, row)
@@ -96,7 +97,6 @@ def _add_survey(table: "Table", survey: str, row: Any) -> None:
         cells = [Text(SHORT.get(method, METHODS[method]))]
         text = percent_with_error(row, "anchored_rms", method, unit="").replace(" ", "")
         cells.append(_bold(text, method in best["rms"]))
-        cells.append(Text(_change(rms["theory"], rms[method]) if method != "theory" else ""))
         cells += [_bold(_recovery(row, method, label), method in best[label]) for label in LABELS]
         table.add_row(*cells)
 
@@ -123,12 +123,6 @@ def verdict_lines(metrics: Metrics) -> "Text":
     for check in broken(found):
         text.append(f"\n  {check['status']}  {check['survey']}: {in_words(check)}")
     return text
-
-
-def _change(before: float | None, after: float | None) -> str:
-    if before is None or after is None or before <= 0:
-        return DASH
-    return f"{percent(after / before - 1.0, 0, sign=True)} %"
 
 
 def _bold(text: str, best: bool) -> "Text":

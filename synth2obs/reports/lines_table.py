@@ -6,8 +6,8 @@ from typing import Any
 from synth2obs.reports.content import DASH, Cell, PageTable, cell, fixed, percent, with_error
 from synth2obs.reports.results import gap_lines, measured
 
-LEAST = 0.05
-"""Probability below which no element is named."""
+LEAST, LEAST_IN_BAND = 0.05, 0.5
+"""Probability below which no element is named; the latter where a strong line or band has a name already."""
 
 COLUMNS = (
     "λ vacuum (Å)",
@@ -89,7 +89,7 @@ def _size(line: Mapping[str, Any]) -> list[Cell]:
 def named_element(line: Mapping[str, Any]) -> str:
     """The best element of a line; empty if none is probable, or it is a band's, or hydrogen's own."""
     element, note = line.get("element"), str(line.get("note") or "")
-    improbable = (measured(line, "probability") or 0.0) < LEAST
+    improbable = (measured(line, "probability") or 0.0) < (LEAST_IN_BAND if note else LEAST)
     if element in (None, "none", note) or improbable or note.startswith(HYDROGEN):
         return ""
     return str(element)

@@ -131,6 +131,8 @@ def gap_slopes(arrays: Arrays) -> Figure | None:
     """How the gap changes with each of the functions that it depends on."""
     if not has(arrays, "wavelength", "gap_slopes") or "gap_slope_names" not in arrays:
         return None
+    if not np.nan_to_num(arrays["gap_slopes"]).any():
+        return None
     names = arrays["gap_slope_names"][:4]
     figure = new_figure(0.5 + 1.35 * len(names))
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]

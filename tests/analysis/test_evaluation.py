@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from synth2obs.analysis.bare import bare, with_survey
+from synth2obs.analysis.compared import recovery
 from synth2obs.analysis.placebo import placebo
-from synth2obs.analysis.recovery import anchored, literature, recovery
+from synth2obs.analysis.recovery import anchored, literature
 from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.analysis.survey_gap import element_gradients, survey_gap
 from synth2obs.models.fit.observation import prepare
@@ -46,6 +47,7 @@ class TestLiterature:
         fitted[0] += 1e4
         found = recovery(fitted, known)
         assert found["teff"]["bias"] == pytest.approx(50.0) and found["teff"]["scatter"] < 1e-6
+        assert found["teff"]["bias_error"] < 1e-6 and "scatter_error" in found["teff"]
         assert found["logg"]["bias"] == pytest.approx(0.1) and found["fe_h"]["n"] == COUNT
 
     def test_anchored_labels_do_not_move(self, bridge, stars):

@@ -93,6 +93,9 @@ def invented_lines(count: int = 14) -> list[dict[str, Any]]:
             "wavelength": float(rng.uniform(3700, 7300)),
             "depth": float(0.01 + rng.exponential(0.03)),
             "depth_error": 0.0012,
+            "equivalent_width_error_mA": 9.0,
+            "note": "telluric O₂ B" if k == 3 else "",
+            "listed": "Fe I 5270.36, Ca I 5271.27" if k % 2 else "",
             "equivalent_width_mA": float(rng.uniform(30, 220)),
             "significance": float(rng.uniform(5, 60)),
             "element": names[k % 5],
@@ -108,7 +111,14 @@ def invented_survey() -> dict[str, Any]:
 
     def recovery(*pairs: float) -> dict[str, Any]:
         names = ("teff", "logg", "fe_h")
-        return {n: {"bias": pairs[2 * k], "scatter": pairs[2 * k + 1], "n": 40} for k, n in enumerate(names)}
+        bias, scatter = pairs[::2], pairs[1::2]
+        return {
+            n: {"bias": b, "bias_error": 0.2 * s, "scatter": s, "scatter_error": 0.15 * s, "n": 40}
+            for n, b, s in zip(names, bias, scatter, strict=True)
+        }
+
+    def versus(method: str) -> dict[str, Any]:
+        return {"anchored_rms": {"difference": rms["morph"] - rms[method], "error": 0.0004}}
 
     rms = {
         "theory": 0.0202,
@@ -128,6 +138,10 @@ def invented_survey() -> dict[str, Any]:
         "n_test": 40,
         "n_train": 590,
         "anchored_rms": rms,
+        "anchored_rms_error": {method: 0.0005 for method in rms},
+        "versus": {method: versus(method) for method in rms if method != "morph"},
+        "noise_floor": {"quoted": 0.0060, "fitted": 0.0047},
+        "flagged": {"share": 0.05, "stars": {"2": 2}},
         "anchored_chi2": chi2,
         "free_rms": {"theory": 0.0135, "morph": 0.0086},
         "label_recovery": {

@@ -93,6 +93,7 @@ def test_the_page_stands_alone_and_is_the_same_twice(scores, folder):
     text = write_page(scores, folder).read_text(encoding="utf-8")
     body = text.split("</style>")[1]
     assert "http" not in body and "<script" not in text
+    body = body.replace("\u00a0", " ")
     assert "96.6 ± 0.4" in body and "−12 ± 3" in body and "10 stars train (9 different spectra)" in body
     assert body.count("<img") == 2 and "leaves a χ² of 1.75 a pixel" in body
     assert "1.002 ± 0.004" in body and "0.31 ± 0.25" in body

@@ -123,7 +123,7 @@ def test_numbers_of_the_metrics_are_on_the_page(page):
     ):
         assert text in words, text
     best = [attrs for tag, attrs in page.tags if attrs.get("class") == "best"]
-    assert len(best) == 9
+    assert len(best) == 20
 
 
 def test_draws_with_no_global_state(metrics, arrays):
