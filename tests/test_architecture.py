@@ -38,7 +38,7 @@ ROOMS = {
         {"air", "noise", "quiet", "reduce", "shard", "tables"},
         {"anchors", "grids", "interop", "named_rows", "surveys"},
         {"embedded", "ingest", "recipes"},
-        {"download", "own_grids"},
+        {"download", "own_grids", "strong_lines"},
     ),
     "synthesis": (
         {

@@ -14,11 +14,11 @@ from scenes import survey_like
 from synth2obs import load_bridge
 from synth2obs.analysis.flags import LIMIT
 from synth2obs.analysis.labels import Labels, labels_of
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.noise.survey_noise import SurveyNoise
-from synth2obs.models.priors.labels import STELLAR
 
 SCALES = (0.8, 0.9, 1.0, 1.1, 1.25)
 TITLES = (

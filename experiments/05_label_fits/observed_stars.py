@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.air import air_to_vacuum
 from synth2obs.io.surveys import read_survey
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.training.domains import DataConfig, load_domains
 
 SUN = (5772.0, 4.44, 0.0)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from synth2obs import load_bridge
 from synth2obs.analysis.flags import FLAGS
 from synth2obs.analysis.labels import Labels, labels_of
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.priors.labels import STELLAR
 
 LITERATURE = (100.0, 0.2, 0.1)
 """Errors of catalogues of stellar libraries: Teff (K), log g, [Fe/H]."""

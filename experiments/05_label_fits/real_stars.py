@@ -21,9 +21,9 @@ from scores import Floats, robust, shown, table
 from synth2obs import fit_labels, load_bridge
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.observed import as_spectra
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 
 NEW = "lamost"

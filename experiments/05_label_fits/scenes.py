@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -14,7 +15,6 @@ from synth2obs.models.fit.observation import prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import learn_weights
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 
 NARROW_WIDTH = 1.2
 """σ in pixels of the Gaussian that makes narrow errors of theory."""

@@ -16,8 +16,8 @@ from scipy.special import logsumexp
 from scipy.stats import gaussian_kde, multivariate_normal
 
 from synth2obs.analysis.survey_population import explained, population_of, stellar_draws
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.training.domains import SurveyData
 
 

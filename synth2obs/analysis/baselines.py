@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from synth2obs.analysis.bare import bare, with_survey
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.alignment.learn import teach
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.lessons import encoded_stars
@@ -14,7 +15,6 @@ from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.refine import ROUND, refine
 from synth2obs.models.fit.result import LabelFit, StarLabels
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyModel
 
 

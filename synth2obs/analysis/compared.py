@@ -10,9 +10,9 @@ from synth2obs.analysis.baselines import MORPH
 from synth2obs.analysis.bootstrap import bootstrap
 from synth2obs.analysis.recovery import Literature, fitted_labels
 from synth2obs.analysis.trials import Tested, Trial
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.robust import scatter
 from synth2obs.models.fit.refine import rms
-from synth2obs.models.priors.labels import STELLAR
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], float]

@@ -12,7 +12,7 @@ from torch import Tensor
 from synth2obs.analysis.flags import FAR, FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
 from synth2obs.analysis.morph import speeds
 from synth2obs.analysis.widths import Fitted, Widths, fits
-from synth2obs.core.labels import unit_of
+from synth2obs.core.labels import STELLAR, unit_of
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
@@ -21,7 +21,6 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import encode
 from synth2obs.models.priors.known import Known
-from synth2obs.models.priors.labels import STELLAR
 
 MOVED = 0.1
 """Change of a scaled label by further steps that sets a bit."""

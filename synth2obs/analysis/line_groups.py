@@ -13,6 +13,7 @@ from torch import Tensor
 
 from synth2obs.analysis.recovery import fitted_labels, label_errors
 from synth2obs.core.constants import BALMER_REACH
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.robust import middle
 from synth2obs.core.wavelengths import from_balmer
 from synth2obs.models.bridge import Bridge
@@ -20,7 +21,6 @@ from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SHIFTED
 from synth2obs.physics.doppler import log_doppler
 

@@ -15,11 +15,11 @@ from synth2obs.analysis.star_lines import StarLines
 from synth2obs.analysis.survey_gap import gap_metrics, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.core.labels import STELLAR
 from synth2obs.io.strong_lines import StrongLines
 from synth2obs.models.alignment.change import minimal_change
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import Fit, LabelFit
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SHIFTED, SurveyModel
 
 

@@ -37,6 +37,8 @@ class Morphed:
         latent: Theory's latents, shape (N, D).
         flags: Bits as in `FLAGS`: 1 and 64 for labels, 2 and 4 for spectra, 32 for draws.
         outside: Names of the labels that lie outside, for every star.
+        labels: Labels that were used, those that nobody gave included, by name in the grid's units, shape (N,) each;
+            empty without labels.
         emulator_variance: Computes the square of `emulator_error`, shape (N, P), which takes longer than the spectra.
     """
 
@@ -51,6 +53,7 @@ class Morphed:
     flags: NDArray[np.int64]
     outside: tuple[tuple[str, ...], ...]
     emulator_variance: Callable[[], Tensor] = field(repr=False, compare=False)
+    labels: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def difference(self) -> NDArray[np.float32]:
@@ -80,7 +83,8 @@ def morph_labels(
 
     Args:
         bridge: Trained.
-        labels: Name → value or values, in the grid's units; what is left out is solar or the grid's middle.
+        labels: Name → value or values, in the grid's units; what is left out follows Teff, log g and
+            [Fe/H], see `trends.usual`.
         survey: One of the bridge's surveys.
         rv: km/s, positive receding.
         vsini, vmac: Rotation and radial–tangential macroturbulence in km/s, one value or one per star.
@@ -106,7 +110,8 @@ def morph_labels(
     latents = bridge.emulator(x), bridge.theory_latents(survey, x)
     seen = seen_by(bridge, survey, *latents, velocity, flags, names, broadening)
     variance = partial(bridge.emulator_variance, survey, x, velocity)
-    return replace(seen, distance=distance, emulator_variance=variance)
+    used = dict(zip(bridge.labels.names, table.T.copy(), strict=True))
+    return replace(seen, distance=distance, emulator_variance=variance, labels=used)
 
 
 def seen_by(

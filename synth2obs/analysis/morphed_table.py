@@ -12,5 +12,11 @@ def spectrum_table(morphed: Morphed) -> Any:
     for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error"):
         rows = getattr(morphed, name)
         columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
-    flags = [int(flag) for flag in morphed.flags]
-    return as_table(columns, {"wavelength": "Angstrom"}, survey=morphed.survey, medium="vacuum", flags=flags)
+    about: dict[str, Any] = {
+        "survey": morphed.survey,
+        "medium": "vacuum",
+        "flags": [int(flag) for flag in morphed.flags],
+    }
+    if morphed.labels:
+        about["labels"] = {name: values.tolist() for name, values in morphed.labels.items()}
+    return as_table(columns, {"wavelength": "Angstrom"}, **about)

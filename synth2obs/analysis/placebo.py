@@ -9,6 +9,7 @@ from torch import Tensor
 
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.recovery import fitted_labels
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.robust import middle
 from synth2obs.core.spectra import Spectra
@@ -21,7 +22,6 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import ROUND, learn_weights, refine
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SurveyConfig, make_morph
 from synth2obs.physics.continuum import random_continuum
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from synth2obs.analysis.bootstrap import bootstrap
 from synth2obs.analysis.recovery import Literature, fitted_labels, label_errors
 from synth2obs.analysis.trials import Tested
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.robust import scatter
-from synth2obs.models.priors.labels import STELLAR
 
 Floats = NDArray[np.float64]
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from synth2obs.analysis.baselines import stellar_table
 from synth2obs.core.constants import LITERATURE_ERRORS
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 
 
 @dataclass(frozen=True)

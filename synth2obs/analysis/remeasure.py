@@ -1,6 +1,6 @@
 """The gap between a trained bridge's theory and any spectra, measured anew."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,21 +75,21 @@ class GapMeasurement:
         wavelength: Vacuum Å, rest frame, shape (L,).
         gap, error: What the survey sees minus theory, in units of the continuum, and its posterior σ.
         lines: The deepest lines, deepest first; errors hold those of emulator and continuum.
-        listed: What a line list has there, a text for every line.
         rms, rms_error: Over wavelengths.
         stars: Spectra used.
         overlay: Corrections of the line lists that were given, or None.
+        listed: What the embedded grid's line list has at every line, a text each.
     """
 
     wavelength: NDArray[np.float64]
     gap: NDArray[np.float64]
     error: NDArray[np.float64]
     lines: list[AttributedLine]
-    listed: list[str]
     rms: float
     rms_error: float
     stars: int
     overlay: "Overlay | None" = None
+    listed: list[str] = field(default_factory=list)
 
 
 @torch.no_grad()
@@ -135,10 +135,10 @@ def remeasure(
         found["gap_mean"],
         found["gap_error"],
         named,
-        [names.near(line.wavelength, sigma) for line in named],
         *gap_size(found),
         len(spectra),
         overlay,
+        [names.near(line.wavelength, sigma) for line in named],
     )
 
 

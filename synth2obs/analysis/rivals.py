@@ -9,13 +9,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import inside
 from synth2obs.models.fit.result import FIELDS, LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 
 SUSPICIOUS = 1.5
 """χ² per pixel from which other kinds of star are tried."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.noise_floor import noise_variance
 from synth2obs.analysis.recovery import fitted_labels
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.robust import scatter
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
@@ -16,7 +17,6 @@ from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import rms
 from synth2obs.models.fit.task import encode, evaluate_at, fit_labels
-from synth2obs.models.priors.labels import STELLAR
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.analysis.generate import whole
 from synth2obs.core.errors import DataError
+from synth2obs.core.labels import STELLAR
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
@@ -16,7 +17,6 @@ from synth2obs.models.fit.refine import teachers
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.priors.label_density import VALIDATES, LearnedDensity, SafeDensity, drawn, learn_density
-from synth2obs.models.priors.labels import STELLAR
 
 DRAWS = 64
 """Of every star's labels."""

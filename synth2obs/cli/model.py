@@ -7,6 +7,7 @@ import typer
 
 from synth2obs.cli.common import Model, Store, SurveyName, TableOut, errors_for_people, load, table_ready
 from synth2obs.core.errors import DataError
+from synth2obs.core.labels import labels_in_words
 
 if TYPE_CHECKING:
     from synth2obs.analysis.attribution import AttributedLine
@@ -33,7 +34,8 @@ def morph(
 ) -> None:
     """What a survey sees of a star given by labels, or by another telescope's spectrum.
 
-    Labels that are left out are solar or the middle of the grid; those outside the grid are answered and named.
+    Labels that are left out follow Teff, log g and [Fe/H] (microturbulence, α elements) or are solar; what was used is
+    printed. Those outside the grid are answered and named.
 
     Example: synth2obs morph OUT -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
 
@@ -61,6 +63,8 @@ def morph(
                 typer.secho(
                     f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True
                 )
+        if found.labels:
+            typer.echo(f"labels used: {labels_in_words(found.labels)}", err=True)
         typer.echo(f"{out}: {found.flux.shape[0]} spectra of {found.flux.shape[1]} pixels")
 
 

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synth2obs.core.trends import usual
+
+STELLAR = ("teff", "logg", "fe_h")
+"""Labels that the others follow."""
+
 UNITS = {"teff": "K", "logg": "dex(cm s-2)", "vmic": "km/s", "vmac": "km/s", "vsini": "km/s"}
 """Units of the labels that are not plain dex."""
 
@@ -58,6 +63,9 @@ class LabelSpace:
     def table(self, labels: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Label columns, broadcast against each other, as a table of shape (N, K).
 
+        What is left out follows Teff, log g and [Fe/H] as `trends.usual` says, within the grid's range; of these three,
+        those left out have their default.
+
         Raises:
             KeyError: For an unknown label.
             ValueError: For a label that is not finite.
@@ -69,8 +77,38 @@ class LabelSpace:
             if not np.all(np.isfinite(column)):
                 raise ValueError(f"label {name!r} in {unit_of(name)} must be finite, got {column}")
             table[:, self.index(name)] = column
+        self._fill(table, set(labels))
         return table
+
+    def _fill(self, table: NDArray[np.float64], given: set[str]) -> None:
+        """Set columns that were not given to what is usual."""
+        if not set(STELLAR) <= set(self.names):
+            return
+        star = [table[:, self.index(name)] for name in STELLAR]
+        for column, name in enumerate(self.names):
+            if name not in given and name not in STELLAR:
+                table[:, column] = np.clip(usual(name, *star), self.lower[column], self.upper[column])
 
     def outside(self, table: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each label of each star lies outside the grid, shape (N, K)."""
         return (table < self.lower) | (table > self.upper)
+
+
+def labels_in_words(labels: Mapping[str, NDArray[np.float64]]) -> str:
+    """Labels of some stars in one line, e.g. ``teff 5777 K, logg 4.44, vmic 1.07 km/s, other [X/Fe] solar``.
+
+    Args:
+        labels: By name, shape (N,) each; several values are written as their range.
+    """
+    solar = [name for name, values in labels.items() if name.endswith("_fe") and not np.any(values)]
+    named = [
+        f"{name} {_span(values)}{' ' + UNITS[name] if name in ('teff', 'vmic') else ''}"
+        for name, values in labels.items()
+        if name not in solar
+    ]
+    return ", ".join([*named, *(["other [X/Fe] solar"] if solar else [])])
+
+
+def _span(values: NDArray[np.float64]) -> str:
+    low, high = float(np.min(values)), float(np.max(values))
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

@@ -101,6 +101,21 @@ def microturbulence(teff: Array, logg: Array, fe_h: Array) -> Array:
     return np.where(logg >= 3.5, dwarf, giant)
 
 
+def usual(name: str, teff: Array, logg: Array, fe_h: Array) -> Array:
+    """A label that nobody gave, at given Teff, log g and [Fe/H], shape (N,): the Sun's mixture for the Sun.
+
+    Microturbulence follows `microturbulence`, α elements (and ``alpha_fe``) the mean trend with [Fe/H] of `expected`;
+    all other abundances are solar, [X/Fe] = 0, without mixing.
+
+    Args:
+        name: As in `LabelSpace`, none of the three.
+        teff, logg, fe_h: K, dex, dex, shape (N,).
+    """
+    if name == "vmic" or name.removesuffix("_fe") in LOADINGS:
+        return expected(name, teff, logg, fe_h)
+    return expected("mg_fe", teff, logg, fe_h) if name == "alpha_fe" else np.zeros_like(fe_h)
+
+
 def expected(name: str, teff: Array, logg: Array, fe_h: Array) -> Array:
     """Mean of a label other than Teff, log g and [Fe/H] at given values of these, shape (N,).
 

@@ -9,6 +9,8 @@ from synth2obs.analysis.flags import OUTSIDE
 from synth2obs.analysis.morph import Morphed, morph_labels
 from synth2obs.analysis.telescopes import morph_spectra
 from synth2obs.core.errors import DataError, ModelError
+from synth2obs.core.labels import STELLAR
+from synth2obs.core.trends import usual
 
 SUN = {"teff": 5777.0, "logg": 4.44, "fe_h": 0.0}
 
@@ -17,8 +19,9 @@ def rows(result: Morphed, chosen: slice) -> Morphed:
     changes = {
         field.name: getattr(result, field.name)[chosen]
         for field in dataclasses.fields(result)
-        if field.name not in ("survey", "wavelength", "emulator_variance")
+        if field.name not in ("survey", "wavelength", "emulator_variance", "labels")
     }
+    changes["labels"] = {name: values[chosen] for name, values in result.labels.items()}
     return dataclasses.replace(
         result, **changes, emulator_variance=lambda: result.emulator_variance()[chosen]
     )
@@ -89,9 +92,13 @@ def test_without_labels_the_emulators_error_is_the_decoders(bridge, labels_of, b
     np.testing.assert_array_equal(found.emulator_error, np.where(np.isfinite(found.flux), decoders, np.nan))
 
 
-def test_labels_left_out_have_their_default(bridge, same):
-    full = dict(zip(bridge.labels.names, bridge.labels.default, strict=True)) | SUN
-    same(morph_labels(bridge, SUN, "far"), morph_labels(bridge, full, "far"), atol=0)
+def test_labels_left_out_follow_the_three_that_matter(bridge, same):
+    given = dict(zip(bridge.labels.names, bridge.labels.default, strict=True)) | SUN
+    star = [np.array([SUN[name]]) for name in STELLAR]
+    full = {name: given[name] if name in SUN else usual(name, *star)[0] for name in bridge.labels.names}
+    found = morph_labels(bridge, SUN, "far")
+    same(found, morph_labels(bridge, full, "far"), atol=0)
+    assert {name: values.item() for name, values in found.labels.items()} == pytest.approx(full)
 
 
 def test_a_scalar_label_holds_for_every_star(bridge, same):

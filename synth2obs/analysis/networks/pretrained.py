@@ -15,10 +15,10 @@ from synth2obs.analysis.entrants import Answer
 from synth2obs.analysis.networks.contract import Network
 from synth2obs.analysis.networks.lessons import Lessons, Pixels
 from synth2obs.core.config import Section
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.alignment.learn import set_cosine_rate
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import LabelFit
-from synth2obs.models.priors.labels import STELLAR
 
 LOOKS = 512
 """Spectra from which mean and spread of every pixel are taken."""

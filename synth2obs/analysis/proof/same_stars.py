@@ -6,7 +6,7 @@ from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.analysis.proof.score import Scores
 from synth2obs.analysis.proof.statistics import scatter
 from synth2obs.analysis.proof.truth import Truth
-from synth2obs.models.priors.labels import STELLAR
+from synth2obs.core.labels import STELLAR
 
 
 def same_stars(first: Scores, second: Scores, truth: Truth, draws: int) -> dict[str, dict[str, Score]]:

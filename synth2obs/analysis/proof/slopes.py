@@ -5,7 +5,7 @@ from typing import Any
 
 from synth2obs.analysis.bootstrap import Score
 from synth2obs.analysis.proof.statistics import slope
-from synth2obs.models.priors.labels import STELLAR
+from synth2obs.core.labels import STELLAR
 
 Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
 

@@ -11,10 +11,10 @@ from synth2obs.analysis.bootstrap import Score, bootstrap
 from synth2obs.analysis.entrants import Answer
 from synth2obs.analysis.proof.statistics import scatter, share
 from synth2obs.analysis.proof.truth import Truth
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.result import LabelFit
-from synth2obs.models.priors.labels import STELLAR
 
 Floats = NDArray[np.float64]
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import GapPosterior
 from synth2obs.models.fit.label_slopes import label_slopes, shift_widths, shifted_columns
@@ -13,7 +14,6 @@ from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.restframe import to_rest
 from synth2obs.models.fit.result import Fit, LabelFit
 from synth2obs.models.fit.task import fit_labels
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.models.survey import SHIFTED, SurveyModel
 
 FLOOR, UNKNOWN = 2e-3, 5e-2

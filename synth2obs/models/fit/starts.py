@@ -5,10 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth2obs.core.labels import STELLAR
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import BATCH, Observation
 from synth2obs.models.fit.velocity import Templates, contrast
-from synth2obs.models.priors.labels import STELLAR
 from synth2obs.physics.doppler import log_doppler
 
 MIDDLE = (5200.0, 3.0, -0.4)

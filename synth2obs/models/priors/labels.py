@@ -3,14 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from synth2obs.core.labels import LabelSpace
+from synth2obs.core.labels import STELLAR, LabelSpace
 from synth2obs.core.trends import LOADINGS, OTHER_SCATTER, S_PROCESS, SCATTER
 from synth2obs.models.contracts import PriorTerms
 from synth2obs.models.emulator.scale import LabelScale
 from synth2obs.models.priors.expected import ExpectedLabels
 from synth2obs.models.priors.population import Population
-
-STELLAR = ("teff", "logg", "fe_h")
 
 DEPARTURE = 0.13
 """Prior σ in dex by which stars that follow no trend widen that of every element."""
