@@ -3,7 +3,7 @@
 What only some of them need is imported by these: whoever morphs labels loads no fit, no reader and no report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ def morph(
     vmac: ArrayLike = 0.0,
     source: str | None = None,
     medium: str = "",
+    force: bool = False,
 ) -> Morphed:
     """What a survey sees of a star that is given by labels or by a spectrum; batched.
 
@@ -65,6 +66,7 @@ def morph(
         vmac: Radial–tangential macroturbulence ζ in km/s, likewise.
         source: Survey of the spectrum; ``survey`` if left out.
         medium: ``vacuum`` or ``air``, for specutils spectra.
+        force: Take a spectrum even if its domain, wavelengths or line spread are not those of its survey.
 
     Raises:
         DataError: If both or neither of labels and spectrum are given, or a value is not usable.
@@ -84,7 +86,7 @@ def morph(
     from synth2obs.analysis.telescopes import morph_spectra
 
     own = source or survey
-    return morph_spectra(bridge, as_spectra(bridge, spectrum, own, medium), own, survey, rv)
+    return morph_spectra(bridge, as_spectra(bridge, spectrum, own, medium, force=force), own, survey, rv)
 
 
 def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLike = 0.0) -> Morphed:
@@ -111,12 +113,12 @@ def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLi
     return generated(bridge, survey, count, seed, rv)
 
 
-def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "") -> "Latents":
+def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", force: bool = False) -> "Latents":
     """Latent mean and covariance, velocity and χ² of observed spectra; arguments as for `fit_labels`."""
     from synth2obs.analysis.labels import latents_of
     from synth2obs.analysis.observed import as_spectra
 
-    return latents_of(bridge, as_spectra(bridge, spectra, survey, medium), survey)
+    return latents_of(bridge, as_spectra(bridge, spectra, survey, medium, force=force), survey)
 
 
 def fit_labels(
@@ -130,6 +132,7 @@ def fit_labels(
     lsf: ArrayLike | None = None,
     vmac: float = 0.0,
     priors: Any = None,
+    force: bool = False,
 ) -> Any:
     """Labels with errors of observed spectra, fitted through the survey's morph and gap.
 
@@ -145,6 +148,7 @@ def fit_labels(
             2), one value or one per star; ``"fit"`` looks for it between 0.74 and 1.35, which rotation must not be
             as well. Left out, every star has the survey's own line spread.
         vmac: Radial–tangential macroturbulence ζ in km/s of all stars, held.
+        force: Fit them even if their domain, wavelengths or line spread are not the survey's.
         priors: What is known from elsewhere, with errors: a mapping or table of ``teff`` and ``teff_error``, ``logg``
             and ``logg_error``, and so on, NaN where a star has none. A table with a column ``id`` need not have every
             star, nor their order; without, it has a row per spectrum.
@@ -161,7 +165,7 @@ def fit_labels(
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.models.priors.by_star import by_star
 
-    given = as_spectra(bridge, spectra, survey, medium)
+    given = as_spectra(bridge, spectra, survey, medium, force=force)
     known = None if priors is None else by_star(priors, given.id)
     found = labels_of(
         bridge, given, survey, population=population, vsini=vsini, lsf=lsf, vmac=vmac, priors=known
@@ -170,7 +174,7 @@ def fit_labels(
 
 
 def survey_population(
-    bridge: Bridge, spectra: Any, survey: str, *, seed: int = 0, medium: str = ""
+    bridge: Bridge, spectra: Any, survey: str, *, seed: int = 0, medium: str = "", force: bool = False
 ) -> "SurveyPopulation":
     """Which stars a survey has: the density of their Teff, log g and [Fe/H], with the errors of the fits taken out.
 
@@ -184,6 +188,7 @@ def survey_population(
         survey: By which survey they were observed.
         seed: Of draws and first weights.
         medium: Of wavelengths that do not say so, ``air`` or ``vacuum``.
+        force: As for `fit_labels`.
 
     Returns:
         `SurveyPopulation`, with ``sample``, whose draws `morph` takes as labels, ``log_prob``, and ``grid_spectra``:
@@ -196,11 +201,11 @@ def survey_population(
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.analysis.survey_population import survey_population as learned
 
-    return learned(bridge, as_spectra(bridge, spectra, survey, medium), survey, seed)
+    return learned(bridge, as_spectra(bridge, spectra, survey, medium, force=force), survey, seed)
 
 
 def measure_gap(
-    bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", lines: Any = None
+    bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", lines: Any = None, force: bool = False
 ) -> "GapMeasurement":
     """The gap between theory and these spectra, with its posterior and its strongest lines.
 
@@ -214,6 +219,7 @@ def measure_gap(
         lines: Line lists whose log gf are to be corrected: the path of a grid's recipe, or `LineListConfig` of
             `synth2obs.synthesis.settings`. They also say which elements have lines where. The corrections are
             ``overlay`` of the result.
+        force: As for `fit_labels`.
 
     Raises:
         DataError: For spectra or line lists that cannot be used.
@@ -226,23 +232,49 @@ def measure_gap(
         from synth2obs.analysis.line_overlay.listed import listed_of
 
         listed = listed_of(lines)
-    return remeasure(bridge, as_spectra(bridge, spectra, survey, medium), survey, listed=listed)
+    return remeasure(bridge, as_spectra(bridge, spectra, survey, medium, force=force), survey, listed=listed)
 
 
 def calibration_report(
-    bridge: Bridge, spectra: Any, survey: str, out: str | Path, *, medium: str = ""
+    bridge: Bridge,
+    spectra: Any,
+    survey: str,
+    out: str | Path,
+    *,
+    medium: str = "",
+    trained: str = "leave out",
+    force: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """One HTML page about a survey's spectra: theory against morph, the gap, labels where the literature has them.
 
-    Baselines need a training and are not on this page; ``synth2obs train`` writes the whole report.
+    Baselines but theory need a training and are not on this page; ``synth2obs train`` writes the whole report.
+
+    Args:
+        bridge: Trained.
+        spectra: As for `fit_labels`.
+        survey: By which survey they were observed.
+        out: Page to write.
+        medium: ``vacuum`` or ``air``, for specutils spectra.
+        trained: What becomes of stars that taught the bridge, whose residuals flatter it: ``leave out``, or ``keep``,
+            and the page says so.
+        force: As for `fit_labels`.
+        say: Told what is being done.
+
+    Raises:
+        DataError: For spectra that cannot be used, or if all of them taught the bridge and are left out.
+        OutputError: If the page cannot be written.
     """
     from synth2obs.analysis.evaluate import survey_metrics
+    from synth2obs.analysis.new_stars import new_stars
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.core.constants import METRICS_FORMAT
     from synth2obs.reports.survey import write_report
 
-    metrics, arrays = survey_metrics(bridge, as_spectra(bridge, spectra, survey, medium), survey)
-    unmeasured = {"anchored_rms": "baselines are measured in training"}
-    run = {**bridge.card, "reasons": {survey: unmeasured}}
+    given = as_spectra(bridge, spectra, survey, medium, force=force)
+    chosen = new_stars(bridge, given, survey, trained)
+    metrics, arrays = survey_metrics(bridge, chosen.spectra, survey, say)
+    reasons = {survey: {"anchored_rms": "baselines are measured in training"}}
+    run = {"about": chosen.about(bridge, spectra), "config": bridge.card.get("config"), "reasons": reasons}
     whole = {"format": METRICS_FORMAT, "surveys": {survey: metrics}, "run": run}
     return write_report(whole, arrays, survey, Path(out))

@@ -75,10 +75,20 @@ def evaluate(
 
 
 @torch.no_grad()
-def survey_metrics(bridge: Bridge, spectra: Spectra, survey: str) -> tuple[dict[str, Any], Arrays]:
-    """Metrics and arrays of a report on any spectra of a survey: theory and morph, no baselines."""
+def survey_metrics(
+    bridge: Bridge, spectra: Spectra, survey: str, report: Report = lambda text: None
+) -> tuple[dict[str, Any], Arrays]:
+    """Metrics and arrays of a report on any spectra of a survey: theory, with weighted pixels, too, and morph.
+
+    Args:
+        bridge: Trained.
+        spectra, survey: Observed, and by which survey.
+        report: Told what is being done.
+    """
     known = literature(bridge, spectra)
-    tested = every_method(bridge, {THEORY: bridge, MORPH: bridge}, survey, spectra, known)
+    methods = dict.fromkeys((THEORY, "theory_weighted", MORPH), bridge)
+    tested = every_method(bridge, methods, survey, spectra, known, report)
+    report(f"{survey}: lines of the gap")
     followed = star_lines(bridge, tested.seen, tested.trials[MORPH].free)
     metrics = metrics_of(
         tested, lines=LINES, trained=None, stars=followed, names=read_strong_lines(STRONG_LINES)

@@ -17,6 +17,9 @@ Overrides = Annotated[
 Model = Annotated[str, typer.Argument(help="A run's --out folder, a bundle, or models:/name@alias")]
 TableOut = Annotated[Path, typer.Option("--out", "-o", help="Table to write: .ecsv, .csv or .fits")]
 Store = Annotated[Path | None, typer.Option(help="Folder of mlflow.db, for models:/ addresses")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take spectra even if they do not look like this survey's")
+]
 SurveyName = Annotated[str, typer.Option("--survey", "-s", help="A survey that the model knows")]
 
 

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synth2obs.cli.common import Model, Store, SurveyName, TableOut, errors_for_people, load, table_ready
+from synth2obs.cli.common import (
+    Force,
+    Model,
+    Store,
+    SurveyName,
+    TableOut,
+    errors_for_people,
+    load,
+    table_ready,
+)
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import labels_in_words
 
@@ -30,6 +39,7 @@ def morph(
     rv: Annotated[float | None, typer.Option(help="km/s, positive receding")] = None,
     vsini: Annotated[float, typer.Option(help="Projected rotation in km/s, with labels")] = 0.0,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence in km/s, with labels")] = 0.0,
+    force: Force = False,
     store: Store = None,
 ) -> None:
     """What a survey sees of a star given by labels, or by another telescope's spectrum.
@@ -55,7 +65,14 @@ def morph(
         bridge = load(model, store)
         turning = {"vsini": vsini, "vmac": vmac}
         found = synth2obs.morph(
-            bridge, survey=survey, labels=labels, spectrum=spectrum, source=source, rv=rv, **turning
+            bridge,
+            survey=survey,
+            labels=labels,
+            spectrum=spectrum,
+            source=source,
+            rv=rv,
+            force=force,
+            **turning,
         )
         write_table(spectrum_table(found), out)
         for row, names in enumerate(found.outside):
@@ -103,6 +120,7 @@ def population(
     out: TableOut,
     count: Annotated[int, typer.Option("--count", "-n", help="How many stars to draw", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed and count give the same stars", min=0)] = 0,
+    force: Force = False,
     store: Store = None,
 ) -> None:
     """Which stars a survey has: Teff, log g and [Fe/H] drawn from their density, the errors of fits taken out.
@@ -114,7 +132,7 @@ def population(
         import synth2obs
         from synth2obs.io.tables import as_table, write_table
 
-        found = synth2obs.survey_population(load(model, store), shard, survey, seed=seed)
+        found = synth2obs.survey_population(load(model, store), shard, survey, seed=seed, force=force)
         facts = {"survey": survey, "stars": found.stars, "grid_spectra": round(found.grid_spectra, 1)}
         units = {"teff": "K", "logg": "dex", "fe_h": "dex"}
         write_table(as_table(found.sample(count, seed), units, **facts), out)
@@ -159,6 +177,7 @@ def fit(
         Path | None,
         typer.Option(help="Table of id, teff, teff_error, logg, logg_error …: known from elsewhere"),
     ] = None,
+    force: Force = False,
     store: Store = None,
 ) -> None:
     """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
@@ -181,7 +200,9 @@ def fit(
         known = None if priors is None else read_table(priors)
         bridge = load(model, store)
         turning = {"vsini": _number(vsini), "lsf": _number(lsf), "vmac": vmac}
-        table = synth2obs.fit_labels(bridge, shard, survey, population=population, priors=known, **turning)
+        table = synth2obs.fit_labels(
+            bridge, shard, survey, population=population, priors=known, force=force, **turning
+        )
         write_table(table, out)
         typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
 
@@ -208,6 +229,7 @@ def gap(
     overlay: Annotated[
         Path | None, typer.Option(help="Corrections of log gf to write, .ecsv, with --lines")
     ] = None,
+    force: Force = False,
     store: Store = None,
 ) -> None:
     """The gap between theory and a shard's spectra, with its posterior, and its strongest lines.
@@ -234,7 +256,7 @@ def gap(
         from synth2obs.io.tables import write_table
 
         lists = None if lines is None else _line_lists(lines, lines_format, lines_medium)
-        found = synth2obs.measure_gap(load(model, store), shard, survey, lines=lists)
+        found = synth2obs.measure_gap(load(model, store), shard, survey, lines=lists, force=force)
         write_table(gap_table(found), out)
         write_table(line_table(found), lines_out)
         typer.echo(f"gap rms {found.rms:.4f} ± {found.rms_error:.4f} of the continuum, {found.stars} stars")

@@ -4,13 +4,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synth2obs.cli.common import Out, Overrides, errors_for_people, writable
-from synth2obs.core.errors import OutputError
+from synth2obs.cli.common import Force, Out, Overrides, Store, errors_for_people, file_ready, load, writable
+from synth2obs.core.errors import DataError, OutputError
 
 Promote = Annotated[
     bool, typer.Option("--promote", help="Make the model champion whatever the verdict; this is recorded")
@@ -122,16 +123,45 @@ def _what_there_is(metrics: dict[str, Any], out: Path, model: str, promote: bool
     yield f"training  synth2obs ui {out}"
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run's --out folder")]) -> None:
-    """Write the HTML reports again from metrics.json and evaluation/*.npz, with no training.
+def report(
+    model: Annotated[str, typer.Argument(help="A run's --out folder; with --spectra any model")],
+    spectra: Annotated[
+        str | None, typer.Option(help="Shard of other stars, or embedded:miles: a page on these")
+    ] = None,
+    survey: Annotated[
+        str | None, typer.Option("--survey", "-s", help="By which survey, with --spectra")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page to write, with --spectra")] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep-training-stars", help="Do not leave out stars that taught the model")
+    ] = False,
+    force: Force = False,
+    store: Store = None,
+) -> None:
+    """Write a run's HTML reports again, with no training; or a page on other stars of one of its surveys.
 
     Example: synth2obs report runs/mine
+
+    Example: synth2obs report runs/mine --spectra new_stars.h5 -s miles -o new_stars.html
     """
     with errors_for_people():
-        from synth2obs.reports.survey import rebuild
+        if spectra is None:
+            from synth2obs.reports.survey import rebuild
 
-        for page in rebuild(folder):
-            typer.echo(str(page))
+            for page in rebuild(Path(model)):
+                typer.echo(str(page))
+            return
+        if survey is None or out is None:
+            raise DataError(
+                "--spectra needs a survey and a page", field="--survey, --out", remedy="give both"
+            )
+        file_ready(out)
+        import synth2obs
+
+        options = {"trained": "keep" if keep else "leave out", "force": force}
+        say = partial(typer.secho, dim=True, err=True)
+        bridge = load(model, store)
+        typer.echo(str(synth2obs.calibration_report(bridge, spectra, survey, out, say=say, **options)))
 
 
 def ui(

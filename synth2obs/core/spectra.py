@@ -103,6 +103,13 @@ class Spectra:
         """Whether all stars have the same pixels."""
         return self.wavelength.ndim == 1
 
+    @property
+    def star(self) -> NDArray[np.str_]:
+        """What the survey calls each star, shape (N,): its object where it names one, else the spectrum's id."""
+        objects = self.native.get("object", self.id)
+        names = (str(name) or str(own) for name, own in zip(objects, self.id, strict=True))
+        return np.array(list(names), dtype=str)
+
     def take(self, rows: NDArray[Any]) -> "Spectra":
         """The same table with only the given rows (an index or a boolean array)."""
 

@@ -118,7 +118,12 @@ def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:
     """From which run the numbers are."""
     config = json.dumps(run.get("config"), indent=2, sort_keys=True, ensure_ascii=False)
-    return {"started": moment(run.get("started")), "run_tables": _run_tables(run), "config": config}
+    return {
+        "started": moment(run.get("started")),
+        "about": run.get("about"),
+        "run_tables": _run_tables(run),
+        "config": config,
+    }
 
 
 def _embedded(arrays: Arrays) -> dict[str, Any]:

@@ -157,8 +157,7 @@ def _check_parts(survey: SurveyData, name: str, path: str) -> None:
 
 def _stars(spectra: Spectra, twins: Mapping[str, str]) -> NDArray[np.str_]:
     """Name of each spectrum's star: spectra of one object share it, and so do surveys that share the star."""
-    objects = spectra.native.get("object", spectra.id)
-    own = [str(name) or str(one) for name, one in zip(objects, spectra.id, strict=True)]
+    own = spectra.star.tolist()
     common = {name: twins[str(one)] for name, one in zip(own, spectra.id, strict=True) if str(one) in twins}
     return np.array([common.get(name, name) for name in own])
 

@@ -130,11 +130,19 @@ def _stage(make: Any, state: State, config: TrainConfig) -> StageBase:
 
 def _outcome(state: State, config: TrainConfig, folder: Path, tracker: Tracker, began: float) -> Trained:
     card = run_card(config, began)
-    state.bridge.card = card
+    state.bridge.card = card | {"surveys": _taught(state)}
     state.bridge.eval()
     bundle = save_bundle(state.bridge, folder / "bridge")
     write_json_atomic(folder / "card.json", card)
     return Trained(state, config, bundle, tracker, card)
+
+
+def _taught(state: State) -> dict[str, dict[str, Any]]:
+    """Domain of every survey and the stars that taught or stopped it, by which new ones are told from them."""
+    return {
+        name: {"domain": own.spectra.domain, "stars": own.spectra.star[own.part != "test"].tolist()}
+        for name, own in state.domains.surveys.items()
+    }
 
 
 def _tracker(
