@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import ModelError
+from synth2obs.training.tracking.moved import follow
 from synth2obs.training.tracking.store import client_of, store_address
 
 
@@ -39,6 +40,8 @@ def _store_of(uri: str, store: str | Path | None) -> str:
         )
     if store and not (Path(store) / "mlflow.db").is_file():
         raise ModelError(f"{uri}: no mlflow.db in {store}; give the folder that holds it, e.g. OUT/mlflow")
+    if store:
+        follow(store)
     return address
 
 

@@ -1,5 +1,6 @@
 """A saved bridge in MLflow's model registry: code and bundle folder, no pickle."""
 
+import json
 import re
 import tempfile
 import warnings
@@ -101,7 +102,14 @@ def _new_version(client: Any, wanted: Registration, model: Any, digest: str) -> 
         tags={DIGEST: digest},
         model_id=model.model_id,
     )
+    _link(client, model.model_id, wanted.name, str(made.version))
     return str(made.version)
+
+
+def _link(client: Any, model: str, name: str, number: str) -> None:
+    """Let a logged model's page show the version that it became."""
+    versions = json.dumps([{"name": name, "version": number}])
+    client.set_logged_model_tags(model, {"mlflow.modelVersions": versions})
 
 
 @contextmanager

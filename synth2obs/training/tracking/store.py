@@ -13,6 +13,10 @@ from typing import Any
 
 from synth2obs.core.errors import OutputError
 from synth2obs.core.files import folder_lock
+from synth2obs.training.tracking.moved import ARTIFACTS, follow
+
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag of an experiment that MLflow's pages show as runs of a training, not of a chat."""
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,8 +39,9 @@ def open_store(folder: str | Path) -> Any:
     """
     root = Path(folder).resolve()
     try:
-        (root / "artifacts").mkdir(parents=True, exist_ok=True)
+        (root / ARTIFACTS).mkdir(parents=True, exist_ok=True)
         with _opening(root), store_errors():
+            follow(root)
             return client_of(store_address(root))
     except OSError as error:
         raise OutputError(f"cannot open the store {root}: {error}; choose another folder") from error
@@ -53,7 +58,8 @@ def open_experiment(client: Any, name: str, folder: Path) -> str:
     with _opening(folder):
         found = client.get_experiment_by_name(name)
         if found is None:
-            return str(client.create_experiment(name, artifact_location=str(folder / "artifacts")))
+            place = str(folder / ARTIFACTS)
+            return str(client.create_experiment(name, artifact_location=place, tags=KIND))
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from synth2obs.core.errors import OutputError
+from synth2obs.training.tracking.moved import follow
 from synth2obs.training.tracking.record import read_record
 from synth2obs.training.tracking.store import ENVIRONMENT, store_address
 
@@ -25,6 +26,7 @@ def ui_command(store: str | Path, port: int = 5000) -> tuple[list[str], dict[str
     root = Path(store).resolve()
     if not (root / "mlflow.db").is_file():
         raise OutputError(f"{root}: no mlflow.db there; train first, or give the folder that holds it")
+    follow(root)
     serve = ["ui", "--backend-store-uri", store_address(root), "--host", "127.0.0.1"]
     limits = ["--port", str(port), "--workers", "1"]
     return [sys.executable, "-m", "mlflow", *serve, *limits], {**os.environ, **ENVIRONMENT}
