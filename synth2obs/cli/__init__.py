@@ -2,7 +2,7 @@
 
 import typer
 
-from synth2obs.cli import files, grid, model, runs
+from synth2obs.cli import compare, files, grid, model, runs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +24,8 @@ for command in (
     model.population,
     model.gap,
     runs.report,
+    compare.runs,
+    compare.compare,
     runs.ui,
     runs.version,
 ):
