@@ -139,18 +139,18 @@ def run_table(runs: Sequence[Run], base: Path) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold", ratio=1)
-    for title in ("verdict", "started", "survey"):
+    caption = "morph: anchored rms, and biases of labels (K, dex)"
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=caption)
+    table.add_column("run, and its surveys", overflow="fold")
+    for title in ("verdict", "started"):
         table.add_column(title, no_wrap=True)
-    for title in ("rms (%)", *(f"{name} bias" for name, _, _ in LABELS.values())):
+    for title in ("rms (%)", *(name for name, _, _ in LABELS.values())):
         table.add_column(title, justify="right", no_wrap=True)
     for run in runs:
-        head = [Text(_name(run.folder, base)), Text(run.verdict or DASH, style=STYLES.get(run.verdict, ""))]
-        head.append(Text(run.started[:10] or DASH))
+        verdict = Text(run.verdict or DASH, style=STYLES.get(run.verdict, ""))
+        table.add_row(Text(_name(run.folder, base), style="cyan"), verdict, Text(run.started[:10] or DASH))
         for name, row in run.metrics["surveys"].items():
-            table.add_row(*head, Text(SHORT.get(name, name)), *map(Text, _numbers(row)))
-            head = [Text("")] * 3
+            table.add_row(Text(f"  {SHORT.get(name, name)}"), "", "", *map(Text, _numbers(row)))
     return table
 
 
