@@ -21,6 +21,9 @@ from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, choose
 Array = NDArray[np.floating[Any]]
 
 SUFFIX = ".toml"
+GRIDS = {"format", "files"}
+"""Keys that the description of a grid has, see docs/own_grid.md, and that of a survey has not."""
+
 WIDTHS = ("resolving_power", "fwhm", "sigma")
 CHOICES = {
     "medium": ("vacuum", "air"),
@@ -108,6 +111,9 @@ def read_description(path: Path) -> Description:
             f"cannot be read ({error})", path=path, remedy="give a description in TOML"
         ) from error
     known = {one.name: one for one in fields(Description)}
+    if GRIDS <= set(given):
+        remedy = f"write `synth2obs grid join {path} -o grid.h5`"
+        raise DataError("describes a theoretical grid, not a survey", path=path, remedy=remedy)
     unknown, missing = (
         sorted(set(given) - set(known)),
         sorted(n for n, one in known.items() if _required(one) and n not in given),
