@@ -93,7 +93,8 @@ def ingest(
     out: Annotated[Path, typer.Option("--out", "-o", help="Shard to write")],
     files: Annotated[list[Path] | None, typer.Argument(help="Native files")] = None,
     parameters: Annotated[
-        Path | None, typer.Option(help="Table of literature labels, e.g. allStar or MILES_params.db")
+        Path | None,
+        typer.Option(help="Table of labels: allStar, MILES_params.db, or yours with a column id or file"),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-O", help="Option of the reader, name=value")
