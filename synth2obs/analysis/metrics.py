@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from synth2obs.analysis.baselines import MORPH, THEORY
+from synth2obs.analysis.column_trends import column_trends
 from synth2obs.analysis.line_groups import labels_by_group
 from synth2obs.analysis.recovery import fitted_labels, recovery
 from synth2obs.analysis.star_lines import StarLines
@@ -49,6 +50,7 @@ def metrics_of(
             method: labels_by_group(bridge, tested.seen, tested.trials[method].free, morphed=method == MORPH)
             for method in (THEORY, MORPH)
         },
+        "trends": column_trends(tested),
     }
 
 

@@ -48,7 +48,7 @@ SHAPES = {
 }
 """Shape of each array: P pixels, E example stars, T test stars, G grid stars, D latent, F slopes."""
 
-_TEXT = {"element", "runner_up", "alternatives", "with", "note"}
+_TEXT = {"element", "runner_up", "alternatives", "with", "note", "column", "group"}
 _TABLES = {
     "anchored_rms",
     "anchored_chi2",
@@ -61,6 +61,7 @@ _TABLES = {
     "morph",
     "common_shift",
     "line_groups",
+    "trends",
 }
 _SECTIONS = ("surveys", "placebo", "decoder", "run")
 EVALUATE_AGAIN = "evaluate the model again with this version"

@@ -13,6 +13,7 @@ from synth2obs.reports.figures import has_examples
 from synth2obs.reports.group_table import groups_table
 from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
 from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
+from synth2obs.reports.trend_table import trend_groups_table, trends_table
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,8 @@ def _labels(m: Material) -> list[Block]:
         "own errors are part of every scatter."
     )
     blocks: list[Block] = [m.picture("label_recovery", "Labels before and after", caption)]
-    table = groups_table(m.row)
-    return blocks if table is None else [*blocks, table]
+    found = (groups_table(m.row), trends_table(m.row), trend_groups_table(m.row))
+    return [*blocks, *(table for table in found if table is not None)]
 
 
 def _instrument(m: Material) -> list[Block]:
