@@ -97,12 +97,22 @@ def test_a_description_names_columns_of_the_table_too(stars, tmp_path):
     ]
 
 
-def test_a_survey_with_a_table_of_its_own_takes_yours_as_well(native, tmp_path):
-    stars = [native.lamost_lrs(tmp_path / "spec-1.fits")]
-    (name,) = read_survey("lamost_lrs", stars).id
+NATIVE = {
+    "lamost_lrs": lambda n, f: [n.lamost_lrs(f / "spec-1.fits")],
+    "apogee": lambda n, f: [n.apstar(f / "apStar-dr17-2M00000001+0000001.fits")],
+    "galah": lambda n, f: n.galah_6(f),
+}
+
+
+@pytest.mark.parametrize("survey, make", NATIVE.items(), ids=NATIVE)
+def test_a_survey_with_a_table_of_its_own_takes_yours_as_well(native, tmp_path, survey, make):
+    stars = make(native, tmp_path)
+    (name,) = read_survey(survey, stars).id
     (tmp_path / "t.csv").write_text(f"id,teff,seeing\n{name},4321,1.5\n")
-    spectra = read_survey("lamost_lrs", stars, parameters=tmp_path / "t.csv")
+    spectra = read_survey(survey, stars, parameters=tmp_path / "t.csv")
     assert spectra.labels["teff"] == [4321.0] and spectra.native["seeing"] == [1.5]
+    Table({"id": [name], "teff": [4321.0]}).write(tmp_path / "t.fits")
+    assert read_survey(survey, stars, parameters=tmp_path / "t.fits").labels["teff"] == [4321.0]
 
 
 BAD = {

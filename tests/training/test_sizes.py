@@ -1,12 +1,18 @@
 """A decoder is as large as the grid bears, unless the settings say how large."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from synth2obs.core.errors import ConfigError
+from synth2obs.io.embedded import resolve
+from synth2obs.io.shard.read import read_shard
+from synth2obs.io.shard.write import write_shard
+from synth2obs.models.bundle import load_bundle
 from synth2obs.training.config import TrainConfig
+from synth2obs.training.run import read_config, train
 from synth2obs.training.sizes import BEYOND_LABELS, sized
 
 
@@ -42,6 +48,22 @@ def test_what_is_said_stays():
     assert sizes(TrainConfig(decoder={"rank": 64}), 20, 3) == (7, 64)
     assert sizes(TrainConfig(decoder={"rank": 5}), 20, 3) == (5, 5)
     assert sizes(TrainConfig(decoder={"latent": 24}), 20, 3) == (24, 24)
+
+
+def test_a_tiny_grid_trains_as_it_is_and_the_run_says_how(small, new_folder, tmp_path, keep_torch, capsys):
+    spectra = read_shard(resolve("embedded:optical_grid"), rows=range(0, 940, 47))
+    labels = {name: spectra.labels[name] for name in ("teff", "logg", "fe_h")}
+    tiny = replace(spectra, labels=labels, label_errors={}, gradients=None)
+    path = write_shard(tiny, tmp_path / "grid.h5")
+    settings = [one for one in small if not one.startswith(("decoder.latent", "decoder.rank"))]
+    config = read_config(None, [*settings, f"data.grid={path}"])
+    with keep_torch():
+        found = train(config, new_folder("tiny"))
+    found.tracker.close("FINISHED")
+    decoder = found.card["config"]["decoder"]
+    assert decoder["latent"] == 7 and decoder["rank"] == int(found.state.kept.sum())
+    assert f"decoder.latent=7, decoder.rank={decoder['rank']}, for a grid of" in capsys.readouterr().err
+    assert load_bundle(found.bundle).decoder.latent == 7
 
 
 def test_what_was_chosen_is_said(capsys):

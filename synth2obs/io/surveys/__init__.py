@@ -109,16 +109,21 @@ def _usable(found: Iterable[Record | DataError]) -> Iterator[Record]:
 def read_parameters(survey: SurveyReader, path: str | Path | None) -> Parameters | None:
     """A table of labels; None without one.
 
-    A table that names spectra in a column id, object or file, in lower case, is anybody's own; others are the survey's.
+    What is not the survey's own table may be anybody's that names spectra in a column id, object or file.
 
     Raises:
         DataError: If it cannot be read, or is neither.
     """
     if path is None:
         return None
-    if survey.parameters is None or names_spectra(Path(path)):
+    if survey.parameters is None:
         return read_star_labels(Path(path), survey.columns)
-    return survey.parameters(Path(path))
+    try:
+        return survey.parameters(Path(path))
+    except DataError:
+        if not names_spectra(Path(path)):
+            raise
+        return read_star_labels(Path(path))
 
 
 def about(survey: SurveyReader, files: Any, parameters: str | Path | None) -> dict[str, Any]:
