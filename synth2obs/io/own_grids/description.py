@@ -156,9 +156,6 @@ def describe(tree: Mapping[str, Any], path: Path) -> Description:
     Raises:
         DataError: For an unknown or missing key, a wrong value, or values that contradict each other; all are named.
     """
-    if "frame" in tree and "format" not in tree:
-        remedy = f"write `synth2obs ingest {path} FILES… -o survey.h5`"
-        raise DataError("describes a survey, not a theoretical grid", path=path, remedy=remedy)
     try:
         return Description.model_validate(dict(tree))
     except ValidationError as error:
