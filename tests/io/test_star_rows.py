@@ -173,13 +173,55 @@ def ragged(table):
     return {name: (short[name] if name in short else column.tolist()) for name, column in table.items()}
 
 
-def test_spectra_of_other_lengths_are_filled_up_if_it_is_said(table, describe, tmp_path):
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table(ragged(table)), path)
-    with pytest.raises(DataError, match="pixels: 30, but a.parquet has 40"):
+def ragged_parquet(columns, path):
+    pq.write_table(pa.table(columns), path)
+
+
+def ragged_fits(columns, path):
+    arrays = [fits.Column(name, "PD()", array=np.array(columns[name], dtype=object)) for name in SPECTRUM]
+    others = fits.ColDefs(
+        fits.BinTableHDU(Table({n: c for n, c in columns.items() if n not in SPECTRUM})).columns
+    )
+    fits.BinTableHDU.from_columns([*arrays, *others]).writeto(path)
+
+
+def ragged_hdf5(columns, path):
+    with h5py.File(path, "w") as file:
+        for name, values in columns.items():
+            kind = h5py.vlen_dtype(np.float64) if name in SPECTRUM else None
+            dataset = file.create_dataset(
+                name, len(values), kind or np.asarray(values).dtype.str.replace("U", "S")
+            )
+            for row, value in enumerate(values):
+                dataset[row] = value
+
+
+SPECTRUM = ("wave", "flux", "err")
+
+
+@pytest.mark.parametrize("write", [ragged_parquet, ragged_fits, ragged_hdf5])
+def test_spectra_of_other_lengths_are_filled_up_if_it_is_said(table, describe, tmp_path, write):
+    path = tmp_path / "a.any"
+    write(ragged(table), path)
+    with pytest.raises(DataError, match="pixels: 30, but a.any has 40"):
         read_survey(describe(), [path])
     spectra = read_survey(describe(pixels=str(PIXELS)), [path])
     assert (spectra.ivar[2] > 0).sum() == 30 and (spectra.ivar[1] > 0).all()
+    assert spectra.id.tolist() == table["SID"].tolist()
+
+
+def test_a_compressed_table(table, describe, tmp_path):
+    write_fits(table, tmp_path / "a.fits.gz")
+    same(read_survey(describe(), [tmp_path / "a.fits.gz"]), table)
+
+
+def test_a_table_that_was_cut(table, describe, tmp_path):
+    write_fits(table, tmp_path / "a.fits")
+    whole = (tmp_path / "a.fits").read_bytes()
+    for end in (1000, 2880, len(whole) - 5000):
+        (tmp_path / "a.fits").write_bytes(whole[:end])
+        with pytest.raises(DataError, match=r"a\.fits: "):
+            read_survey(describe(), [tmp_path / "a.fits"])
 
 
 BAD = {

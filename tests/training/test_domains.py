@@ -10,7 +10,8 @@ from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.write import write_shard
 from synth2obs.io.trainable import grid_problems
-from synth2obs.training.config import DataConfig
+from synth2obs.training.build import first_state
+from synth2obs.training.config import DataConfig, TrainConfig
 from synth2obs.training.domains import PARTS, load_domains
 
 SEED = 20
@@ -225,3 +226,12 @@ class TestRefusals:
     def test_a_missing_shard(self):
         with pytest.raises(DataError, match="no-such.h5"):
             load_domains(DataConfig(surveys={"miles": "no-such.h5"}), SEED)
+
+    def test_a_survey_sharper_than_the_grid_is_named(self, load):
+        grid = spectra(80, kind="grid", start=4950.0, pixels=160)
+        broad = replace(grid, line_spread=LineSpread.gaussian(np.full(160, 3.0), stars=80))
+        found = load({"miles": spectra(20)}, grid=broad)
+        with pytest.raises(
+            DataError, match="miles: line_spread.sigma: the survey's σ .* higher resolving power"
+        ):
+            first_state(TrainConfig(), found)

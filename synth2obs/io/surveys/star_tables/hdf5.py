@@ -63,7 +63,7 @@ def _arrays(file: h5py.File) -> Iterator[tuple[str, tuple[h5py.Dataset, str]]]:
 
 def _shape(dataset: h5py.Dataset, field: str) -> tuple[int, ...]:
     kind = dataset.dtype[field] if field else dataset.dtype
-    ragged = (-1,) if h5py.check_vlen_dtype(kind) not in (None, str, bytes) else ()
+    ragged = (-1,) if isinstance(h5py.check_vlen_dtype(kind), np.dtype) else ()
     return (*dataset.shape, *(kind.shape if field else ()), *ragged)
 
 
