@@ -50,8 +50,14 @@ def metrics_of(
             method: labels_by_group(bridge, tested.seen, tested.trials[method].free, morphed=method == MORPH)
             for method in (THEORY, MORPH)
         },
-        "trends": column_trends(tested),
+        **_trends(tested),
     }
+
+
+def _trends(tested: Tested) -> dict[str, Any]:
+    """How labels and χ² run with what the stars carry; nothing where that cannot be said."""
+    found = column_trends(tested)
+    return {"trends": found} if found else {}
 
 
 def _methods(tested: Tested) -> dict[str, dict[str, Any]]:
