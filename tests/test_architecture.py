@@ -36,7 +36,7 @@ ROOMS = {
     ),
     "io": (
         {"air", "noise", "quiet", "reduce", "shard", "tables"},
-        {"anchors", "grids", "interop", "named_rows", "surveys"},
+        {"anchors", "grids", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids", "strong_lines"},
     ),
@@ -68,6 +68,7 @@ HOMES = {
     "h5py": ("io/",),
     "hdf5plugin": ("io/",),
     "astropy": ("io/",),
+    "pyarrow": ("io/surveys/star_tables/parquet.py",),
     "astroquery": ("io/download/",),
     "pyvo": ("io/download/",),
     "requests": ("io/download/",),

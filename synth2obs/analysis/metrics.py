@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from synth2obs.analysis.baselines import MORPH, THEORY
+from synth2obs.analysis.column_trends import column_trends
 from synth2obs.analysis.compared import compared
 from synth2obs.analysis.line_groups import labels_by_group
 from synth2obs.analysis.noise_floor import noise_floor
@@ -61,7 +62,14 @@ def metrics_of(
             method: labels_by_group(bridge, tested.seen, tested.trials[method].free, morphed=method == MORPH)
             for method in (THEORY, MORPH)
         },
+        **_trends(tested),
     }
+
+
+def _trends(tested: Tested) -> dict[str, Any]:
+    """How labels and χ² run with what the stars carry; nothing where that cannot be said."""
+    found = column_trends(tested)
+    return {"trends": found} if found else {}
 
 
 def _line_spread(model: SurveyModel) -> dict[str, Any]:

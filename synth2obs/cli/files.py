@@ -90,10 +90,11 @@ def ingest(
     survey: Annotated[
         str, typer.Argument(help="apogee, galah, lamost_lrs, miles, … or your own description mine.toml")
     ],
-    files: Annotated[list[Path], typer.Argument(help="Native files")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Shard to write")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Native files")] = None,
     parameters: Annotated[
-        Path | None, typer.Option(help="Table of literature labels, e.g. allStar or MILES_params.db")
+        Path | None,
+        typer.Option(help="Table of labels: allStar, MILES_params.db, or yours with a column id or file"),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-O", help="Option of the reader, name=value")
@@ -112,10 +113,10 @@ def ingest(
         from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 
-        with bar(f"reading {survey}", len(files)) as progress:
+        with bar(f"reading {survey}", len(files or [])) as progress:
             summary = read(
                 survey,
-                files,
+                files or [],
                 out,
                 parameters=parameters,
                 progress=progress,
@@ -129,15 +130,19 @@ def ingest(
 def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
     """Name everything that is wrong with shards; exit code 2 if anything is.
 
+    Of a grid also why no training could start from it: pixels that are not uniform in ln λ, too few spectra,
+    labels that do not vary.
+
     Example: synth2obs check mine.h5 embedded:miles
     """
     with errors_for_people():
         from synth2obs.io.embedded import resolve
         from synth2obs.io.shard.check import check_shard
+        from synth2obs.io.trainable import grid_problems
 
         bad = 0
         for file in files:
-            problems = check_shard(resolve(file))
+            problems = check_shard(resolve(file)) or grid_problems(resolve(file))
             bad += bool(problems)
             typer.echo(f"{file}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
             for problem in problems:

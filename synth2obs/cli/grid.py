@@ -36,10 +36,13 @@ def join(
     with errors_for_people():
         file_ready(out)
         from synth2obs.io.own_grids.join import join_grids
+        from synth2obs.io.trainable import grid_problems
 
         with bar("reading spectra") as progress:
             path = join_grids(sources, out, name=name, progress=progress)
         typer.echo(f"{path}: ok; `synth2obs grid info {path}` says what it holds")
+        for problem in grid_problems(path):
+            typer.secho(f"  no training could start from it yet: {problem}", fg=typer.colors.YELLOW)
 
 
 def info(

@@ -15,9 +15,35 @@ UNITS = {"teff": "K", "logg": "dex(cm s-2)", "vmic": "km/s", "vmac": "km/s", "vs
 """Units of the labels that are not plain dex."""
 
 
+ELEMENTS = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U"
+).split()
+KNOWN = (*UNITS, "fe_h", "alpha_fe", *(f"{element.lower()}_fe" for element in ELEMENTS if element != "Fe"))
+"""Every label of the project; abundances are [X/Fe]."""
+
+PLAUSIBLE = {
+    "teff": (1_000.0, 200_000.0),
+    "logg": (-2.0, 10.0),
+    "vmic": (0.0, 50.0),
+    "vmac": (0.0, 300.0),
+    "vsini": (0.0, 1_000.0),
+}
+"""Ranges in which a label can be, in its unit."""
+
+DEX = (-10.0, 5.0)
+"""That of an abundance."""
+
+
 def unit_of(name: str) -> str:
     """The unit of a label; every abundance is in dex."""
     return UNITS.get(name, "dex")
+
+
+def plausible(name: str) -> tuple[float, float]:
+    """The range in which a label can be, in its unit."""
+    return PLAUSIBLE.get(name, DEX)
 
 
 @dataclass(frozen=True)

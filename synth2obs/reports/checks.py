@@ -52,7 +52,7 @@ SHAPES = {
 }
 """Shape of each array: P pixels, E example stars, T test stars, G grid stars, D latent, F slopes."""
 
-_TEXT = {"listed", "element", "runner_up", "alternatives", "with", "note"}
+_TEXT = {"listed", "element", "runner_up", "alternatives", "with", "note", "column", "group"}
 _TABLES = {
     "anchored_rms",
     "anchored_rms_error",
@@ -72,6 +72,7 @@ _TABLES = {
     "morph",
     "common_shift",
     "line_groups",
+    "trends",
 }
 _SECTIONS = ("surveys", "placebo", "decoder", "run")
 EVALUATE_AGAIN = "evaluate the model again with this version"

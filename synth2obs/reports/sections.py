@@ -14,6 +14,7 @@ from synth2obs.reports.group_table import groups_table
 from synth2obs.reports.pulls_table import pulls_table
 from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
 from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
+from synth2obs.reports.trend_table import trend_groups_table, trends_table
 from synth2obs.reports.verdict_table import verdict_table
 
 
@@ -215,7 +216,7 @@ def _labels(m: Material) -> list[Block]:
     blocks: list[Block] = [m.picture("label_recovery", "Labels before and after", caption)]
     if "pulls" in m.pictures:
         blocks.append(m.picture("pulls", "Quoted errors", PULLS_CAPTION))
-    found = (pulls_table(m.row), groups_table(m.row))
+    found = (pulls_table(m.row), groups_table(m.row), trends_table(m.row), trend_groups_table(m.row))
     return [*blocks, *(table for table in found if table is not None)]
 
 

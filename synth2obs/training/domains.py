@@ -14,8 +14,10 @@ from synth2obs.core.labels import LabelSpace
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
+from synth2obs.io.shard.check import refuse
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys.matches import read_twins
+from synth2obs.io.trainable import grid_problems
 
 FIRST = ("teff", "logg", "fe_h", "vmic", "c_fe", "o_fe")
 MARGIN = 20.0
@@ -25,6 +27,9 @@ PARTS = ("train", "validation", "test")
 
 FEWEST_TO_TRAIN = 4
 """Stars below which neither a line width nor a density can be fitted."""
+
+FEWEST_HELD_OUT = 2
+"""Spectra of the grid that are held out even where chance would leave none: the placebo is made of them."""
 
 
 class DataConfig(Section):
@@ -44,7 +49,9 @@ class DataConfig(Section):
     max_stars: int = Field(default=0, ge=0, description="stars kept of each survey, 0 for all")
     train: float = Field(default=0.6, gt=0, lt=1, description="share of stars for training")
     validation: float = Field(default=0.1, ge=0, lt=1, description="share for validation; the rest is tested")
-    held_out_grid: float = Field(default=0.14, gt=0, lt=0.5, description="share of grid spectra held out")
+    held_out_grid: float = Field(
+        default=0.14, gt=0, lt=0.5, description="share of grid spectra held out; two at least"
+    )
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,11 @@ def label_table(spectra: Spectra) -> tuple[tuple[str, ...], NDArray[np.float64]]
 
 def _grid(config: DataConfig, seed: int) -> GridData:
     spectra = _read(config.grid, "grid", config)
-    if not spectra.labels:
-        raise DataError("a grid needs labels", path=config.grid, field="labels", remedy="build it again")
+    file = resolve(config.grid)
+    refuse(grid_problems(file), file)
     names, values = label_table(spectra)
     drawn = np.array([chance(seed, f"grid/{name}") for name in spectra.id])
-    held_out = drawn < config.held_out_grid
+    held_out = (drawn < config.held_out_grid) | (drawn <= np.sort(drawn)[FEWEST_HELD_OUT - 1])
     return GridData(spectra, LabelSpace.from_values(names, values), values, held_out)
 
 

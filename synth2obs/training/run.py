@@ -20,6 +20,7 @@ from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
 from synth2obs.training.loop import Stage, run_stages
 from synth2obs.training.provenance import git_state, package_versions
+from synth2obs.training.sizes import sized
 from synth2obs.training.stages.anchors import AnchorsStage
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.stages.critic import CriticStage
@@ -95,7 +96,9 @@ def train(
     began, folder = time.time(), Path(out)
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
-    state = first_state(config, load_domains(config.data, config.seed))
+    domains = load_domains(config.data, config.seed)
+    config = sized(config, domains.grid, tell=progress)
+    state = first_state(config, domains)
     settings = flatten(config)
     stages: list[Stage | Callable[[], Stage]] = [
         partial(_stage, make, state, config) for make in stages_of(config)

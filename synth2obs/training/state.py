@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.result import StarLabels
@@ -28,7 +29,10 @@ class State:
         self.stars = {name: _unknown(seen, self.x.shape[1]) for name, seen in self.seen.items()}
 
     def _prepare(self, name: str, survey: SurveyData, part: str) -> Observation:
-        return prepare(self.bridge, name, survey.spectra.take(survey.rows(part)))
+        try:
+            return prepare(self.bridge, name, survey.spectra.take(survey.rows(part)))
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
 
     def _distortion(self, name: str) -> Tensor:
         return self.bridge.survey(name).distortion.weight.clone()

@@ -123,3 +123,18 @@ def test_errors_are_one_message(arguments, words, tmp_path):
     assert done.exit_code == 2 and done.stderr.startswith("error: "), done.output
     assert all(word in done.stderr for word in words), done.stderr
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_descriptions_are_sent_to_the_command_that_reads_them(tmp_path):
+    grid, survey = tmp_path / "grid.toml", tmp_path / "survey.toml"
+    grid.write_text('name = "mine"\nformat = "npz"\nfiles = "grid.npz"\n')
+    survey.write_text('name = "mine"\nwavelength = "wave"\nflux = "flux"\nframe = "rest"\n')
+    done = CliRunner().invoke(cli.app, ["ingest", str(grid), "-o", str(tmp_path / "a.h5")])
+    assert done.exit_code == 2 and f"write `synth2obs grid join {grid} -o grid.h5`" in done.output
+    done = run("join", survey, "-o", tmp_path / "a.h5")
+    assert done.exit_code == 2 and f"write `synth2obs ingest {survey} FILES" in done.output
+
+
+def test_join_says_why_no_training_could_start(tmp_path):
+    done = run("join", files.hdf5(tmp_path), "-o", tmp_path / "grid.h5")
+    assert done.exit_code == 0 and "no training could start from it yet: flux: " in done.output

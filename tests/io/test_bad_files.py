@@ -276,7 +276,7 @@ def outcome(survey, paths, options):
     """Records, or None for an error of ours that names a file; any other exception is a failure."""
     start = time.process_time()
     try:
-        return read_unit(survey, tuple(paths), options)
+        return list(read_unit(survey, tuple(paths), options))
     except DataError as error:
         assert any(path.name in str(error) for path in paths) and error.remedy
         return None

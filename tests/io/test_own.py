@@ -183,3 +183,18 @@ def test_tables_that_cannot_be_used(describe, tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(DataError, match=rf"bad\.csv.*({words})"):
         read_survey(describe(), [path])
+
+
+def test_the_description_of_a_grid_belongs_to_another_command(tmp_path):
+    (tmp_path / "grid.toml").write_text('name = "mine"\nformat = "npz"\nfiles = "grid.npz"\n')
+    words = "describes a theoretical grid, not a survey; write `synth2obs grid join .*grid.toml -o grid.h5`"
+    with pytest.raises(DataError, match=words):
+        read_survey(str(tmp_path / "grid.toml"), ["grid.npz"])
+
+
+def test_cards_are_carried_along(describe, tmp_path):
+    path = fits_file(tmp_path / "a.fits", "rows", {"FIBERID": 17, "DATE-OBS": "2024-01-02", "GAIA": 2**60})
+    metadata = '{ fibre = "FIBERID", night = "DATE-OBS", gaia = "GAIA", seeing = "SEEING" }'
+    native = read_survey(describe(**FITS_KEYS, metadata=metadata), [path]).native
+    assert native["fibre"] == [17.0] and native["night"] == ["2024-01-02"] and native["gaia"] == [str(2**60)]
+    assert "seeing" not in native

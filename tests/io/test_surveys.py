@@ -200,7 +200,7 @@ def test_unknown_survey_lists_the_known_ones():
 
 
 def test_unknown_option(stelib, parameters):
-    with pytest.raises(DataError, match="takes no parameters"):
+    with pytest.raises(DataError, match="has no column id, file, object; say whose each row is"):
         read_survey("stelib", stelib, parameters=parameters)
 
 

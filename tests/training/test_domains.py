@@ -9,16 +9,20 @@ from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.write import write_shard
-from synth2obs.training.config import DataConfig
+from synth2obs.io.trainable import grid_problems
+from synth2obs.training.build import first_state
+from synth2obs.training.config import DataConfig, TrainConfig
 from synth2obs.training.domains import PARTS, load_domains
 
 SEED = 20
 
 
 def spectra(count, *, kind="survey", names="star_{}", pixels=60, start=5000.0):
-    """Featureless spectra with labels, 1 Å per pixel."""
+    """Featureless spectra with labels, 1 Å per pixel; those of a grid uniform in ln λ."""
     random = np.random.default_rng(count)
     wavelength = start + np.arange(pixels)
+    if kind == "grid":
+        wavelength = start * np.exp(np.arange(pixels) / start)
     unknown = np.full(count, np.nan)
     return Spectra(
         domain="made",
@@ -141,6 +145,12 @@ class TestSplit:
         assert np.array_equal(few.held_out, many.held_out[:100])
         assert 0.08 < many.held_out.mean() < 0.2
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_some_spectra_of_the_smallest_grid_are_held_out(self, load, seed):
+        grid = spectra(12, kind="grid", start=4950.0, pixels=160)
+        found = load({"miles": spectra(40)}, grid=grid, seed=seed, held_out_grid=0.01).grid
+        assert found.held_out.sum() == 2
+
 
 class TestSelection:
     def test_few_stars_are_the_same_whoever_else_is_there(self, load):
@@ -156,7 +166,7 @@ class TestSelection:
         wavelength = found.surveys["miles"].spectra.wavelength
         assert (wavelength[0], wavelength[-1]) == (5010.0, 5030.0)
         grid = found.grid.spectra.wavelength
-        assert (grid[0], grid[-1]) == (4990.0, 5050.0)
+        assert 4990.0 <= grid[0] < 4991.5 and 5048.5 < grid[-1] <= 5050.0
 
     def test_stars_with_few_good_pixels_are_left_out(self, load):
         table = spectra(30)
@@ -184,6 +194,14 @@ class TestRefusals:
         with pytest.raises(DataError, match="labels: a grid needs labels"):
             load({"miles": spectra(20)}, grid=replace(spectra(80, kind="grid"), labels={}))
 
+    def test_what_the_checker_says_of_a_grid_a_training_says_too(self, load, tmp_path):
+        grid = replace(spectra(80, kind="grid"), wavelength=4950.0 + np.arange(60.0))
+        problem, *others = grid_problems(write_shard(grid, tmp_path / "again.h5"))
+        assert not others
+        with pytest.raises(DataError, match="wavelengths are not uniform in ln λ") as refusal:
+            load({"miles": spectra(20)}, grid=grid, start=4950.0)
+        assert str(problem) in str(refusal.value)
+
     def test_too_few_stars_are_named_with_the_remedy(self, load):
         with pytest.raises(DataError, match="only 5 stars of miles.*data.good_pixels"):
             load({"miles": spectra(5)})
@@ -208,3 +226,12 @@ class TestRefusals:
     def test_a_missing_shard(self):
         with pytest.raises(DataError, match="no-such.h5"):
             load_domains(DataConfig(surveys={"miles": "no-such.h5"}), SEED)
+
+    def test_a_survey_sharper_than_the_grid_is_named(self, load):
+        grid = spectra(80, kind="grid", start=4950.0, pixels=160)
+        broad = replace(grid, line_spread=LineSpread.gaussian(np.full(160, 3.0), stars=80))
+        found = load({"miles": spectra(20)}, grid=broad)
+        with pytest.raises(
+            DataError, match="miles: line_spread.sigma: the survey's σ .* higher resolving power"
+        ):
+            first_state(TrainConfig(), found)

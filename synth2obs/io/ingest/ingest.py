@@ -16,7 +16,7 @@ from synth2obs.io.ingest.summary import Summary, summarize
 from synth2obs.io.shard.layout import open_shard
 from synth2obs.io.surveys import Progress, find_survey, read_parameters
 from synth2obs.io.surveys.reading import JOINT, sources
-from synth2obs.io.surveys.survey import choose, make_options
+from synth2obs.io.surveys.survey import ID, Parameters, choose, make_options
 
 ON_ERROR = ("stop", "skip")
 
@@ -41,7 +41,8 @@ def ingest(
         survey: A key of ``io.surveys.READERS``, or a description ``….toml`` of your own.
         files: The survey's own files.
         out: Shard to write.
-        parameters: Table of labels, for the surveys that have one.
+        parameters: Table of labels: the survey's own, or one with a column id, object or file, whose other columns
+            are carried along.
         progress: Called with files read and files in all.
         on_error: ``stop`` at the first file that cannot be read, or ``skip`` it and say so in the summary.
         workers: Processes; as many as there are CPUs if None.
@@ -59,7 +60,7 @@ def ingest(
     if not paths:
         raise DataError("no files given", remedy="name at least one file")
     table = None if parameters is None else Path(parameters)
-    read_parameters(reader, table)
+    labels = read_parameters(reader, table)
     out = Path(os.path.realpath(out))
     folder = out.with_name(f".{out.name}.parts")
     stop = on_error == "stop"
@@ -68,6 +69,8 @@ def ingest(
         parts = run_jobs(jobs, workers or os.cpu_count() or 1, _counter(progress, len(paths)))
         shards = [Path(shard) for part in parts for shard in part.shards]
         stock = take_stock(shards, reader.same_pixels, stop) if shards else _nothing(parts)
+        if table is not None and labels is not None:
+            _refuse_strangers(labels, stock, table)
         skipped = [one for part in parts for one in part.skipped]
         skipped += [Skipped(name, reason) for name, reason in stock.skipped]
         merge(stock, out, {**reader.about, **_origin(stock, table, skipped)})
@@ -106,6 +109,19 @@ def _nothing(parts: Sequence[Part]) -> Inventory:
     skipped = [one for part in parts for one in part.skipped]
     reasons = "".join(f"\n  {one.file}: {one.reason}" for one in skipped[:5])
     raise DataError(f"no spectrum is left of {len(skipped)} files{reasons}", remedy="check the survey's name")
+
+
+def _refuse_strangers(labels: Parameters, stock: Inventory, table: Path) -> None:
+    """Refuse a table of labels that knows none of the spectra."""
+    place, first = labels.key if labels.key == ID else f"native/{labels.key}", ""
+    for entry in stock.entries:
+        with open_shard(entry.path) as file:
+            names = file[place].asstr("utf-8")[:].astype(str)
+        first = first or str(names[0])
+        if (labels.rows(names) >= 0).any():
+            return
+    found = f"has no row for any of {stock.stars} spectra: it names {str(labels.objects[0])!r}, they are {first!r}"
+    raise DataError(found, path=table, field=labels.key, remedy="write the names as the spectra have them")
 
 
 def _origin(stock: Inventory, table: Path | None, skipped: Sequence[Skipped]) -> dict[str, Any]:

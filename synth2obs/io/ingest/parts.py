@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +17,9 @@ from synth2obs.core.constants import SHARD_FORMAT
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import write_json_atomic
 from synth2obs.core.futures import finished
-from synth2obs.io.shard.write import write_shard
-from synth2obs.io.surveys import about, find_survey, read_parameters
-from synth2obs.io.surveys.assemble import assemble, kind_of
-from synth2obs.io.surveys.reading import named, read_unit
+from synth2obs.io.ingest.blocks import Blocks
+from synth2obs.io.surveys import find_survey
+from synth2obs.io.surveys.reading import read_unit
 from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, make_options
 
@@ -148,36 +147,52 @@ def run_job(job: Job, done: Done = lambda files: None) -> Part:
         done(content["files"])
         return Part(content["shards"], [Skipped(**one) for one in content["skipped"]], content["files"])
     survey = find_survey(job.survey)
-    records, skipped = _read(survey, job, done)
-    part = Part(_write(survey, records, job), skipped, sum(len(unit) for unit in job.units))
+    blocks = Blocks(survey, job.parameters, job.target)
+    skipped = _read(survey, job, blocks, done)
+    part = Part(blocks.finish(), skipped, sum(len(unit) for unit in job.units))
     write_json_atomic(state, asdict(part))
     return part
 
 
-def _read(survey: SurveyReader, job: Job, done: Done) -> tuple[list[Record], list[Skipped]]:
+def _read(survey: SurveyReader, job: Job, blocks: Blocks, done: Done) -> list[Skipped]:
     options = make_options(survey, job.options)
-    records: dict[str, Record] = {}
+    seen: dict[str, str] = {}
     skipped: list[Skipped] = []
     for unit in (tuple(Path(path) for path in paths) for paths in job.units):
-        try:
-            for record in read_unit(survey, unit, options):
-                _refuse_double(record, records.setdefault(record.id, record), unit)
-        except DataError as error:
-            if job.stop and not isinstance(error, Unwanted):
-                raise
-            skipped.append(Skipped(unit[0].name, _reason(error, unit)))
+        for found in _records(survey, unit, options):
+            double = None if isinstance(found, DataError) else _double(found, seen, unit)
+            error = found if isinstance(found, DataError) else double
+            if error is None:
+                assert isinstance(found, Record)
+                blocks.add(found)
+            elif job.stop and not isinstance(error, Unwanted):
+                raise error
+            else:
+                skipped.append(Skipped(unit[0].name, _reason(error, unit)))
         done(len(unit))
-    return list(records.values()), skipped
+    return skipped
 
 
-def _refuse_double(record: Record, first: Record, unit: Unit) -> None:
-    if record is not first:
-        raise DataError(
-            f"{record.id} occurs 2 times, first in {first.native['file']}",
-            path=unit[0],
-            field="id",
-            remedy="give each spectrum once",
-        )
+def _records(survey: SurveyReader, unit: Unit, options: Any) -> Iterator[Record | DataError]:
+    """What an observation holds; nothing but the refusal of a file that fails half-way, unless its rows stand alone."""
+    found = read_unit(survey, unit, options)
+    try:
+        yield from found if survey.rows else list(found)
+    except DataError as error:
+        yield error
+
+
+def _double(record: Record, seen: dict[str, str], unit: Unit) -> DataError | None:
+    """A refusal of a record whose name has occurred."""
+    if record.id not in seen:
+        seen[record.id] = str(record.native["file"])
+        return None
+    return DataError(
+        f"{record.id} occurs 2 times, first in {seen[record.id]}",
+        path=unit[0],
+        field="id",
+        remedy="give each spectrum once",
+    )
 
 
 def _reason(error: DataError, unit: Unit) -> str:
@@ -186,21 +201,6 @@ def _reason(error: DataError, unit: Unit) -> str:
     for path in unit:
         text = text.removeprefix(f"{path}: ")
     return text
-
-
-def _write(survey: SurveyReader, records: list[Record], job: Job) -> list[str]:
-    """One shard for every kind of spectrum: whether kinds may mix is decided when parts are merged."""
-    parameters = None if job.parameters is None else Path(job.parameters)
-    table = read_parameters(survey, parameters)
-    kinds: dict[Any, list[Record]] = {}
-    for record in records:
-        kinds.setdefault(kind_of(record, survey.same_pixels), []).append(record)
-    shards = []
-    for number, group in enumerate(kinds.values()):
-        path = Path(f"{job.target}-{number}.h5")
-        write_shard(assemble(group, survey, about(survey, named(group), None), table), path)
-        shards.append(str(path))
-    return shards
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, done: Done) -> list[Part]:

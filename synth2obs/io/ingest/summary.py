@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from synth2obs.io.ingest.parts import Skipped
 from synth2obs.io.shard.layout import CHUNK_ROWS, ERROR_SUFFIX, open_shard
 
+FILES = ("file", "object", "sha256")
+"""Facts that say where a spectrum comes from."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -28,6 +31,7 @@ class Summary:
         velocity: 5th, 50th and 95th percentile of the published velocities in km/s; NaN if unknown.
         objects: Different objects.
         repeated: Objects with more than one spectrum.
+        carried: What else it says of every spectrum, by name; without the files.
         skipped: Files and spectra that are not in it, and why.
     """
 
@@ -42,6 +46,7 @@ class Summary:
     velocity: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     objects: int = 0
     repeated: int = 0
+    carried: tuple[str, ...] = ()
     skipped: list[Skipped] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -56,6 +61,8 @@ class Summary:
             f"objects     {self.objects}, {self.repeated} of them with several spectra",
             f"labels      {labels}",
         ]
+        if self.carried:
+            lines.append(f"carried     {', '.join(self.carried)}")
         if self.skipped:
             width = max(len(one.file) for one in self.skipped)
             lines.append(f"skipped     {len(self.skipped)}:")
@@ -89,6 +96,7 @@ def summarize(path: Path, skipped: Sequence[Skipped] = ()) -> Summary:
             velocity=_percentiles(native["rv"][:] if "rv" in native else file["rv"][:]),
             objects=len(counts),
             repeated=int((counts > 1).sum()),
+            carried=tuple(name for name in native if name not in FILES),
             skipped=list(skipped),
         )
 

@@ -39,6 +39,9 @@ def read_description(path: Path) -> tuple[Description, Format]:
         DataError: If it cannot be read, a key is unknown, missing or wrong, or contradicts the format.
     """
     tree = read_tree(path)
+    if "frame" in tree and "format" not in tree:
+        remedy = f"write `synth2obs ingest {path} FILES… -o survey.h5`"
+        raise DataError("describes a survey, not a theoretical grid", path=path, remedy=remedy)
     name = tree.get("format")
     if not isinstance(name, str) or name not in FORMATS:
         known = f"there are {', '.join(FORMATS)}"

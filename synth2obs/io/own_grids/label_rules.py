@@ -9,29 +9,9 @@ from numpy.typing import NDArray
 
 from synth2obs.core.config import Section
 from synth2obs.core.errors import DataError
-from synth2obs.core.labels import UNITS, unit_of
+from synth2obs.core.labels import KNOWN, plausible, unit_of
 
 Array = NDArray[np.float64]
-
-ELEMENTS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
-    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
-    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U"
-).split()
-KNOWN = (*UNITS, "fe_h", "alpha_fe", *(f"{element.lower()}_fe" for element in ELEMENTS if element != "Fe"))
-"""Every label of the project; abundances are [X/Fe]."""
-
-PLAUSIBLE = {
-    "teff": (1_000.0, 200_000.0),
-    "logg": (-2.0, 10.0),
-    "vmic": (0.0, 50.0),
-    "vmac": (0.0, 300.0),
-    "vsini": (0.0, 1_000.0),
-}
-"""Ranges in which a label can be, in its unit."""
-
-DEX = (-10.0, 5.0)
-"""That of an abundance."""
 
 NEEDED = ("teff",)
 """Without which no emulator can learn the grid."""
@@ -119,7 +99,7 @@ def refuse_twins(labels: Mapping[str, Array], names: NDArray[np.str_], path: Pat
 
 
 def _refuse_values(name: str, values: Array, rule: LabelRule, names: NDArray[np.str_], path: Path) -> None:
-    lower, upper = PLAUSIBLE.get(name, DEX)
+    lower, upper = plausible(name)
     bad = ~((values >= lower) & (values <= upper))
     if bad.any():
         row = int(np.argmax(bad))

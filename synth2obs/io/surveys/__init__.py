@@ -1,6 +1,6 @@
 """Native files of surveys, one reader a module."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from synth2obs.io.surveys.own import SUFFIX, own_survey
 from synth2obs.io.surveys.reading import named, read_unit, sources
 from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.sdss5 import SDSS5_APOGEE, SDSS5_BOSS
+from synth2obs.io.surveys.star_labels import names_spectra, read_star_labels
 from synth2obs.io.surveys.stelib import STELIB
 from synth2obs.io.surveys.survey import Parameters, SurveyReader, make_options
 
@@ -75,7 +76,7 @@ def read_survey(
     Args:
         name: A key of `READERS`, or the path of a description in TOML.
         paths: The survey's own files.
-        parameters: The survey's own table of labels.
+        parameters: The survey's own table of labels, or a table with a column id, object or file.
         progress: Called with files read and files in all.
         options: Fields of the survey's options.
 
@@ -91,24 +92,38 @@ def read_survey(
     records: list[Record] = []
     done = 0
     for unit in survey.group([Path(path) for path in paths]):
-        records += read_unit(survey, unit, settings)
+        records += _usable(read_unit(survey, unit, settings))
         done += len(unit)
         if progress is not None:
             progress(done, len(paths))
     return assemble(records, survey, about(survey, named(records), parameters), table)
 
 
+def _usable(found: Iterable[Record | DataError]) -> Iterator[Record]:
+    for record in found:
+        if isinstance(record, DataError):
+            raise record
+        yield record
+
+
 def read_parameters(survey: SurveyReader, path: str | Path | None) -> Parameters | None:
-    """A survey's table of labels; None without one.
+    """A table of labels; None without one.
+
+    What is not the survey's own table may be anybody's that names spectra in a column id, object or file.
 
     Raises:
-        DataError: If the survey has no such table, or it cannot be read.
+        DataError: If it cannot be read, or is neither.
     """
     if path is None:
         return None
     if survey.parameters is None:
-        raise DataError(f"{survey.name} takes no parameters", remedy="leave the option out for this survey")
-    return survey.parameters(Path(path))
+        return read_star_labels(Path(path), survey.columns)
+    try:
+        return survey.parameters(Path(path))
+    except DataError:
+        if not names_spectra(Path(path)):
+            raise
+        return read_star_labels(Path(path))
 
 
 def about(survey: SurveyReader, files: Any, parameters: str | Path | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.surveys.record import Record
-from synth2obs.io.surveys.survey import Column, Parameters, SurveyReader
+from synth2obs.io.surveys.survey import ID, Column, Parameters, SurveyReader
 
 
 def assemble(
@@ -27,7 +27,7 @@ def assemble(
             table of labels.
         survey: Whose they are.
         provenance: Sources and whatever else is to be known.
-        parameters: Table of labels that replace those of the files.
+        parameters: Table of labels that replace those of the files, and of facts that these do not have.
 
     Raises:
         DataError: If there is no record, or two that cannot stand in one shard.
@@ -37,8 +37,14 @@ def assemble(
     for record in records[1:]:
         _refuse_different(record, records[0], survey.same_pixels)
     first, native = records[0], native_columns(records)
+    names = np.array([record.id for record in records])
     flux, ivar = (np.stack([getattr(record, name) for record in records]) for name in ("flux", "ivar"))
-    labels, errors = _labels(records, survey, parameters, native)
+    labels, errors = label_columns(records, survey.labels)
+    if parameters is not None:
+        keys = names if parameters.key == ID else native[parameters.key]
+        own, own_errors = parameters.of(keys)
+        labels, errors = {**labels, **own}, {**errors, **own_errors}
+        native = {**parameters.facts_of(keys), **native}
     return Spectra(
         domain=survey.name,
         kind="survey",
@@ -48,7 +54,7 @@ def assemble(
         ivar=ivar,
         flags=None if first.flags is None else np.stack([_flags(record) for record in records]),
         flag_names=survey.flag_names if first.flags is not None else {},
-        id=np.array([record.id for record in records]),
+        id=names,
         rv=np.array([record.rv for record in records]),
         rv_error=np.array([record.rv_error for record in records]),
         line_spread=LineSpread.of_stars([record.line_spread for record in records]),
@@ -61,20 +67,6 @@ def assemble(
         air_formula=first.air_formula,
         provenance=provenance,
     )
-
-
-def _labels(
-    records: Sequence[Record],
-    survey: SurveyReader,
-    parameters: Parameters | None,
-    native: Mapping[str, NDArray[Any]],
-) -> tuple[dict[str, Column], dict[str, Column]]:
-    """Labels and their errors: those of the files, and over them those of a table."""
-    labels, errors = label_columns(records, survey.labels)
-    if parameters is None:
-        return labels, errors
-    own, own_errors = parameters.of(native["object"])
-    return {**labels, **own}, {**errors, **own_errors}
 
 
 def median_snr(flux: NDArray[Any], ivar: NDArray[Any]) -> Column:

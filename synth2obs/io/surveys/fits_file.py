@@ -160,7 +160,7 @@ def open_fits(path: str | Path) -> Iterator[FitsFile]:
     try:
         content = _unzipped(content)
         _refuse_endless(content, path)
-        with _strict(), BytesIO(content) as stream, _open(stream, DATASUM in content) as hdus:
+        with strict(), BytesIO(content) as stream, _open(stream, DATASUM in content) as hdus:
             yield FitsFile(path, hdus)
     except DataError:
         raise
@@ -227,7 +227,7 @@ def _open(stream: BytesIO, checksum: bool) -> Any:
 
 
 @contextmanager
-def _strict() -> Iterator[None]:
+def strict() -> Iterator[None]:
     """Old cards that break the FITS standard are harmless; astropy only warns of truncation and wrong checksums."""
     from astropy.io.fits.verify import VerifyWarning
     from astropy.utils.exceptions import AstropyUserWarning

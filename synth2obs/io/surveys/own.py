@@ -1,11 +1,9 @@
 """Any survey: a short TOML says which columns hold what, in which units, medium and frame."""
 
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,66 +12,16 @@ from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
-from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns
+from synth2obs.io.shard.layout import ERROR_SUFFIX
+from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns, refuse_lengths
+from synth2obs.io.surveys.own_description import STARS, Description, read_description
+from synth2obs.io.surveys.own_rows import EXACT, plain, star_name, star_rows
 from synth2obs.io.surveys.record import Record, constant_resolution, mask, padded, weigh
-from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit, choose
+from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
 
 Array = NDArray[np.floating[Any]]
 
 SUFFIX = ".toml"
-WIDTHS = ("resolving_power", "fwhm", "sigma")
-CHOICES = {
-    "medium": ("vacuum", "air"),
-    "frame": ("rest", "barycentric"),
-    "flux_kind": ("normalized", "relative", "absolute"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """A survey in its owner's words. Names are those of columns, or of image HDUs; case counts.
-
-    Args:
-        name: Domain of the shards.
-        wavelength, flux: Names.
-        unit: Of the wavelength: any length that astropy knows, or ``log10(Angstrom)``.
-        medium: ``vacuum`` or ``air``.
-        frame: ``rest`` or ``barycentric``.
-        flux_kind: ``normalized``, ``relative`` or ``absolute``.
-        error, ivar: Name of the one that there is.
-        resolving_power, fwhm, sigma: Line spread: λ / FWHM, FWHM in Å, or the name of a column of σ in Å; one of them.
-        mask: Column that is not 0 in bad pixels.
-        segment: Column with the number of the detector.
-        hdu: Number or name of the table's HDU.
-        id: Header card with the star's name; the file's name if empty.
-        rv: Velocity in km/s, or the card that holds it.
-        labels: Label → header card.
-        flux_scale: Factor on flux and error.
-        pixels: Number of pixels to which shorter spectra are filled up with bad ones; 0 if all are equally long.
-        citation: For the provenance.
-    """
-
-    name: str
-    wavelength: str
-    flux: str
-    unit: str
-    medium: str
-    frame: str
-    flux_kind: str
-    error: str = ""
-    ivar: str = ""
-    resolving_power: float = 0.0
-    fwhm: float = 0.0
-    sigma: str = ""
-    mask: str = ""
-    segment: str = ""
-    hdu: int | str = 1
-    id: str = ""
-    rv: float | str = float("nan")
-    labels: Mapping[str, str] = field(default_factory=dict)
-    flux_scale: float = 1.0
-    pixels: int = 0
-    citation: str = ""
 
 
 def own_survey(path: str | Path) -> SurveyReader:
@@ -86,7 +34,9 @@ def own_survey(path: str | Path) -> SurveyReader:
     return SurveyReader(
         name=description.name,
         read=partial(_read, description),
-        labels=tuple(description.labels),
+        labels=tuple(name for name in description.labels if not name.endswith(ERROR_SUFFIX)),
+        columns=_renamed(description),
+        rows=description.rows == STARS,
         about={
             "title": description.name,
             "citation": [description.citation] if description.citation else [],
@@ -95,82 +45,41 @@ def own_survey(path: str | Path) -> SurveyReader:
     )
 
 
-def read_description(path: Path) -> Description:
-    """A description file.
-
-    Raises:
-        DataError: As `own_survey`.
-    """
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot be read ({error})", path=path, remedy="give a description in TOML"
-        ) from error
-    known = {one.name: one for one in fields(Description)}
-    unknown, missing = (
-        sorted(set(given) - set(known)),
-        sorted(n for n, one in known.items() if _required(one) and n not in given),
-    )
-    if unknown or missing:
-        raise DataError(
-            f"unknown {unknown}, missing {missing}", path=path, remedy=f"known keys: {', '.join(known)}"
-        )
-    try:
-        return _checked(Description(**given))
-    except DataError as error:
-        raise DataError(str(error), path=path) from error
+def _renamed(one: Description) -> dict[str, str]:
+    """Names of the project for columns that a table of labels may have under the owner's."""
+    own = {column: name for table in (one.labels, one.metadata) for name, column in table.items()}
+    return own | {column: name for name, column in (("object", one.object), ("id", one.id)) if column}
 
 
-def _required(one: Any) -> bool:
-    return one.default is MISSING and one.default_factory is MISSING
-
-
-def _checked(one: Description) -> Description:
-    for name, kind in get_type_hints(Description).items():
-        if not _is_of(getattr(one, name), kind):
-            raise DataError(f"is {getattr(one, name)!r}", field=name, remedy="see docs/surveys.md")
-    for name, choices in CHOICES.items():
-        choose(name, getattr(one, name), choices)
-    _exactly_one(one, ("error", "ivar"), "the errors")
-    _exactly_one(one, WIDTHS, "the line spread")
-    for name in ("resolving_power", "fwhm", "flux_scale", "pixels"):
-        if not 0 <= getattr(one, name) < float("inf"):
-            raise DataError(f"is {getattr(one, name)}", field=name, remedy="give a positive number")
-    if not all(isinstance(card, str) for card in one.labels.values()):
-        raise DataError("must name header cards", field="labels", remedy='write teff = "TEFF"')
-    return one
-
-
-def _is_of(value: Any, kind: Any) -> bool:
-    """Whether a value of the TOML is of a field's type; a whole number is a float, too, but a truth is no number."""
-    if kind in (str, int, float):
-        return isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-    return isinstance(value, (str, int, float) if kind in (int | str, float | str) else Mapping)
-
-
-def _exactly_one(one: Description, names: tuple[str, ...], what: str) -> None:
-    given = [name for name in names if getattr(one, name)]
-    if len(given) != 1:
-        raise DataError(
-            f"{what} must be said once, got {given or 'nothing'}",
-            field=names[0],
-            remedy=f"give one of {', '.join(names)}",
-        )
-
-
-def _read(description: Description, unit: Unit, options: NoOptions) -> Iterator[Record]:
+def _read(one: Description, unit: Unit, options: NoOptions) -> Iterator[Record | DataError]:
     (path,) = unit
-    names = (
-        description.wavelength,
-        description.flux,
-        description.error or description.ivar,
-        description.sigma,
-        description.mask,
-        description.segment,
-    )
-    columns = read_columns(path, description.hdu, tuple(name for name in names if name))
-    yield padded(_record(description, columns, path), description.pixels, path)
+    pixels = _pixel_names(one)
+    if one.rows != STARS:
+        yield padded(_record(one, read_columns(path, one.hdu, pixels), path), one.pixels, path)
+        return
+    for number, columns in star_rows(path, one.hdu, pixels, _star_names(one), one.flux):
+        try:
+            refuse_lengths(columns, pixels)
+            yield padded(_record(one, columns, path), one.pixels, path)
+        except DataError as error:
+            yield DataError(f"row {number}: {_reason(error, path)}", path=path)
+
+
+def _reason(error: DataError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _pixel_names(one: Description) -> tuple[str, ...]:
+    """Names of everything that has a value a pixel."""
+    names = (one.wavelength, one.flux, one.error or one.ivar, one.sigma, one.mask, one.segment)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _star_names(one: Description) -> tuple[str, ...]:
+    """Names of everything that has a value a star."""
+    rv = (one.rv,) if isinstance(one.rv, str) else ()
+    names = (one.id, one.object, *rv, *one.labels.values(), *one.metadata.values())
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _record(one: Description, columns: Columns, path: Path) -> Record:
@@ -189,8 +98,9 @@ def _record(one: Description, columns: Columns, path: Path) -> Record:
         ivar=ivar[order],
         line_spread=_line_spread(one, columns, wavelength, order),
         rv=columns.number(one.rv) if isinstance(one.rv, str) else float(one.rv),
-        labels={label: columns.number(card) for label, card in one.labels.items()},
-        native={"object": name},
+        labels=_labels(one, columns),
+        label_errors=_label_errors(one, columns),
+        native={**_metadata(one, columns), "object": _card_name(columns, one.object) or name},
         frame=one.frame,
         flux_kind=one.flux_kind,
         air_formula=AIR_FORMULA if one.medium == "air" else "",
@@ -207,10 +117,33 @@ def _fluxes(one: Description, columns: Columns) -> tuple[Array, Array]:
 
 
 def _name(one: Description, columns: Columns, path: Path) -> str:
-    name = str(columns.card(one.id) or "") if one.id else path.name.split(".")[0]
+    name = _card_name(columns, one.id) if one.id else path.name.split(".")[0]
     if not name:
         raise DataError("holds no name", path=path, field=one.id, remedy="choose another card for id")
     return name
+
+
+def _card_name(columns: Columns, card: str) -> str:
+    return star_name(plain(columns.card(card))) if card else ""
+
+
+def _labels(one: Description, columns: Columns) -> dict[str, float]:
+    return {n: columns.number(card) for n, card in one.labels.items() if not n.endswith(ERROR_SUFFIX)}
+
+
+def _label_errors(one: Description, columns: Columns) -> dict[str, float]:
+    cards = {n.removesuffix(ERROR_SUFFIX): c for n, c in one.labels.items() if n.endswith(ERROR_SUFFIX)}
+    return {name: columns.number(card) for name, card in cards.items()}
+
+
+def _metadata(one: Description, columns: Columns) -> dict[str, float | str]:
+    """Facts as numbers or text; whole numbers that no float holds are text."""
+    found = {name: plain(columns.card(card)) for name, card in one.metadata.items()}
+    return {
+        name: str(value) if isinstance(value, int) and abs(value) > EXACT else value
+        for name, value in found.items()
+        if value is not None
+    }
 
 
 def _order(segment: Array, wavelength: Array) -> NDArray[np.intp]:

@@ -55,12 +55,20 @@ def read_columns(path: Path, hdu: int | str, names: Sequence[str]) -> Columns:
     """
     content = read_bytes(path)
     columns = _from_fits(path, hdu, names) if content.startswith(FITS_STARTS) else _from_text(path, names)
+    refuse_lengths(columns, names)
+    return columns
+
+
+def refuse_lengths(columns: Columns, names: Sequence[str]) -> None:
+    """Refuse columns of one spectrum that differ in length.
+
+    Raises:
+        DataError: Naming the lengths.
+    """
     lengths = {name: len(columns[name]) for name in names}
     if len(set(lengths.values())) != 1 or min(lengths.values()) < 2:
-        raise DataError(
-            f"columns have lengths {lengths}", path=path, field="columns", remedy="give one value a pixel"
-        )
-    return columns
+        found = f"columns have lengths {lengths}"
+        raise DataError(found, path=columns.path, field="columns", remedy="give one value a pixel")
 
 
 def _from_fits(path: Path, hdu: int | str, names: Sequence[str]) -> Columns:
@@ -77,7 +85,10 @@ def _fits_column(file: FitsFile, hdu: int | str, name: str) -> Array:
     data = file.hdus[hdu].data if known else None
     if data is not None and data.dtype.names is not None and name in data.dtype.names:
         values = np.asarray(data[name], dtype=np.float64)
-        return values[0] if values.ndim == 2 and len(values) == 1 else values
+        if values.ndim == 2 and len(values) > 1:
+            found, remedy = f"has {len(values)} rows of arrays", 'write rows = "stars" for a row per star'
+            raise DataError(found, path=file.path, field=name, remedy=remedy)
+        return values[0] if values.ndim == 2 else values
     if name.upper() in file.names:
         return file.numbers(name, 1)
     raise _no_column(file.path, name, [*(data.dtype.names or () if data is not None else ()), *file.names])

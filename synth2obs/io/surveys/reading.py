@@ -1,7 +1,7 @@
 """From files to records: every record checked, and marked with the files that it comes from."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,10 @@ JOINT = " / "
 """Between the names of the files of one observation: no name can hold it."""
 
 
-def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> list[Record]:
-    """The records of one observation; whatever goes wrong is a DataError that names a file.
+def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> Iterator[Record | DataError]:
+    """The records of one observation, one after the other; whatever goes wrong is a DataError that names a file.
+
+    Of a file with a row per star, a row that cannot be used is a DataError in its place.
 
     Raises:
         DataError: If a file cannot be read or breaks a rule of the format.
@@ -26,10 +28,8 @@ def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> list[Record]:
         refuse_unreadable(path)
     facts = {"file": JOINT.join(path.name for path in unit), "sha256": JOINT.join(map(file_sha256, unit))}
     try:
-        return [
-            checked(replace(record, native={**record.native, **facts}), unit[0])
-            for record in survey.read(unit, options)
-        ]
+        for found in survey.read(unit, options):
+            yield found if isinstance(found, DataError) else _checked(found, facts, unit, survey)
     except DataError as error:
         if error.path is None:
             raise DataError(str(error), path=unit[0]) from error
@@ -38,6 +38,17 @@ def read_unit(survey: SurveyReader, unit: Unit, options: Any) -> list[Record]:
         raise DataError(
             f"cannot be read as {survey.name} ({type(error).__name__}: {error})", path=unit[0], remedy=AGAIN
         ) from error
+
+
+def _checked(
+    record: Record, facts: Mapping[str, str], unit: Unit, survey: SurveyReader
+) -> Record | DataError:
+    try:
+        return checked(replace(record, native={**record.native, **facts}), unit[0])
+    except DataError as error:
+        if survey.rows:
+            return error
+        raise
 
 
 def sources(names: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol, get_type_hints
 
 import numpy as np
@@ -13,10 +13,14 @@ from synth2obs.io.surveys.record import Record
 
 Column = NDArray[np.float64]
 
+ID, OBJECT, FILE = "id", "object", "file"
+"""By what a table of labels names spectra."""
+
 Unit = tuple[Path, ...]
 """Files that belong to one observation."""
 
-Reader = Callable[[Unit, Any], Iterable[Record]]
+Reader = Callable[[Unit, Any], Iterable[Record | DataError]]
+"""Records of one observation, one after the other; a refusal in the place of one leaves the others as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,25 +30,47 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class Parameters:
-    """A survey's own table of labels, by the name that its records give in ``native["object"]``. M objects.
+    """A table of labels, by the name that records give in ``native["object"]``, or in another place. M objects.
 
     Args:
         objects: Names, shape (M,); of a name that occurs twice the first counts.
         values: Labels in the units of `core.labels`, NaN = unknown, shape (M,) each.
         errors: Their errors, shape (M,) each.
+        facts: Whatever else the table says, numbers or text, shape (M,) each; it goes into ``native``.
+        key: Where records have the name: `OBJECT`, `FILE` or `ID`.
     """
 
     objects: NDArray[np.str_]
     values: Mapping[str, Column]
     errors: Mapping[str, Column] = field(default_factory=dict)
+    facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    key: str = OBJECT
 
     def of(self, objects: NDArray[np.str_]) -> tuple[dict[str, Column], dict[str, Column]]:
         """Labels and errors of the given objects, NaN for those that the table does not have."""
-        row = {name: number for number, name in reversed(list(enumerate(self.objects.tolist())))}
-        rows = np.array([row.get(name, -1) for name in objects.tolist()], dtype=np.int64)
-        tables = (self.values, self.errors)
-        values, errors = ({n: np.append(c, np.nan)[rows] for n, c in t.items()} for t in tables)
+        rows = self.rows(objects)
+        values, errors = (
+            {n: _picked(c, rows) for n, c in table.items()} for table in (self.values, self.errors)
+        )
         return values, errors
+
+    def facts_of(self, objects: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
+        """Facts of the given objects, NaN or empty for those that the table does not have."""
+        rows = self.rows(objects)
+        return {name: _picked(column, rows) for name, column in self.facts.items()}
+
+    def rows(self, objects: NDArray[np.str_]) -> NDArray[np.int64]:
+        """Row of each object, −1 for those that the table does not have; a file is found without its ending, too."""
+        row = {name: number for number, name in reversed(list(enumerate(self.objects.tolist())))}
+        if self.key == FILE:
+            row = {PurePath(name).stem: number for name, number in row.items()} | row
+            return np.array([row.get(n, row.get(PurePath(n).stem, -1)) for n in objects.tolist()], np.int64)
+        return np.array([row.get(name, -1) for name in objects.tolist()], dtype=np.int64)
+
+
+def _picked(column: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    blank = "" if column.dtype.kind == "U" else np.nan
+    return np.append(column, blank)[rows]
 
 
 def each_alone(paths: Sequence[Path]) -> list[Unit]:
@@ -62,9 +88,11 @@ class SurveyReader:
         options: Frozen dataclass of the reader's options; every field has a default unless the user must say it.
         group: Which files belong together.
         parameters: Reads the survey's table of labels, if it has one.
+        columns: Names of ours for columns that a table with a column id, object or file may have under the owner's.
         labels: Labels that a shard has even where all are unknown.
         flag_names: Name of each bit of ``flags``.
         about: Title, citation and what was assumed, for the provenance.
+        rows: Whether a file has a row per star, each of which is left out alone.
         same_pixels: Whether all spectra must have the same wavelengths.
         experimental: Whether no native file of a star was at hand when the reader was written.
     """
@@ -75,8 +103,10 @@ class SurveyReader:
     options: type = NoOptions
     group: Callable[[Sequence[Path]], list[Unit]] = each_alone
     parameters: Callable[[Path], Parameters] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     flag_names: Mapping[int, str] = field(default_factory=dict)
+    rows: bool = False
     same_pixels: bool = False
     experimental: bool = False
 

@@ -17,8 +17,15 @@ from synth2obs.models.decoder.trunk import Trunk
 class DecoderConfig(Section):
     """Sizes of a decoder."""
 
-    latent: int = Field(default=32, ge=4, le=128, description="length of the latent")
-    rank: int = Field(default=128, ge=4, le=512, description="functions of the trunk; at least latent")
+    latent: int = Field(
+        default=32, ge=4, le=128, description="length of the latent; less for a small grid, unless it is set"
+    )
+    rank: int = Field(
+        default=128,
+        ge=4,
+        le=512,
+        description="functions of the trunk; at least latent; less for a small grid, unless it is set",
+    )
     hidden: int = Field(default=512, ge=4, description="radial units of the branch")
 
 

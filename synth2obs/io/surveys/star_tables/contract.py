@@ -1,0 +1,40 @@
+"""What a table of stars is to whoever reads one."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from synth2obs.core.errors import DataError
+
+BLOCK = 64
+"""Rows that are in memory at once."""
+
+Block = Mapping[str, Any]
+"""By name: numbers or text, shape (n,); arrays, shape (n, P); or n arrays of their own lengths."""
+
+
+class StarTable(Protocol):
+    """Named arrays of one file; those of stars have a row each.
+
+    Args:
+        path: The file.
+        shapes: Of every array by name, the rows first; arrays of lengths that differ have the length −1.
+    """
+
+    path: Path
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def whole(self, name: str) -> NDArray[Any]:
+        """All of an array."""
+
+    def blocks(self, names: Sequence[str]) -> Iterator[Block]:
+        """Rows of arrays of equal length, in order, `BLOCK` at a time."""
+
+
+def no_column(path: Path, name: str, there: Sequence[str]) -> DataError:
+    """A refusal with the names that there are, each once: the short ones of what has two."""
+    short = [one for one in there if re.split(r"[/.]", one)[-1] not in set(there) - {one}]
+    return DataError("no such column", path=path, field=name, remedy=f"there are {', '.join(short)}")
