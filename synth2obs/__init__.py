@@ -3,6 +3,7 @@
 Light to import: torch, astropy and mlflow are loaded by the functions that need them.
 """
 
+import logging
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -30,6 +31,9 @@ __all__ = [
     "morph",
     "survey_population",
 ]
+
+# Silent unless whoever imports it listens: logging.basicConfig(level="INFO") shows what a training does.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 try:
     __version__ = version("synth2obs")

@@ -14,10 +14,12 @@ from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.core.constants import METRICS_FORMAT
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
+from synth2obs.core.told import LOG, told
 from synth2obs.reports.figures import figures
 from synth2obs.reports.survey import rebuild
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
+from synth2obs.training.finished import finished
 from synth2obs.training.run import Trained, train
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents, held_out_errors
@@ -26,14 +28,17 @@ Say = Callable[[str], None]
 STAGE = "evaluation"
 
 
-def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say = print) -> dict[str, Any]:
+def run(
+    config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say = LOG.info
+) -> dict[str, Any]:
     """Train (or go on), evaluate, write ``metrics.json``, ``evaluation/``, ``report/`` and register the bridge.
 
     Args:
         config: Settings.
-        out: Folder; a second call with the same settings goes on where the first stopped.
-        progress: Show progress bars.
-        say: Told what is being done.
+        out: Folder; a second call with the same settings goes on where the first stopped, and does nothing if that is
+            complete.
+        progress: Show progress bars on a terminal; elsewhere lines are logged.
+        say: Told what is being done; by default it is logged.
 
     Returns:
         The content of ``metrics.json``.
@@ -42,10 +47,14 @@ def run(config: TrainConfig, out: str | Path, *, progress: bool = True, say: Say
         Synth2ObsError: As the parts do; `Interrupted` after Ctrl-C.
     """
     folder, began = Path(out), time.time()
+    if complete := finished(config, folder):
+        say(f"{folder} is complete: nothing to do; delete its metrics.json to have it evaluated again")
+        return complete
     outcome = train(config, folder, progress=progress)
     try:
         outcome.tracker.start_stage(STAGE)
-        metrics, arrays = measure(outcome, say)
+        with told(STAGE):
+            metrics, arrays = measure(outcome, say)
         metrics["run"]["seconds"] = round(time.time() - began, 1)
         _write(folder, metrics, arrays)
         outcome.tracker.log(0, dict(_numbers(metrics)))

@@ -9,11 +9,24 @@ from typing import Annotated, Any
 
 import typer
 
-from synth2obs.cli.common import Out, Overrides, errors_for_people, writable
+from synth2obs.cli.common import Json, Out, Overrides, answer, errors_for_people, writable
+from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
 from synth2obs.core.errors import OutputError
+from synth2obs.core.told import LOG
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Settings in force, stars, spectra, time and memory; trains nothing")
+]
 
 
-def quickstart(overrides: Overrides = None, out: Out = Path("synth2obs-quickstart")) -> None:
+def quickstart(
+    overrides: Overrides = None,
+    out: Out = Path("synth2obs-quickstart"),
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
+) -> None:
     """Train, evaluate and report on the embedded grid, MILES and STELIB: minutes on two cores.
 
     A second call with the same settings goes on where the first stopped.
@@ -22,21 +35,33 @@ def quickstart(overrides: Overrides = None, out: Out = Path("synth2obs-quickstar
 
     Example: synth2obs quickstart data.max_stars=100 theory.steps=50 --out runs/small
     """
-    with errors_for_people():
-        _run(None, overrides or [], out)
+    with errors_for_people(), messages(quiet, log_level) as bars:
+        if dry_run:
+            return _foreseen(None, overrides or [], as_json)
+        _run(None, overrides or [], out, bars, as_json)
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="TOML of settings; unknown keys are refused")],
     overrides: Overrides = None,
     out: Out = Path("synth2obs-run"),
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Train on your own grid and surveys, evaluate, report and register; resumable.
 
+    A second call goes on where the first stopped; of a run that is complete it shows the result again.
+
+    Example: synth2obs train mine.toml --dry-run
+
     Example: synth2obs train mine.toml gap.iterations=3 --out runs/mine
     """
-    with errors_for_people():
-        _run(config, overrides or [], out)
+    with errors_for_people(), messages(quiet, log_level) as bars:
+        if dry_run:
+            return _foreseen(config, overrides or [], as_json)
+        _run(config, overrides or [], out, bars, as_json)
 
 
 def prove(
@@ -46,6 +71,9 @@ def prove(
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only this one of the configuration; repeat")
     ] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Tell a gap that is closed from one that is hidden: simulate known truth, train without labels, score.
 
@@ -55,43 +83,79 @@ def prove(
 
     Example: synth2obs prove bench.toml simulation.stars=60 --scenario placebo -o runs/proof
     """
-    with errors_for_people():
+    with errors_for_people(), messages(quiet, log_level) as bars:
         writable(out)
-        from rich.console import Console
+        LOG.info("loading torch")
+        from synth2obs.prove.cases import read_config
+        from synth2obs.prove.run import prove as run_bench
+        from synth2obs.reports.console import proof_table
 
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        with console.status("loading torch"):
-            from synth2obs.prove.cases import read_config
-            from synth2obs.prove.run import prove as run_bench
-            from synth2obs.reports.console import proof_table
-        found = run_bench(
-            read_config(config, overrides or []),
-            out,
-            scenario or [],
-            say=lambda text: console.print(f"[dim]{text}[/dim]"),
-        )
+        settings = read_config(config, overrides or [])
+        found = run_bench(settings, out, scenario or [], progress=bars, say=LOG.info)
+        files = {"page": out / "proof.html", "numbers": out / "scores.json"}
+        if as_json:
+            return answer(True, {**files, "surveys": found["surveys"]})
+        console = _console()
         for name, survey in found["surveys"].items():
             console.print(proof_table(name, survey["methods"]))
-        console.print(f"page      {out / 'proof.html'}", soft_wrap=True)
-        console.print(f"numbers   {out / 'scores.json'}", soft_wrap=True)
+        for name, file in files.items():
+            console.print(f"{name:9s} {file}", soft_wrap=True)
 
 
-def _run(config: Path | None, overrides: list[str], out: Path) -> None:
-    writable(out)
+def _console() -> Any:
     from rich.console import Console
 
     # A pipe has no width of its own; the table needs this much.
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _run(config: Path | None, overrides: list[str], out: Path, bars: bool, as_json: bool) -> None:
+    writable(out)
     from synth2obs.training.run import read_config
 
     settings = read_config(config, overrides)
-    with console.status("loading torch and the data"):
-        from synth2obs.reports.console import baseline_table
-        from synth2obs.workflow import run
-    metrics = run(settings, out, say=lambda text: console.print(f"[dim]{text}[/dim]"))
+    LOG.info("loading torch and the data")
+    from synth2obs.reports.console import baseline_table
+    from synth2obs.workflow import run
+
+    metrics = run(settings, out, progress=bars, say=LOG.info)
+    if as_json:
+        return answer(True, _facts(metrics, out, settings.model_name))
+    console = _console()
     console.print(baseline_table(metrics))
     for line in _what_there_is(metrics, out, settings.model_name):
         console.print(line, soft_wrap=True)
+
+
+def _foreseen(config: Path | None, overrides: list[str], as_json: bool) -> None:
+    """What a training would do."""
+    from synth2obs.core.config_io import resolved_toml
+    from synth2obs.training.forecast import forecast
+    from synth2obs.training.run import read_config
+
+    settings = read_config(config, overrides)
+    expected = forecast(settings)
+    facts = {"config": settings.model_dump(mode="json"), **expected.facts()}
+    answer(as_json, facts, resolved_toml(settings), *expected.lines())
+
+
+TABLE = ("n_test", "n_anchored", "anchored_rms", "label_recovery")
+"""Of a survey's metrics, what the table shows."""
+
+
+def _facts(metrics: dict[str, Any], out: Path, model: str) -> dict[str, Any]:
+    """What a training found and left, for programs."""
+    return {
+        "seconds": metrics["run"]["seconds"],
+        "surveys": {
+            name: {key: row[key] for key in TABLE if key in row} for name, row in metrics["surveys"].items()
+        },
+        "reports": {name: out / "report" / f"{name}.html" for name in metrics["surveys"]},
+        "numbers": out / "metrics.json",
+        "bridge": out / "bridge",
+        "model": f"models:/{model}@champion",
+        "store": out / "mlflow",
+    }
 
 
 def _what_there_is(metrics: dict[str, Any], out: Path, model: str) -> Iterator[str]:
@@ -103,7 +167,9 @@ def _what_there_is(metrics: dict[str, Any], out: Path, model: str) -> Iterator[s
     yield f"training  synth2obs ui {out}"
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run's --out folder")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run's --out folder")], as_json: Json = False
+) -> None:
     """Write the HTML reports again from metrics.json and evaluation/*.npz, with no training.
 
     Example: synth2obs report runs/mine
@@ -111,8 +177,8 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's --out folder")])
     with errors_for_people():
         from synth2obs.reports.survey import rebuild
 
-        for page in rebuild(folder):
-            typer.echo(str(page))
+        pages = rebuild(folder)
+        answer(as_json, {"reports": pages}, *map(str, pages))
 
 
 def ui(
@@ -157,8 +223,8 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
         return 0
 
 
-def version() -> None:
+def version(as_json: Json = False) -> None:
     """Print the version."""
     import synth2obs
 
-    typer.echo(synth2obs.__version__)
+    answer(as_json, {"version": synth2obs.__version__}, synth2obs.__version__)
