@@ -18,10 +18,10 @@ FLOORS = {
     "training": 3,
     "analysis": 4,
     "reports": 5,
-    "api": 6,
     "prove": 6,
     "workflow": 6,
-    "cli": 7,
+    "api": 7,
+    "cli": 8,
 }
 FORBIDDEN = {("analysis", "training")}
 ROOMS = {

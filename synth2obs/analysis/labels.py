@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FAR, FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
+from synth2obs.analysis.flags import FAR, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, meaning, quality
 from synth2obs.analysis.morph import speeds
 from synth2obs.analysis.widths import Fitted, Widths, fits
 from synth2obs.core.labels import unit_of
@@ -195,7 +195,7 @@ def label_table(found: Labels) -> Any:
     names = ["rv", "rv_error", "vsini", "vsini_error", "lsf_scale", "lsf_scale_error"]
     names += ["chi2", "pixels", "flags"]
     columns |= {name: getattr(found, name) for name in names if getattr(found, name) is not None}
-    return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
+    return as_table(columns, units, flags=meaning())
 
 
 @torch.no_grad()

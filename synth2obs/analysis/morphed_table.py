@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from synth2obs.analysis.flags import meaning
 from synth2obs.analysis.morph import Morphed
 from synth2obs.io.tables import as_table
 
@@ -13,4 +14,5 @@ def spectrum_table(morphed: Morphed) -> Any:
         rows = getattr(morphed, name)
         columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
     flags = [int(flag) for flag in morphed.flags]
-    return as_table(columns, {"wavelength": "Angstrom"}, survey=morphed.survey, medium="vacuum", flags=flags)
+    meta = {"survey": morphed.survey, "medium": "vacuum", "flags": flags, "meaning": meaning()}
+    return as_table(columns, {"wavelength": "Angstrom"}, **meta)

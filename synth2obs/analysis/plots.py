@@ -10,6 +10,7 @@ from synth2obs.core.errors import DataError
 
 if TYPE_CHECKING:
     from synth2obs.analysis.labels import Latents
+    from synth2obs.analysis.latent_lines import LatentLines
     from synth2obs.analysis.morph import Morphed
     from synth2obs.analysis.remeasure import GapMeasurement
 
@@ -21,10 +22,7 @@ NAMED = 12
 
 def plot_morphed(found: "Morphed", star: int, wave: tuple[float, float] | None) -> Figure:
     """One star as theory and the survey see it, and the difference with the gap and its error."""
-    if not -len(found.flux) <= star < len(found.flux):
-        raise DataError(
-            f"must be below {len(found.flux)}, got {star}", field="star", remedy="count stars from 0"
-        )
+    _known("star", star, len(found.flux))
     here = _within(found.wavelength, wave)
     x, gap, error = found.wavelength[here], found.gap[star][here], found.gap_error[star][here]
     with in_house_style():
@@ -64,10 +62,8 @@ def plot_gap(found: "GapMeasurement", wave: tuple[float, float] | None) -> Figur
 
 def plot_latents(found: "Latents", first: int, second: int) -> Figure:
     """Two latents of every star with their 1 σ errors, and the circles in which 39 and 86 % of the grid lie."""
-    size = found.mean.shape[1]
     for name, value in (("first", first), ("second", second)):
-        if not 0 <= value < size:
-            raise DataError(f"must be below {size}, got {value}", field=name, remedy="count latents from 0")
+        _known(name, value, found.mean.shape[1])
     sigma = np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2))
     with in_house_style():
         figure = new_figure(5.0, 5.5)
@@ -87,6 +83,37 @@ def plot_latents(found: "Latents", first: int, second: int) -> Figure:
         )
         axes.set(xlabel=f"latent {first}", ylabel=f"latent {second}", title=f"{len(found.mean)} stars")
     return figure
+
+
+def plot_latent(found: "LatentLines", latent: int) -> Figure:
+    """The response of one latent with its strongest lines, and its correlations and partial R²."""
+    _known("latent", latent, len(found.response))
+    with in_house_style():
+        figure = new_figure(5.5)
+        above, below = figure.subplots(2, 1, height_ratios=(2, 1))
+        above.axhline(0.0, color=COLOURS["ink"], lw=0.6)
+        above.plot(found.wavelength, found.response[latent], color=COLOURS["morph"], lw=0.7)
+        for line in found.lines[latent]:
+            side = "bottom" if line.change > 0 else "top"
+            above.text(line.wavelength, line.change, line.name, ha="center", va=side, fontsize=8)
+        above.set(xlabel="rest wavelength (vacuum Å)", ylabel="∂flux / ∂latent", title=f"latent {latent}")
+        names = (*found.labels, *(f"R² {name}" for name in found.elements))
+        values = np.concatenate([found.correlation[latent], found.partial_r2[latent]])
+        colours = [COLOURS["morph"]] * len(found.labels) + [COLOURS["theory"]] * len(found.elements)
+        below.bar(np.arange(len(names)), values, color=colours)
+        below.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=6)
+        below.set(ylabel="correlation, partial R²", xlim=(-1, len(names)))
+    return figure
+
+
+def _known(name: str, value: int, size: int) -> None:
+    """Refuse a number that is none of so many.
+
+    Raises:
+        DataError: Then.
+    """
+    if not 0 <= value < size:
+        raise DataError(f"must be below {size}, got {value}", field=name, remedy="count from 0")
 
 
 def _within(wavelength: Floats, wave: tuple[float, float] | None) -> Floats:
