@@ -158,7 +158,7 @@ def _track(
     bridge = outcome.state.bridge
     example = dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True))
     outcome.tracker.log_bridge(
-        outcome.bundle, example, name=outcome.config.model_name, survey=bridge.surveys[0], pixels=-1
+        outcome.bundle, example, name=outcome.config.model_name, survey=bridge.surveys[0]
     )
 
 

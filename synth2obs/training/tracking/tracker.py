@@ -138,9 +138,7 @@ class Tracker:
         with store_errors():
             self.client.log_artifact(self.run, str(path), folder)
 
-    def log_bridge(
-        self, folder: str | Path, example: Mapping[str, float], *, name: str, survey: str, pixels: int
-    ) -> str:
+    def log_bridge(self, folder: str | Path, example: Mapping[str, float], *, name: str, survey: str) -> str:
         """Register a bundle folder as an MLflow model with the alias ``champion``.
 
         The same bundle from the same run is registered once.
@@ -150,7 +148,6 @@ class Tracker:
             example: A value for every label, in the bridge's order and units.
             name: Name of the registered model, without ``/`` and ``:``.
             survey: The survey that is predicted when a user names none.
-            pixels: Number of native pixels P, or -1 if it differs between surveys.
 
         Returns:
             Its address, ``models:/<name>/<version>``.
@@ -165,7 +162,6 @@ class Tracker:
             example=example,
             name=name,
             survey=survey,
-            pixels=pixels,
         )
         with store_errors():
             return register_bridge(self.client, wanted)
