@@ -13,6 +13,7 @@ from synth2obs.core.errors import Interrupted, ModelError, OutputError
 from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.checks import SHAPES, check_arrays, check_metrics
 from synth2obs.reports.results import read_arrays, read_metrics
+from synth2obs.training.finished import finished
 from synth2obs.training.run import read_config
 from synth2obs.training.tracking.store import open_store
 from synth2obs.workflow import run
@@ -47,6 +48,20 @@ def go_on(copy_of, small, keep_torch):
         return said
 
     return go_on
+
+
+def rewrite(folder, change):
+    """Change what metrics.json says."""
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    change(metrics)
+    path.write_text(json.dumps(metrics))
+
+
+def tell(folder, status):
+    """Let the store say that the run ended otherwise."""
+    run_id = json.loads((folder / "run.json").read_text())["run"]
+    open_store(folder / "mlflow").set_terminated(run_id, status)
 
 
 class TestNumbers:
@@ -210,9 +225,51 @@ class TestRegisteredModel:
 
 
 class TestAgain:
+    @pytest.fixture
+    def no_work(self, monkeypatch):
+        def never(*arguments, **options):
+            raise AssertionError("work began")
+
+        monkeypatch.setattr("synth2obs.workflow.train", never)
+
+    def test_a_complete_run_is_left_as_it_is(self, go_on, copy_of, no_work, metrics):
+        before = {path: path.stat().st_mtime_ns for path in copy_of.rglob("*.[jnh]*")}
+        (line,) = go_on("threads=2")
+        assert "is complete: nothing to do" in line
+        assert {path: path.stat().st_mtime_ns for path in copy_of.rglob("*.[jnh]*")} == before
+
+    def test_its_numbers_are_those_on_the_disk(self, copy_of, small, no_work):
+        found = run(read_config(None, small), copy_of, say=lambda text: None)
+        assert found == read_metrics(copy_of / "metrics.json")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda folder: (folder / "metrics.json").unlink(),
+            lambda folder: (folder / "evaluation" / "stelib.npz").unlink(),
+            lambda folder: (folder / "report" / "miles.html").unlink(),
+            lambda folder: (folder / "bridge" / "bridge.safetensors").unlink(),
+            lambda folder: shutil.rmtree(folder / "mlflow"),
+            lambda folder: rewrite(folder, lambda metrics: metrics.update(format="synth2obs-metrics/0")),
+            lambda folder: rewrite(folder, lambda metrics: metrics["run"].update(git_commit="another")),
+            lambda folder: rewrite(folder, lambda metrics: metrics["run"]["digests"].update(grid="another")),
+            lambda folder: tell(folder, "KILLED"),
+        ],
+        ids=["metrics", "arrays", "page", "bridge", "store", "format", "code", "data", "end"],
+    )
+    def test_what_is_not_complete_is(self, change, copy_of, small):
+        assert finished(read_config(None, small), copy_of) is not None
+        change(copy_of)
+        assert finished(read_config(None, small), copy_of) is None
+
+    @pytest.mark.parametrize("setting", ["evaluation.examples=2", "model_name=other", "gap.iterations=2"])
+    def test_other_settings_are_not_complete(self, setting, copy_of, small):
+        assert finished(read_config(None, [*small, setting]), copy_of) is None
+
     @pytest.mark.slow
-    def test_a_finished_run_is_only_evaluated_again(self, go_on, copy_of, trained):
+    def test_a_trained_run_is_only_evaluated_again(self, go_on, copy_of, trained):
         """Everything that is random is drawn again alike, so the numbers are those of the first time."""
+        (copy_of / "metrics.json").unlink()
         said = go_on()
         found, expected = (read_metrics(folder / "metrics.json") for folder in (copy_of, trained.folder))
         for table in ("surveys", "placebo", "decoder"):
@@ -239,7 +296,7 @@ class TestAgain:
         monkeypatch.setattr("synth2obs.workflow.evaluate", stop)
         before = (copy_of / "metrics.json").read_bytes()
         with pytest.raises(raised):
-            go_on()
+            go_on("evaluation.placebo_scale=200")
         record = json.loads((copy_of / "run.json").read_text())
         client = open_store(copy_of / "mlflow")
         assert client.get_run(record["run"]).info.status == status
@@ -251,7 +308,7 @@ class TestAgain:
         path = copy_of / "checkpoints" / "gap.safetensors"
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(ModelError, match="gap.safetensors"):
-            go_on()
+            go_on("evaluation.placebo_scale=200")
 
 
 @pytest.mark.slow
