@@ -35,7 +35,7 @@ class Work:
         self.name, self.unit, self.done, self.total = name, unit, done, total
         self.remark = ""
         self._began = self._said = self._timed = time.monotonic()
-        self._start, self._first = done, -1
+        self._start, self._first, self._begun = done, -1, False
         self._lock = threading.Lock()
 
     def move(self, done: int, total: int | None = None, remark: str = "") -> None:
@@ -43,6 +43,7 @@ class Work:
         before, self.done, self.remark = self.done, done, remark
         self.total = self.total if total is None else total
         if self._first < 0:
+            self.begin()
             # What was there before took no time.
             self._first, self._timed = done, time.monotonic()
             if done > before + 1:
@@ -70,7 +71,10 @@ class Work:
         return ", ".join(part for part in parts if part)
 
     def begin(self) -> None:
-        """Say what is about to begin, or to go on."""
+        """Say what is about to begin, or to go on, once."""
+        if self._begun:
+            return
+        self._begun = True
         much = "" if self.total is None else f" {self.total} {self.unit}".rstrip()
         if self._start:
             LOG.info("%s: goes on after %d of%s", self.name, self._start, much)
@@ -78,8 +82,9 @@ class Work:
             LOG.info("%s:%s", self.name, much or " begins")
 
     def end(self) -> None:
-        """Say that it is done, and how long that took."""
-        LOG.info("%s: done in %s", self.name, clock(time.monotonic() - self._began))
+        """Say that it is done, and how long that took, if it ever began."""
+        if self._begun:
+            LOG.info("%s: done in %s", self.name, clock(time.monotonic() - self._began))
 
 
 @contextmanager
@@ -91,6 +96,7 @@ def told(
     Args:
         name, unit, done, total: As of `Work`.
         beat: Look at the clock beside the work, for steps that take longer; not where the work forks processes.
+            Without, the first line comes with the first move: what is refused before is not said to begin.
 
     Yields:
         Takes what is done, how much there is, and a remark.
@@ -99,9 +105,9 @@ def told(
     if not LOG.isEnabledFor(logging.INFO):
         yield work.move
         return
-    work.begin()
     watch = threading.Thread(target=_beat, args=(work, over), daemon=True)
     if beat:
+        work.begin()
         watch.start()
     try:
         yield work.move

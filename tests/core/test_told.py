@@ -51,10 +51,16 @@ def test_nothing_more_often_than_it_should(said):
 def test_what_was_there_is_said_and_takes_no_time(said):
     work = Work("computing", "spectra", total=100)
     work.move(90, 100)
-    assert said() == ["computing: 90 of 100 spectra were there"]
+    assert said() == ["computing: 100 spectra", "computing: 90 of 100 spectra were there"]
     assert work.line() == "computing: 90 of 100 spectra"
     work.move(95, 100)
     assert work.line() == "computing: 95 of 100 spectra, 0:00:00 left"
+
+
+def test_what_is_refused_before_it_moves_says_nothing(said):
+    with told("reading", "files", total=3, beat=False):
+        pass
+    assert not said()
 
 
 def test_a_resumed_stage_says_where(said):
