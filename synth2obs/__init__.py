@@ -3,6 +3,7 @@
 Light to import: torch, astropy and mlflow are loaded by the functions that need them.
 """
 
+import logging
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,20 +17,33 @@ _HOMES = {
     "measure_gap": "synth2obs.api",
     "survey_population": "synth2obs.api",
     "calibration_report": "synth2obs.api",
+    "decode": "synth2obs.api",
+    "latent_lines": "synth2obs.api",
+    "read": "synth2obs.api",
+    "ingest": "synth2obs.api",
+    "train": "synth2obs.api",
 }
 """Public function → the module that has it."""
 
 __all__ = [
     "__version__",
     "calibration_report",
+    "decode",
     "encode",
     "fit_labels",
     "generate",
+    "ingest",
+    "latent_lines",
     "load_bridge",
     "measure_gap",
     "morph",
+    "read",
     "survey_population",
+    "train",
 ]
+
+# Silent unless whoever imports it listens: logging.basicConfig(level="INFO") shows what a training does.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 try:
     __version__ = version("synth2obs")

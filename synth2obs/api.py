@@ -3,7 +3,7 @@
 What only some of them need is imported by these: whoever morphs labels loads no fit, no reader and no report.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,14 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
 
 if TYPE_CHECKING:
+    from synth2obs.analysis.decoded import Decoded
     from synth2obs.analysis.labels import Latents
+    from synth2obs.analysis.latent_lines import LatentLines
     from synth2obs.analysis.remeasure import GapMeasurement
     from synth2obs.analysis.survey_population import SurveyPopulation
+    from synth2obs.core.spectra import Spectra
+    from synth2obs.io.ingest.summary import Summary as IngestSummary
+    from synth2obs.training.config import TrainConfig
 
 ADDRESSES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -44,7 +49,7 @@ def morph(
     bridge: Bridge,
     *,
     survey: str,
-    labels: Mapping[str, ArrayLike] | None = None,
+    labels: Any = None,
     spectrum: Any = None,
     rv: ArrayLike | None = None,
     vsini: ArrayLike = 0.0,
@@ -58,8 +63,9 @@ def morph(
     Args:
         bridge: Trained.
         survey: Whose native pixels are wanted.
-        labels: Name → value or values, e.g. ``{"teff": 5777, "logg": 4.44, "fe_h": 0.0}``. A label outside the grid is
-            answered and flagged.
+        labels: Name → value or values, e.g. ``{"teff": 5777, "logg": 4.44, "fe_h": 0.0}``, or a pandas DataFrame or
+            astropy Table with a row per star, such as `fit_labels` gives. A label outside the grid is answered and
+            flagged.
         spectrum: Spectra of ``source``: a shard's path, `Spectra`, or specutils spectra.
         rv: km/s, positive receding; 0 for labels, the spectrum's own velocity for spectra, if left out.
         vsini: Projected rotation in km/s, one value or one per star; for labels.
@@ -75,6 +81,10 @@ def morph(
     if (labels is None) == (spectrum is None):
         raise DataError("give labels= or spectrum=, one of them", field="labels, spectrum")
     if labels is not None:
+        if not isinstance(labels, Mapping):
+            from synth2obs.analysis.given_labels import labels_of_table
+
+            labels = labels_of_table(labels, bridge.labels.names)
         return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv, vsini, vmac)
     if np.any(vsini) or np.any(vmac):
         raise DataError(
@@ -111,6 +121,43 @@ def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLi
     from synth2obs.analysis.generate import generated
 
     return generated(bridge, survey, count, seed, rv)
+
+
+def decode(
+    bridge: Bridge, latent: Any, survey: str | None = None, *, rv: ArrayLike | None = None
+) -> "Decoded":
+    """Flux of latents: theory's in the rest frame, or a survey's on its native pixels.
+
+    Args:
+        bridge: Trained.
+        latent: Shape (N, D) or (D,), or what `encode` gives. Of the survey's latent space, as `encode` has them, if a
+            survey is named; else of theory's, as ``Morphed.latent``.
+        survey: On whose native pixels, with its gap; left out, theory in the rest frame at the grid's resolution.
+        rv: km/s, positive receding, one value or one per latent; 0, or that of `encode`, if left out.
+
+    Raises:
+        DataError: For latents of another length or that are not finite, or a velocity without a survey.
+        ModelError: For an unknown survey.
+    """
+    from synth2obs.analysis.decoded import decoded
+
+    return decoded(bridge, latent, survey, rv)
+
+
+def latent_lines(bridge: Bridge, lines: int = 5) -> "LatentLines":
+    """Which latent moves which lines, and which labels and elements it follows.
+
+    Args:
+        bridge: Trained.
+        lines: Strongest lines of each latent.
+
+    Returns:
+        `LatentLines`: ``response`` (∂flux/∂latent), ``lines``, ``correlation`` with the grid's labels,
+        ``partial_r2`` with [X/Fe] at fixed Teff, log g and [Fe/H], ``element_r2``; ``table()`` and ``plot(latent)``.
+    """
+    from synth2obs.analysis.latent_lines import latent_lines as found
+
+    return found(bridge, lines)
 
 
 def encode(bridge: Bridge, spectra: Any, survey: str, *, medium: str = "", force: bool = False) -> "Latents":
@@ -278,3 +325,74 @@ def calibration_report(
     run = {"about": chosen.about(bridge, spectra), "config": bridge.card.get("config"), "reasons": reasons}
     whole = {"format": METRICS_FORMAT, "surveys": {survey: metrics}, "run": run}
     return write_report(whole, arrays, survey, Path(out))
+
+
+def read(shard: str | Path) -> "Spectra":
+    """Spectra of a shard, checked: a path, or ``embedded:miles``, ``embedded:stelib``, ``embedded:optical_grid``.
+
+    Raises:
+        DataError: If it is missing or not valid.
+    """
+    from synth2obs.io.embedded import resolve
+    from synth2obs.io.shard.read import read_shard
+
+    return read_shard(resolve(shard))
+
+
+def ingest(survey: str, files: Sequence[str | Path], out: str | Path, **options: Any) -> "IngestSummary":
+    """Turn a survey's native files into a checked shard; called again, it goes on where it was.
+
+    Args:
+        survey: A name, e.g. ``apogee``, or the path of your own description, ``mine.toml``.
+        files: Native files.
+        out: Shard to write.
+        options: ``parameters`` (a table of literature labels), ``on_error``, ``workers``, and options of the reader;
+            see `synth2obs.io.ingest.ingest.ingest`.
+
+    Returns:
+        What the shard holds; it prints as some lines.
+
+    Raises:
+        DataError: For files that cannot be read.
+        OutputError: If the shard cannot be written.
+    """
+    from synth2obs.io.ingest.ingest import ingest as read_files
+
+    return read_files(survey, files, out, **options)
+
+
+def train(
+    config: "TrainConfig | str | Path | None" = None,
+    out: str | Path = "synth2obs-run",
+    overrides: Sequence[str] = (),
+    *,
+    progress: bool = True,
+) -> Bridge:
+    """Train, evaluate, report and register; called again, it goes on where it was, and only loads what is complete.
+
+    What is being done is logged: ``logging.basicConfig(level="INFO")`` shows it where there is no terminal.
+
+    Args:
+        config: Settings, or a TOML of them; those of the quick start if left out.
+        out: Folder for everything that is written; ``metrics.json`` and ``report/`` have the numbers.
+        overrides: ``section.key=value``, for a TOML.
+        progress: Show bars on a terminal.
+
+    Returns:
+        The trained bridge, as `load_bridge` gives it.
+
+    Raises:
+        ConfigError: For an unknown key or a value out of range.
+        DataError: For data that cannot be used.
+        OutputError: If the folder cannot be written.
+        Interrupted: After Ctrl-C; the same call goes on from there.
+    """
+    from synth2obs.core.errors import ConfigError
+    from synth2obs.training.config import TrainConfig
+    from synth2obs.training.run import read_config
+    from synth2obs.workflow import run
+
+    if isinstance(config, TrainConfig) and overrides:
+        raise ConfigError("overrides are for a TOML; change the settings with config.model_copy(update=…)")
+    run(config if isinstance(config, TrainConfig) else read_config(config, overrides), out, progress=progress)
+    return load_bridge(Path(out) / "bridge")

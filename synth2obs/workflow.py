@@ -14,15 +14,20 @@ from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.core.constants import METRICS_FORMAT
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
+from synth2obs.core.told import LOG, told
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.figures import figures
-from synth2obs.reports.summary import summary
+from synth2obs.reports.summary import ranking_numbers, summary
 from synth2obs.reports.survey import rebuild
 from synth2obs.reports.verdict import PASS, verdict
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
-from synth2obs.training.run import Trained, train
+from synth2obs.training.finished import finished
+from synth2obs.training.run import Trained, open_tracker, train
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents, held_out_errors
+from synth2obs.training.tracking.tracker import Tracker
 
 Say = Callable[[str], None]
 STAGE = "evaluation"
@@ -35,16 +40,17 @@ def run(
     out: str | Path,
     *,
     progress: bool = True,
-    say: Say = print,
+    say: Say = LOG.info,
     promote: bool = False,
 ) -> dict[str, Any]:
     """Train (or go on), evaluate, write ``metrics.json``, ``evaluation/``, ``report/`` and register the bridge.
 
     Args:
         config: Settings.
-        out: Folder; a second call with the same settings goes on where the first stopped.
-        progress: Show progress bars.
-        say: Told what is being done.
+        out: Folder; a second call with the same settings goes on where the first stopped, and does nothing if that is
+            complete.
+        progress: Show progress bars on a terminal; elsewhere lines are logged.
+        say: Told what is being done; by default it is logged.
         promote: Make the model the registry's champion whatever the verdict, which is recorded.
 
     Returns:
@@ -54,10 +60,14 @@ def run(
         Synth2ObsError: As the parts do; `Interrupted` after Ctrl-C.
     """
     folder, began = Path(out), time.time()
+    if complete := finished(config, folder):
+        say(f"{folder} is complete: nothing is trained; delete its metrics.json to have it evaluated again")
+        return _judged_again(config, folder, complete, say, promote)
     outcome = train(config, folder, progress=progress)
     try:
         outcome.tracker.start_stage(STAGE)
-        metrics, arrays = measure(outcome, say)
+        with told(STAGE):
+            metrics, arrays = measure(outcome, say)
         metrics["run"]["seconds"] = round(time.time() - began, 1)
         metrics["verdict"] = verdict(_jsonable(metrics), config.thresholds)
         _write(folder, metrics, arrays)
@@ -161,34 +171,57 @@ def _track(
     for name, columns in arrays.items():
         for title, figure in figures(_jsonable(metrics), columns, name).items():
             outcome.tracker.figure(figure, f"{name}/{title}.png")
-    outcome.tracker.describe(summary(metrics), _tags(outcome, metrics))
     say("registering the model")
-    _register(outcome, metrics["verdict"]["status"], promote)
+    _conclude(outcome.tracker, outcome.state.bridge, outcome.bundle, outcome.config, metrics, promote)
 
 
-def _register(outcome: Trained, status: str, promote: bool) -> None:
-    """Register the bridge; only a run that passes becomes champion by itself."""
-    bridge = outcome.state.bridge
-    example = dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True))
+def _judged_again(
+    config: TrainConfig, folder: Path, metrics: dict[str, Any], say: Say, promote: bool
+) -> dict[str, Any]:
+    """A complete run by today's thresholds; written and registered again only if that changes something."""
+    found = verdict(metrics, config.thresholds)
+    if found == metrics.get("verdict") and not promote:
+        return metrics
+    say("judging by the thresholds")
+    settings = {**metrics["run"]["config"], "thresholds": config.thresholds.model_dump(mode="json")}
+    metrics = {**metrics, "verdict": found, "run": {**metrics["run"], "config": settings}}
+    write_json_atomic(folder / "metrics.json", metrics)
+    tracker = open_tracker(config, folder)
+    try:
+        for path in (*rebuild(folder), folder / "metrics.json"):
+            tracker.artifact(path)
+        _conclude(tracker, load_bundle(folder / "bridge"), folder / "bridge", config, metrics, promote)
+    finally:
+        tracker.close("FINISHED")
+    return metrics
+
+
+def _conclude(
+    tracker: Tracker,
+    bridge: Bridge,
+    bundle: Path,
+    config: TrainConfig,
+    metrics: Mapping[str, Any],
+    promote: bool,
+) -> None:
+    """Describe the run and register its bridge; only a run that passes becomes champion by itself."""
+    status, grid = metrics["verdict"]["status"], metrics["run"]["digests"]["grid"]
+    tracker.describe(
+        summary(metrics),
+        {VERDICT: status, "surveys": ", ".join(metrics["surveys"]), "grid.sha256": str(grid)},
+    )
+    tracker.log(0, ranking_numbers(metrics))
     tags = {VERDICT: status}
     if promote or status == PASS:
         tags[PROMOTED] = f"verdict {PASS}" if status == PASS else f"by --promote, verdict {status}"
-    outcome.tracker.log_bridge(
-        outcome.bundle,
-        example,
-        name=outcome.config.model_name,
+    tracker.log_bridge(
+        bundle,
+        dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True)),
+        name=config.model_name,
         survey=bridge.surveys[0],
-        pixels=-1,
         champion=PROMOTED in tags,
         tags=tags,
     )
-
-
-def _tags(outcome: Trained, metrics: Mapping[str, Any]) -> dict[str, str]:
-    """By what runs are filtered: verdict, surveys and grid."""
-    grid = str(outcome.card["digests"]["grid"])
-    surveys = ", ".join(metrics["surveys"])
-    return {VERDICT: metrics["verdict"]["status"], "surveys": surveys, "grid.sha256": grid}
 
 
 def _jsonable(value: Any) -> Any:

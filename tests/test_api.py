@@ -8,7 +8,7 @@ import torch
 
 import synth2obs
 from synth2obs.analysis.flags import FAR, OUTSIDE
-from synth2obs.core.errors import DataError, ModelError
+from synth2obs.core.errors import ConfigError, DataError, ModelError
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.write import write_shard
@@ -16,6 +16,19 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.survey import SurveyModel
 
 SUN = {"teff": 5777.0, "logg": 4.44, "fe_h": 0.0}
+OWN = """
+name = "mine"
+wavelength = "wave"
+flux = "flux"
+error = "error"
+unit = "Angstrom"
+medium = "vacuum"
+frame = "barycentric"
+flux_kind = "normalized"
+resolving_power = 2000
+"""
+"""A description of tables of one's own."""
+
 FIELDS = ("flux", "flux_theory", "gap", "gap_error")
 
 
@@ -182,3 +195,38 @@ class TestSpectra:
     def test_nothing_that_can_be_read(self, bridge):
         with pytest.raises(DataError, match="cannot read spectra from a float"):
             synth2obs.encode(bridge, 3.0, "miles")
+
+
+class TestData:
+    def test_read_is_the_spectra_of_a_shard(self, stars, tmp_path):
+        path = write_shard(stars, tmp_path / "ten.h5")
+        assert list(synth2obs.read(path).id) == list(stars.id)
+        assert synth2obs.read("embedded:stelib").domain == "stelib"
+        with pytest.raises(DataError, match="no.h5"):
+            synth2obs.read(tmp_path / "no.h5")
+
+    def test_ingest_writes_a_shard(self, stars, tmp_path):
+        wavelength = np.asarray(stars.wavelength if stars.wavelength.ndim == 1 else stars.wavelength[0])
+        (tmp_path / "mine.toml").write_text(OWN)
+        table = np.stack([wavelength, stars.flux[0], np.full(len(wavelength), 0.01)], axis=1)
+        np.savetxt(tmp_path / "HD1.csv", table, delimiter=",", header="wave,flux,error", comments="")
+        summary = synth2obs.ingest(str(tmp_path / "mine.toml"), [tmp_path / "HD1.csv"], tmp_path / "a.h5")
+        assert summary.stars == 1 and "a.h5" in str(summary)
+        assert synth2obs.read(tmp_path / "a.h5").domain == "mine"
+
+    def test_a_complete_training_is_only_loaded(self, copy_of, small, bridge):
+        found = synth2obs.train(None, copy_of, small)
+        assert found.surveys == bridge.surveys
+        np.testing.assert_array_equal(
+            found.rest_flux(bridge.labels.default), bridge.rest_flux(bridge.labels.default)
+        )
+
+    def test_settings_are_a_toml_or_a_config(self, copy_of, small):
+        from synth2obs.training.run import read_config
+
+        config = read_config(None, small)
+        assert synth2obs.train(config, copy_of).surveys == ("miles", "stelib")
+        with pytest.raises(ConfigError, match="overrides are for a TOML"):
+            synth2obs.train(config, copy_of, ["seed=3"])
+        with pytest.raises(ConfigError, match="unknown 'sed'"):
+            synth2obs.train(None, copy_of, ["sed=3"])

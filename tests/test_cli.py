@@ -43,10 +43,11 @@ def run(*arguments):
 
 
 def refused(*arguments, words):
-    """The command is refused with exit code 2 and one message on standard error that has these words."""
+    """The command is refused with exit code 2 and one error, its last message, that has these words."""
     done = run(*arguments)
     assert done.exit_code == 2, done.output
-    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr
+    assert not done.stdout
     assert all(word in done.stderr for word in words), done.stderr
     return done
 

@@ -27,6 +27,17 @@ POOR, FEW = 2.0, 0.5
 """χ² per pixel, and share of good pixels, that set a bit."""
 
 
+def meaning() -> dict[str, str]:
+    """Bits and what they mean, as meta of a table."""
+    return {str(bit): text for bit, text in FLAGS.items()}
+
+
+def in_words(flags: NDArray[np.int64]) -> str:
+    """How many stars have each bit, e.g. ``2 × label outside the grid``; empty if none has any."""
+    counts = {text: int((flags & bit > 0).sum()) for bit, text in FLAGS.items()}
+    return ", ".join(f"{count} × {text}" for text, count in counts.items() if count)
+
+
 def quality(fit: "Fit") -> NDArray[np.int64]:
     """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,)."""
     pixels = fit.pixels.numpy()

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FAR, FLAGS, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, quality
+from synth2obs.analysis.flags import FAR, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, meaning, quality
 from synth2obs.analysis.morph import speeds
 from synth2obs.analysis.widths import Fitted, Widths, fits
 from synth2obs.core.labels import STELLAR, unit_of
+from synth2obs.core.shown import Shown, Summary
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
@@ -22,6 +23,9 @@ from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import encode
 from synth2obs.models.priors.known import Known
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MOVED = 0.1
 """Change of a scaled label by further steps that sets a bit."""
 
@@ -30,8 +34,8 @@ LEAST_GAIN = 1.0
 """Bits that a spectrum must tell of Teff, log g and [Fe/H]: an error half as wide as without it."""
 
 
-@dataclass(frozen=True)
-class Latents:
+@dataclass(frozen=True, repr=False)
+class Latents(Shown):
     """Latents of N stars.
 
     Args:
@@ -49,6 +53,32 @@ class Latents:
     rv_error: NDArray[np.float64]
     chi2: NDArray[np.float64]
     pixels: NDArray[np.int64]
+
+    def summary(self) -> Summary:
+        """What is shown of it."""
+        stars, size = self.mean.shape
+        sigma = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
+        rows = {
+            "mean": f"({stars}, {size}), rms {np.sqrt(np.mean(self.mean**2)):.2f}; the grid has 1",
+            "covariance": f"({stars}, {size}, {size}), median σ {np.median(sigma):.2g}",
+            "rv": f"median {np.median(self.rv):.1f} km/s, errors of {np.median(self.rv_error):.2g} km/s",
+            "chi2": f"median {np.median(self.chi2 / np.maximum(self.pixels, 1)):.2f} per pixel",
+        }
+        title = f"Latents of {stars} star{'s' * (stars != 1)}, {size} each, in the survey's latent space"
+        return Summary(title, rows, '.plot(), synth2obs.decode(bridge, latents, "SURVEY")')
+
+    def plot(self, first: int = 0, second: int = 1) -> "Figure":
+        """Two latents of every star with their errors, beside the grid's 1 and 2 σ circles.
+
+        Args:
+            first, second: Which latents, from 0.
+
+        Raises:
+            DataError: For a latent that is not there.
+        """
+        from synth2obs.analysis.plots import plot_latents
+
+        return plot_latents(self, first, second)
 
 
 @dataclass(frozen=True)
@@ -164,7 +194,7 @@ def label_table(found: Labels) -> Any:
     names = ["rv", "rv_error", "vsini", "vsini_error", "lsf_scale", "lsf_scale_error"]
     names += ["chi2", "pixels", "flags"]
     columns |= {name: getattr(found, name) for name in names if getattr(found, name) is not None}
-    return as_table(columns, units, flags={str(bit): text for bit, text in FLAGS.items()})
+    return as_table(columns, units, flags=meaning())
 
 
 @torch.no_grad()

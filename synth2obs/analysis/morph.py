@@ -4,24 +4,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FAR, OUTSIDE
+from synth2obs.analysis.flags import FAR, OUTSIDE, in_words
 from synth2obs.core.errors import DataError
+from synth2obs.core.shown import Shown, Summary
 from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.models.bridge import Bridge
 from synth2obs.physics.broadening import Broadening
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FASTEST = 1000.0
 """km/s that no star's rotation or macroturbulence reaches: the fastest O stars break up at some 700."""
 
 
-@dataclass(frozen=True)
-class Morphed:
+@dataclass(frozen=True, repr=False)
+class Morphed(Shown):
     """Spectra on the native pixels of a survey. N stars, P pixels.
 
     Args:
@@ -68,6 +73,56 @@ class Morphed:
         """
         error = self.emulator_variance().sqrt().numpy()
         return np.where(np.isfinite(self.flux), error, np.float32(np.nan))
+
+    def summary(self) -> Summary:
+        """What is shown of it."""
+        stars, pixels = self.flux.shape
+        flagged = in_words(self.flags)
+        rows = {
+            "wavelength": f"{self.wavelength[0]:.1f} to {self.wavelength[-1]:.1f} Å, vacuum",
+            "flux": f"({stars}, {pixels}) in units of the continuum; also flux_theory, difference, gap, gap_error",
+            "difference": f"{100.0 * _rms(self.difference):.2f} % rms, of which gap {100.0 * _rms(self.gap):.2f} %",
+            "flags": flagged or "none",
+        }
+        named = sorted({name for star in self.outside for name in star})
+        if named:
+            rows["outside"] = ", ".join(named)
+        title = f"Morphed: {stars} star{'s' * (stars != 1)} as {self.survey} sees them, {pixels} pixels"
+        return Summary(title, rows, ".plot(star=0), .to_specutils(), .emulator_error")
+
+    def plot(self, star: int = 0, wave: tuple[float, float] | None = None) -> "Figure":
+        """One star as theory and the survey see it, and the difference with the gap and its error.
+
+        Args:
+            star: Its row.
+            wave: First and last wavelength in vacuum Å; all if left out.
+
+        Raises:
+            DataError: For a star that is not there, or a range without pixels.
+        """
+        from synth2obs.analysis.plots import plot_morphed
+
+        return plot_morphed(self, star, wave)
+
+    def to_specutils(self) -> list[Any]:
+        """Every star as a `specutils.Spectrum`: vacuum Å, flux in units of the continuum, without unit.
+
+        The uncertainty is the σ of the model, of gap, emulator and decoder together; it is no noise. Pixels that
+        the grid does not reach are masked. ``meta`` has the survey and the star's flags.
+
+        Raises:
+            DataError: If detectors overlap, so that wavelengths do not increase.
+        """
+        from synth2obs.io.interop import predicted_to_specutils
+
+        error = np.hypot(self.gap_error, self.emulator_error)
+        meta = [{"survey": self.survey, "medium": "vacuum", "flags": int(flag)} for flag in self.flags]
+        return predicted_to_specutils(self.wavelength, self.flux, error, meta)
+
+
+def _rms(values: NDArray[np.float32]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(np.square(finite, dtype=np.float64)))) if finite.size else float("nan")
 
 
 @torch.no_grad()

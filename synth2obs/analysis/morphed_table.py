@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from synth2obs.analysis.flags import meaning
 from synth2obs.analysis.morph import Morphed
 from synth2obs.io.tables import as_table
 
@@ -16,6 +17,7 @@ def spectrum_table(morphed: Morphed) -> Any:
         "survey": morphed.survey,
         "medium": "vacuum",
         "flags": [int(flag) for flag in morphed.flags],
+        "meaning": meaning(),
     }
     if morphed.labels:
         about["labels"] = {name: values.tolist() for name, values in morphed.labels.items()}

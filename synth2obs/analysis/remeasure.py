@@ -22,6 +22,7 @@ from synth2obs.analysis.survey_gap import (
 from synth2obs.analysis.systematic import believable
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.shown import Shown, Summary, with_error
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.strong_lines import STRONG_LINES, read_strong_lines
 from synth2obs.io.tables import as_table
@@ -33,6 +34,8 @@ from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.fit.task import fit_labels
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from synth2obs.analysis.line_overlay.listed import Listed
     from synth2obs.synthesis.overlay import Overlay
 
@@ -67,8 +70,12 @@ LINE_UNITS = {
 }
 
 
-@dataclass(frozen=True)
-class GapMeasurement:
+SHOWN = 5
+"""Lines that a measurement shows of itself."""
+
+
+@dataclass(frozen=True, repr=False)
+class GapMeasurement(Shown):
     """The gap at the median star of a sample. L wavelengths.
 
     Args:
@@ -90,6 +97,37 @@ class GapMeasurement:
     stars: int
     overlay: "Overlay | None" = None
     listed: list[str] = field(default_factory=list)
+
+    def summary(self) -> Summary:
+        """What is shown of it."""
+        found = self.lines[:SHOWN]
+        rows = {
+            "rms": f"{with_error(100.0 * self.rms, 100.0 * self.rms_error)} % of the continuum",
+            "wavelength": f"{self.wavelength[0]:.1f} to {self.wavelength[-1]:.1f} Å, vacuum, rest frame",
+            "lines": f"{len(self.lines)}; depth above 0: stars absorb more than theory",
+        }
+        rows |= {f"{line.wavelength:.2f} Å": _briefly(line) for line in found}
+        if self.overlay is not None:
+            rows["overlay"] = f"{len(self.overlay.rows)} corrections of log gf"
+        return Summary(f"Gap of {self.stars} stars", rows, ".plot(wave=(low, high)), .lines, .gap, .error")
+
+    def plot(self, wave: tuple[float, float] | None = None) -> "Figure":
+        """The gap with its posterior σ and the elements of its strongest lines.
+
+        Args:
+            wave: First and last wavelength in vacuum Å; all if left out.
+
+        Raises:
+            DataError: For a range without wavelengths.
+        """
+        from synth2obs.analysis.plots import plot_gap
+
+        return plot_gap(self, wave)
+
+
+def _briefly(line: AttributedLine) -> str:
+    named = f"{line.element} ({line.probability:.2f})" if line.probability > 0.5 else line.note or "unnamed"
+    return f"depth {with_error(line.depth, line.depth_error)}, {named}"
 
 
 @torch.no_grad()

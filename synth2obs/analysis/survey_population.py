@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from synth2obs.analysis.generate import whole
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import STELLAR
+from synth2obs.core.shown import Shown, Summary, with_error
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare
@@ -27,8 +28,8 @@ TRIES = 50
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SurveyPopulation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SurveyPopulation(Shown):
     """Density of Teff, log g and [Fe/H] of a survey's stars.
 
     Args:
@@ -45,6 +46,16 @@ class SurveyPopulation:
     bridge: Bridge
     learned: LearnedDensity
     grid_spectra: float
+
+    def summary(self) -> Summary:
+        """What is shown of it."""
+        rows = {
+            "density": "a normalizing flow" if self.is_flow else "a normal distribution",
+            "a flow is better by": f"{with_error(self.learned.gain, self.learned.gain_error)} nats per star",
+            "the grid is worth": f"{self.grid_spectra:.0f} spectra, weighted to these stars",
+        }
+        title = f"Population of {self.survey}: Teff, log g and [Fe/H] of {self.stars} stars"
+        return Summary(title, rows, ".sample(count), .log_prob(teff, logg, fe_h)")
 
     @property
     def is_flow(self) -> bool:

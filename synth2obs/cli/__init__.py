@@ -1,19 +1,20 @@
 """The command line. Heavy imports live inside the commands, so that ``--help`` costs nothing."""
 
+from typing import Annotated
+
 import typer
 
-from synth2obs.cli import compare, files, grid, model, runs
+from synth2obs.cli import compare, config, files, grid, model, runs
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Measure and close the gap between theoretical stellar spectra and what telescopes see.",
 )
 for command in (
     runs.quickstart,
     runs.train,
     runs.prove,
+    config.config,
     files.download,
     files.ingest,
     files.check,
@@ -31,3 +32,18 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(grid.app, name="grid")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        runs.version()
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit")
+    ] = False,
+) -> None:
+    """Measure and close the gap between theoretical stellar spectra and what telescopes see."""

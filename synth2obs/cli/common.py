@@ -1,8 +1,11 @@
 """What the commands share: argument types, errors as people read them, and refusals before any work is done."""
 
 import contextlib
+import dataclasses
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +23,7 @@ Store = Annotated[Path | None, typer.Option(help="Folder of mlflow.db, for model
 Force = Annotated[
     bool, typer.Option("--force", help="Take spectra even if they do not look like this survey's")
 ]
+Json = Annotated[bool, typer.Option("--json", help="The result as one JSON object on standard output")]
 SurveyName = Annotated[str, typer.Option("--survey", "-s", help="A survey that the model knows")]
 
 
@@ -40,6 +44,30 @@ def fail(message: str, code: int) -> None:
     """End with a message in red."""
     typer.secho(message, fg=typer.colors.RED, err=True)
     raise typer.Exit(code)
+
+
+def answer(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
+    """The result of a command on standard output: lines for people, or one JSON object for programs."""
+    if as_json:
+        typer.echo(json.dumps(plain(facts), ensure_ascii=False))
+    else:
+        for line in lines:
+            typer.echo(line)
+
+
+def plain(value: Any) -> Any:
+    """What JSON has words for: paths as text, arrays as lists, records by field, NaN and infinities as null."""
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def writable(folder: Path) -> None:

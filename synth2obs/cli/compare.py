@@ -1,18 +1,17 @@
 """Commands over finished runs: rank them, and lay two side by side."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from synth2obs.cli.common import errors_for_people, file_ready
+from synth2obs.cli.common import Json, answer, errors_for_people, file_ready
 
 
 def runs(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders of --out, or above them")] = None,
     by: Annotated[str, typer.Option(help="verdict, rms, teff, logg, fe_h or date")] = "verdict",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table")] = False,
+    as_json: Json = False,
 ) -> None:
     """Rank finished runs by verdict and residual, by the bias of a label, or by date.
 
@@ -27,8 +26,7 @@ def runs(
 
         found = ranked(find_runs(folders or [Path()]), by)
         if as_json:
-            typer.echo(json.dumps({"runs": as_records(found)}, ensure_ascii=False))
-            return
+            return answer(True, {"runs": as_records(found)})
         Console(soft_wrap=False).print(run_table(found, Path.cwd()))
 
 
@@ -36,6 +34,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run's --out folder")],
     second: Annotated[Path, typer.Argument(help="Another run's")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Page to write")] = Path("comparison.html"),
+    as_json: Json = False,
 ) -> None:
     """Write a page with two runs side by side: numbers with errors, gaps, and the settings that differ.
 
@@ -46,4 +45,5 @@ def compare(
         from synth2obs.reports.compare import write_comparison
         from synth2obs.reports.run_list import find_run
 
-        typer.echo(str(write_comparison(find_run(first), find_run(second), out)))
+        page = write_comparison(find_run(first), find_run(second), out)
+        answer(as_json, {"page": page}, str(page))

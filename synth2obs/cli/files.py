@@ -1,15 +1,13 @@
 """Commands on native files and shards."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from synth2obs.cli.common import errors_for_people, file_ready, writable
+from synth2obs.cli.common import Json, answer, errors_for_people, file_ready, plain, writable
+from synth2obs.cli.messages import Level, LogLevel, Quiet, bar, messages
 
 
 class OnError(StrEnum):
@@ -17,26 +15,6 @@ class OnError(StrEnum):
 
     stop = "stop"
     skip = "skip"
-
-
-@contextmanager
-def bar(text: str, total: int | None = None, *, megabytes: bool = False) -> Iterator[Callable[..., None]]:
-    """A progress bar, if standard error is a terminal.
-
-    Yields:
-        Moves it on, given what is done and how much there is, and the bytes if these are shown.
-    """
-    from rich.progress import Progress, TextColumn
-
-    size = [TextColumn("{task.fields[size]:.1f} MB")] * megabytes
-    columns = (*Progress.get_default_columns(), *size)
-    with Progress(*columns, transient=True, disable=not sys.stderr.isatty()) as bars:
-        task = bars.add_task(text, total=total, size=0.0)
-
-        def move(done: int, total: int, size: float = 0.0) -> None:
-            bars.update(task, completed=done, total=total, size=size / 1e6)
-
-        yield move
 
 
 def download(
@@ -55,6 +33,9 @@ def download(
     rate: Annotated[float, typer.Option(help="Requests per second, at most")] = 2.0,
     tries: Annotated[int, typer.Option(help="Attempts for a file", min=1)] = 5,
     timeout: Annotated[float, typer.Option(help="Longest silence of the server, seconds")] = 60.0,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Download a survey's native files; started again, it goes on where it was and verifies what is there.
 
@@ -64,13 +45,13 @@ def download(
 
     Example: synth2obs download apogee -O catalogue=allStar-dr17-synspec_rev1.fits -O "where=SNR > 200" -o apogee
     """
-    with errors_for_people():
+    with errors_for_people(), messages(quiet, log_level) as bars:
         writable(out)
         from synth2obs.io.download.pace import Pace
         from synth2obs.io.download.run import download as fetch
         from synth2obs.io.surveys.survey import parse_options
 
-        with bar(f"downloading {survey}", megabytes=True) as progress:
+        with bar(f"downloading {survey}", unit="files", megabytes=True, wanted=bars) as progress:
             outcome = fetch(
                 survey,
                 ids or [],
@@ -81,7 +62,7 @@ def download(
                 progress=progress,
                 **parse_options(option or []),
             )
-        typer.echo(str(outcome))
+        answer(as_json, plain(outcome), str(outcome))
         if outcome.failed:
             raise typer.Exit(2)
 
@@ -103,17 +84,20 @@ def ingest(
         OnError, typer.Option(help="What to do with a file that cannot be read")
     ] = OnError.stop,
     workers: Annotated[int | None, typer.Option(help="Processes; one per CPU by default", min=1)] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Turn a survey's native files into a checked shard; started again, it goes on where it was.
 
     Example: synth2obs ingest miles MILES/*.fits --parameters MILES_params.db -o miles.h5
     """
-    with errors_for_people():
+    with errors_for_people(), messages(quiet, log_level) as bars:
         file_ready(out)
         from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 
-        with bar(f"reading {survey}", len(files or [])) as progress:
+        with bar(f"reading {survey}", len(files or []), unit="files", wanted=bars) as progress:
             summary = read(
                 survey,
                 files or [],
@@ -124,10 +108,10 @@ def ingest(
                 workers=workers,
                 **parse_options(option or []),
             )
-        typer.echo(str(summary))
+        answer(as_json, plain(summary), str(summary))
 
 
-def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
+def check(files: Annotated[list[Path], typer.Argument(help="Shards")], as_json: Json = False) -> None:
     """Name everything that is wrong with shards; exit code 2 if anything is.
 
     Of a grid also why no training could start from it: pixels that are not uniform in ln λ, too few spectra,
@@ -140,14 +124,14 @@ def check(files: Annotated[list[Path], typer.Argument(help="Shards")]) -> None:
         from synth2obs.io.shard.check import check_shard
         from synth2obs.io.trainable import grid_problems
 
-        bad = 0
-        for file in files:
-            problems = check_shard(resolve(file)) or grid_problems(resolve(file))
-            bad += bool(problems)
+        found = {file: list(check_shard(resolve(file)) or grid_problems(resolve(file))) for file in files}
+        if as_json:
+            answer(True, {"files": {file: problems for file, problems in found.items()}})
+        for file, problems in found.items() if not as_json else ():
             typer.echo(f"{file}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
             for problem in problems:
                 typer.secho(f"  {problem.field}: {problem.message}; {problem.remedy}", fg=typer.colors.RED)
-        if bad:
+        if any(found.values()):
             raise typer.Exit(2)
 
 
@@ -159,6 +143,7 @@ def plot(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help=".png, .pdf or .svg; SHARD-ID.png here if left out")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Draw spectra of a shard: flux with errors and mask, S/N, the flags by name, one detector a panel.
 
@@ -171,4 +156,5 @@ def plot(
     with errors_for_people():
         from synth2obs.reports.shard_figures import plot_shard
 
-        typer.echo(str(plot_shard(shard, name or [], row or [], wave, out)))
+        figure = plot_shard(shard, name or [], row or [], wave, out)
+        answer(as_json, {"figure": figure}, str(figure))

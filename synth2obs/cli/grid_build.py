@@ -2,15 +2,15 @@
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth2obs.cli.common import Model, Store, errors_for_people, file_ready, load
+from synth2obs.cli.common import Json, Model, Store, answer, errors_for_people, file_ready, load
+from synth2obs.cli.messages import Level, LogLevel, Quiet, bar, messages
 from synth2obs.core.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -34,17 +34,12 @@ ALL = "all"
 PIPE = 120
 """Columns of what has no width of its own."""
 
-QUIET = 300.0
-"""Seconds between lines about progress where there is no terminal."""
-
-MEMORY = 3600.0
-"""Seconds over which the speed is averaged: a spectrum takes many."""
-
 
 def engines(
     install: Annotated[
         list[str] | None, typer.Option("--install", help="Set this one up, or `all`; repeat for several")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Synthesis codes and their data: what is there, under which licence, and what to do about the rest.
 
@@ -59,27 +54,42 @@ def engines(
         from rich.console import Console
 
         from synth2obs.synthesis.install import install as set_up
-        from synth2obs.synthesis.installed import PACKAGES
+        from synth2obs.synthesis.installed import PACKAGES, engines_folder
 
         console = Console(width=None if sys.stdout.isatty() else PIPE)
         wanted = install or []
         for name in PACKAGES if ALL in wanted else wanted:
             typer.echo(f"installing {name} …", err=True)
-            typer.echo(f"{name}: {set_up(name)}")
+            typer.echo(f"{name}: {set_up(name)}", err=as_json)
+        if as_json:
+            return answer(True, {"folder": engines_folder(), "engines": _engines()})
         console.print(_table())
+
+
+def _engines() -> dict[str, dict[str, Any]]:
+    """What there is of each, and what to do about the rest."""
+    from synth2obs.synthesis.installed import PACKAGES, is_installed, remedy
+
+    return {
+        name: {
+            "version": package.package,
+            "licence": package.licence,
+            "installed": is_installed(name),
+            "remedy": "" if is_installed(name) else remedy(name),
+        }
+        for name, package in PACKAGES.items()
+    }
 
 
 def _table() -> object:
     from rich.table import Table
 
-    from synth2obs.synthesis.installed import PACKAGES, engines_folder, is_installed, remedy
+    from synth2obs.synthesis.installed import engines_folder
 
     table = Table("name", "version", "licence", "installed", "what to do", caption=str(engines_folder()))
-    for name, package in PACKAGES.items():
-        there = is_installed(name)
-        table.add_row(
-            name, package.package, package.licence, "yes" if there else "no", "" if there else remedy(name)
-        )
+    for name, row in _engines().items():
+        there = "yes" if row["installed"] else "no"
+        table.add_row(name, row["version"], row["licence"], there, row["remedy"])
     return table
 
 
@@ -89,6 +99,9 @@ def build(
     workers: Workers = 1,
     collect: Collect = False,
     overlay: OverlayFile = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Compute the spectra of a recipe and write them as a grid.
 
@@ -99,9 +112,10 @@ def build(
 
     Example: synth2obs grid build grids/optical/recipe.toml -o corrected.h5 --overlay overlay.ecsv
     """
-    with errors_for_people():
+    with errors_for_people(), messages(quiet, log_level) as bars:
         grid = _grid(recipe, out, overlay)
-        _computed(grid, [] if collect else grid.spectra(), workers)
+        _computed(grid, [] if collect else grid.spectra(), workers, bars)
+        _told(grid, as_json)
 
 
 def gradients(
@@ -110,14 +124,18 @@ def gradients(
     workers: Workers = 1,
     collect: Collect = False,
     overlay: OverlayFile = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Compute the gradient spectra of a recipe, central differences in every label, and write them into its grid.
 
     Example: synth2obs grid gradients grids/optical/recipe.toml -o optical.h5 --workers 2
     """
-    with errors_for_people():
+    with errors_for_people(), messages(quiet, log_level) as bars:
         grid = _grid(recipe, out, overlay)
-        _computed(grid, [] if collect else grid.gradient_tasks(), workers)
+        _computed(grid, [] if collect else grid.gradient_tasks(), workers, bars)
+        _told(grid, as_json)
 
 
 def choose(
@@ -130,6 +148,7 @@ def choose(
     ] = 4000,
     seed: Annotated[int, typer.Option(help="Of these", min=0)] = 7,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """Choose the labels whose spectra would teach a model's emulator most; a recipe's `table` sampling takes them.
 
@@ -147,7 +166,7 @@ def choose(
         names = settings.labels.names
         chosen = choose_labels(load(model, store), names, settings.draw(candidates, seed), count)
         write_table(names, chosen, out)
-        typer.echo(f"{out}: {len(chosen)} labels")
+        answer(as_json, {"table": out, "labels": len(chosen)}, f"{out}: {len(chosen)} labels")
 
 
 def _grid(recipe: Path, out: Path, overlay: Path | None) -> "Build":
@@ -160,17 +179,18 @@ def _grid(recipe: Path, out: Path, overlay: Path | None) -> "Build":
     return Build(settings if overlay is None else overlaid(settings, overlay), out)
 
 
-def _computed(grid: "Build", tasks: "list[Task]", workers: int) -> None:
-    """Compute what is missing, then write the grid and say what became of it.
+def _computed(grid: "Build", tasks: "list[Task]", workers: int, bars: bool) -> None:
+    """Compute what is missing, then write the grid.
 
     Raises:
         Interrupted: By Ctrl-C or a request to end.
     """
-    from synth2obs.synthesis.assemble import assemble, summary
+    from synth2obs.synthesis.assemble import assemble
     from synth2obs.synthesis.build import build_spectra
 
     if tasks:
-        with _progress() as move, _ends_like_ctrl_c():
+        shown = bar("computing", len(tasks), unit="spectra", slow=True, wanted=bars)
+        with shown as move, _ends_like_ctrl_c():
             done = [0, len(tasks)]
 
             def count(now: int, total: int) -> None:
@@ -185,8 +205,14 @@ def _computed(grid: "Build", tasks: "list[Task]", workers: int) -> None:
                     "and --collect writes what there is"
                 ) from None
     assemble(grid)
-    for line in summary(grid):
-        typer.echo(line)
+
+
+def _told(grid: "Build", as_json: bool) -> None:
+    """What became of it."""
+    from synth2obs.synthesis.assemble import summary
+
+    failed = dict(grid.store.failures())
+    answer(as_json, {"grid": grid.out, "failed": failed}, *summary(grid))
 
 
 @contextmanager
@@ -197,53 +223,3 @@ def _ends_like_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time that is left on a terminal, now and then a line elsewhere."""
-    if sys.stderr.isatty():
-        with _bar() as move:
-            yield move
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("spectra"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=MEMORY) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
-
-
-def _lines() -> Callable[[int, int], None]:
-    start, said, first = time.monotonic(), [time.monotonic()], list[int]()
-
-    def move(done: int, total: int) -> None:
-        first.append(done)
-        now = time.monotonic()
-        if now - said[0] >= QUIET and done > first[0]:
-            said[0] = now
-            left = (now - start) / (done - first[0]) * (total - done)
-            typer.echo(f"{done} of {total} spectra, {left / 60.0:.0f} min left", err=True)
-
-    return move

@@ -1,16 +1,18 @@
 """Commands of a trained model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synth2obs.cli.common import (
     Force,
+    Json,
     Model,
     Store,
     SurveyName,
     TableOut,
+    answer,
     errors_for_people,
     load,
     table_ready,
@@ -20,6 +22,8 @@ from synth2obs.core.labels import labels_in_words
 
 if TYPE_CHECKING:
     from synth2obs.analysis.attribution import AttributedLine
+    from synth2obs.analysis.morph import Morphed
+    from synth2obs.analysis.remeasure import GapMeasurement
     from synth2obs.synthesis.overlay import Overlay
     from synth2obs.synthesis.settings import LineListConfig
 
@@ -41,6 +45,7 @@ def morph(
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence in km/s, with labels")] = 0.0,
     force: Force = False,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """What a survey sees of a star given by labels, or by another telescope's spectrum.
 
@@ -80,9 +85,25 @@ def morph(
                 typer.secho(
                     f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True
                 )
-        if found.labels:
+        if found.labels and not as_json:
             typer.echo(f"labels used: {labels_in_words(found.labels)}", err=True)
-        typer.echo(f"{out}: {found.flux.shape[0]} spectra of {found.flux.shape[1]} pixels")
+        answer(
+            as_json, _counts(out, found), f"{out}: {len(found.flux)} spectra of {found.flux.shape[1]} pixels"
+        )
+
+
+def _counts(out: Path, found: "Morphed") -> dict[str, Any]:
+    """What a table of spectra holds, for programs."""
+    stars, pixels = found.flux.shape
+    outside = found.outside if any(found.outside) else ()
+    return {
+        "table": out,
+        "spectra": stars,
+        "pixels": pixels,
+        "flags": found.flags,
+        "outside": outside,
+        "labels": found.labels,
+    }
 
 
 def generate(
@@ -93,6 +114,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed and count give the same spectra", min=0)] = 0,
     rv: Annotated[float, typer.Option(help="km/s, positive receding")] = 0.0,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """Typical spectra of a survey's stars, drawn from what the model learned of them: no noise, no labels.
 
@@ -108,9 +130,8 @@ def generate(
         found = synth2obs.generate(load(model, store), survey, count, seed, rv)
         write_table(spectrum_table(found), out)
         unusual = int((found.flags & UNUSUAL > 0).sum())
-        typer.echo(
-            f"{out}: {count} spectra of {found.flux.shape[1]} pixels, {unusual} beyond 99 % of the grid"
-        )
+        text = f"{out}: {count} spectra of {found.flux.shape[1]} pixels, {unusual} beyond 99 % of the grid"
+        answer(as_json, _counts(out, found), text)
 
 
 def population(
@@ -122,6 +143,7 @@ def population(
     seed: Annotated[int, typer.Option(help="The same seed and count give the same stars", min=0)] = 0,
     force: Force = False,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """Which stars a survey has: Teff, log g and [Fe/H] drawn from their density, the errors of fits taken out.
 
@@ -137,9 +159,11 @@ def population(
         units = {"teff": "K", "logg": "dex", "fe_h": "dex"}
         write_table(as_table(found.sample(count, seed), units, **facts), out)
         kind = "a flow" if found.is_flow else "a normal distribution"
-        typer.echo(
+        answer(
+            as_json,
+            {"table": out, "draws": count, **facts, "is_flow": found.is_flow},
             f"{out}: {count} draws from {kind} that {found.stars} stars taught; weighted to them, the grid is worth "
-            f"{found.grid_spectra:.0f} of its spectra"
+            f"{found.grid_spectra:.0f} of its spectra",
         )
 
 
@@ -179,6 +203,7 @@ def fit(
     ] = None,
     force: Force = False,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """Labels with errors of every spectrum in a shard, fitted through the survey's morph.
 
@@ -204,7 +229,9 @@ def fit(
             bridge, shard, survey, population=population, priors=known, force=force, **turning
         )
         write_table(table, out)
-        typer.echo(f"{out}: {len(table)} stars, {int((table['flags'] > 0).sum())} flagged")
+        flagged = int((table["flags"] > 0).sum())
+        facts = {"table": out, "stars": len(table), "flagged": flagged, "meaning": table.meta["flags"]}
+        answer(as_json, facts, f"{out}: {len(table)} stars, {flagged} flagged")
 
 
 def _number(text: str | None) -> float | str | None:
@@ -231,6 +258,7 @@ def gap(
     ] = None,
     force: Force = False,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """The gap between theory and a shard's spectra, with its posterior, and its strongest lines.
 
@@ -259,12 +287,30 @@ def gap(
         found = synth2obs.measure_gap(load(model, store), shard, survey, lines=lists, force=force)
         write_table(gap_table(found), out)
         write_table(line_table(found), lines_out)
+        corrected = {} if overlay is None else _write_overlay(found.overlay, overlay)
+        if as_json:
+            return answer(True, {**_gap_facts(found, out, lines_out), **corrected})
         typer.echo(f"gap rms {found.rms:.4f} ± {found.rms_error:.4f} of the continuum, {found.stars} stars")
         for line in found.lines:
             typer.echo(_in_words(line))
         typer.echo(f"{out}, {lines_out}: {len(found.lines)} lines")
-        if overlay is not None:
-            _write_overlay(found.overlay, overlay)
+        if corrected:
+            fixed, missing = corrected["corrected"], corrected["missing"]
+            typer.echo(f"{overlay}: log gf of {fixed} lines, and {missing} lines that the list lacks")
+
+
+def _gap_facts(found: "GapMeasurement", out: Path, lines_out: Path) -> dict[str, Any]:
+    """A gap's size and lines, for programs."""
+    from synth2obs.analysis.remeasure import LINE_COLUMNS
+
+    return {
+        "gap": out,
+        "lines": lines_out,
+        "rms": found.rms,
+        "rms_error": found.rms_error,
+        "stars": found.stars,
+        "strongest": [{name: getattr(line, name) for name in LINE_COLUMNS} for line in found.lines],
+    }
 
 
 def _line_lists(file: Path, form: str, medium: str | None) -> "Path | list[LineListConfig]":
@@ -284,13 +330,13 @@ def _line_lists(file: Path, form: str, medium: str | None) -> "Path | list[LineL
     return [parse_config(LineListConfig, tree, source="--lines")]
 
 
-def _write_overlay(overlay: "Overlay", path: Path) -> None:
+def _write_overlay(overlay: "Overlay", path: Path) -> dict[str, Any]:
+    """Write corrections, and count them."""
     from synth2obs.synthesis.overlay import LINE, write_overlay
 
     write_overlay(overlay, path)
     lines = len({row.transition for row in overlay.rows if row.kind == LINE})
-    missing = sum(row.kind != LINE for row in overlay.rows)
-    typer.echo(f"{path}: log gf of {lines} lines, and {missing} lines that the list lacks")
+    return {"overlay": path, "corrected": lines, "missing": sum(row.kind != LINE for row in overlay.rows)}
 
 
 def _in_words(line: "AttributedLine") -> str:

@@ -1,5 +1,8 @@
 """Commands of a training: run it, draw its reports again, look at it."""
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,11 +13,27 @@ from typing import Annotated, Any
 
 import typer
 
-from synth2obs.cli.common import Force, Out, Overrides, Store, errors_for_people, file_ready, load, writable
+from synth2obs.cli.common import (
+    Force,
+    Json,
+    Out,
+    Overrides,
+    Store,
+    answer,
+    errors_for_people,
+    file_ready,
+    load,
+    writable,
+)
+from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
 from synth2obs.core.errors import DataError, OutputError
+from synth2obs.core.told import LOG
 
 Promote = Annotated[
     bool, typer.Option("--promote", help="Make the model champion whatever the verdict; this is recorded")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Settings in force, stars, spectra, time and memory; trains nothing")
 ]
 
 FAILED = 3
@@ -22,7 +41,13 @@ FAILED = 3
 
 
 def quickstart(
-    overrides: Overrides = None, out: Out = Path("synth2obs-quickstart"), promote: Promote = False
+    overrides: Overrides = None,
+    out: Out = Path("synth2obs-quickstart"),
+    promote: Promote = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Train, evaluate and report on the embedded grid, MILES and STELIB: minutes on two cores.
 
@@ -32,8 +57,10 @@ def quickstart(
 
     Example: synth2obs quickstart data.max_stars=100 theory.steps=50 --out runs/small
     """
-    with errors_for_people():
-        _run(None, overrides or [], out, promote)
+    with errors_for_people(), messages(quiet, log_level) as bars:
+        if dry_run:
+            return _foreseen(None, overrides or [], as_json)
+        _run(None, overrides or [], out, bars=bars, as_json=as_json, promote=promote)
 
 
 def train(
@@ -41,15 +68,24 @@ def train(
     overrides: Overrides = None,
     out: Out = Path("synth2obs-run"),
     promote: Promote = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Train on your own grid and surveys, evaluate, report and register; resumable.
 
+    A second call goes on where the first stopped; of a run that is complete it shows the result again.
     The verdict by the thresholds of the settings stands last; it ends with code 3 if that is FAIL.
+
+    Example: synth2obs train mine.toml --dry-run
 
     Example: synth2obs train mine.toml gap.iterations=3 --out runs/mine
     """
-    with errors_for_people():
-        _run(config, overrides or [], out, promote)
+    with errors_for_people(), messages(quiet, log_level) as bars:
+        if dry_run:
+            return _foreseen(config, overrides or [], as_json)
+        _run(config, overrides or [], out, bars=bars, as_json=as_json, promote=promote)
 
 
 def prove(
@@ -59,6 +95,9 @@ def prove(
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only this one of the configuration; repeat")
     ] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = Level.info,
+    as_json: Json = False,
 ) -> None:
     """Tell a gap that is closed from one that is hidden: simulate known truth, train without labels, score.
 
@@ -68,47 +107,88 @@ def prove(
 
     Example: synth2obs prove bench.toml simulation.stars=60 --scenario placebo -o runs/proof
     """
-    with errors_for_people():
+    with errors_for_people(), messages(quiet, log_level) as bars:
         writable(out)
-        from rich.console import Console
+        LOG.info("loading torch")
+        from synth2obs.prove.cases import read_config
+        from synth2obs.prove.run import prove as run_bench
+        from synth2obs.reports.console import proof_table
 
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        with console.status("loading torch"):
-            from synth2obs.prove.cases import read_config
-            from synth2obs.prove.run import prove as run_bench
-            from synth2obs.reports.console import proof_table
-        found = run_bench(
-            read_config(config, overrides or []),
-            out,
-            scenario or [],
-            say=lambda text: console.print(f"[dim]{text}[/dim]"),
-        )
+        settings = read_config(config, overrides or [])
+        found = run_bench(settings, out, scenario or [], progress=bars, say=LOG.info)
+        files = {"page": out / "proof.html", "numbers": out / "scores.json"}
+        if as_json:
+            return answer(True, {**files, "surveys": found["surveys"]})
+        console = _console()
         for name, survey in found["surveys"].items():
             console.print(proof_table(name, survey["methods"]))
-        console.print(f"page      {out / 'proof.html'}", soft_wrap=True)
-        console.print(f"numbers   {out / 'scores.json'}", soft_wrap=True)
+        for name, file in files.items():
+            console.print(f"{name:9s} {file}", soft_wrap=True)
 
 
-def _run(config: Path | None, overrides: list[str], out: Path, promote: bool) -> None:
-    writable(out)
+def _console() -> Any:
     from rich.console import Console
 
     # A pipe has no width of its own; the table needs this much.
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _run(
+    config: Path | None, overrides: list[str], out: Path, *, bars: bool, as_json: bool, promote: bool
+) -> None:
+    writable(out)
     from synth2obs.training.run import read_config
 
     settings = read_config(config, overrides)
-    with console.status("loading torch and the data"):
-        from synth2obs.reports.console import baseline_table, verdict_lines
-        from synth2obs.reports.verdict import FAIL
-        from synth2obs.workflow import run
-    metrics = run(settings, out, say=lambda text: console.print(f"[dim]{text}[/dim]"), promote=promote)
+    LOG.info("loading torch and the data")
+    from synth2obs.reports.console import baseline_table, verdict_lines
+    from synth2obs.reports.verdict import FAIL
+    from synth2obs.workflow import run
+
+    metrics = run(settings, out, progress=bars, say=LOG.info, promote=promote)
+    if as_json:
+        answer(True, _facts(metrics, out, settings.model_name, promote))
+        raise typer.Exit(FAILED if metrics["verdict"]["status"] == FAIL else 0)
+    console = _console()
     console.print(baseline_table(metrics))
     for line in _what_there_is(metrics, out, settings.model_name, promote):
         console.print(line, soft_wrap=True)
     console.print(verdict_lines(metrics))
     if metrics["verdict"]["status"] == FAIL:
         raise typer.Exit(FAILED)
+
+
+def _foreseen(config: Path | None, overrides: list[str], as_json: bool) -> None:
+    """What a training would do."""
+    from synth2obs.core.config_io import resolved_toml
+    from synth2obs.training.forecast import forecast
+    from synth2obs.training.run import read_config
+
+    settings = read_config(config, overrides)
+    expected = forecast(settings)
+    facts = {"config": settings.model_dump(mode="json"), **expected.facts()}
+    answer(as_json, facts, resolved_toml(settings), *expected.lines())
+
+
+TABLE = ("n_test", "n_anchored", "anchored_rms", "label_recovery")
+"""Of a survey's metrics, what the table shows."""
+
+
+def _facts(metrics: dict[str, Any], out: Path, model: str, promote: bool) -> dict[str, Any]:
+    """What a training found and left, for programs."""
+    return {
+        "seconds": metrics["run"]["seconds"],
+        "surveys": {
+            name: {key: row[key] for key in TABLE if key in row} for name, row in metrics["surveys"].items()
+        },
+        "reports": {name: out / "report" / f"{name}.html" for name in metrics["surveys"]},
+        "numbers": out / "metrics.json",
+        "bridge": out / "bridge",
+        "model": model,
+        "champion": promote or metrics["verdict"]["status"] == "PASS",
+        "verdict": metrics["verdict"],
+        "store": out / "mlflow",
+    }
 
 
 def _what_there_is(metrics: dict[str, Any], out: Path, model: str, promote: bool) -> Iterator[str]:
@@ -137,6 +217,7 @@ def report(
     ] = False,
     force: Force = False,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """Write a run's HTML reports again, with no training; or a page on other stars of one of its surveys.
 
@@ -148,8 +229,8 @@ def report(
         if spectra is None:
             from synth2obs.reports.survey import rebuild
 
-            for page in rebuild(Path(model)):
-                typer.echo(str(page))
+            pages = rebuild(Path(model))
+            answer(as_json, {"reports": pages}, *map(str, pages))
             return
         if survey is None or out is None:
             raise DataError(
@@ -160,8 +241,8 @@ def report(
 
         options = {"trained": "keep" if keep else "leave out", "force": force}
         say = partial(typer.secho, dim=True, err=True)
-        bridge = load(model, store)
-        typer.echo(str(synth2obs.calibration_report(bridge, spectra, survey, out, say=say, **options)))
+        page = synth2obs.calibration_report(load(model, store), spectra, survey, out, say=say, **options)
+        answer(as_json, {"reports": [page]}, str(page))
 
 
 def ui(
@@ -197,17 +278,34 @@ def _port_free(port: int) -> None:
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:
-    process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment)
+    """Run a server until it ends, or Ctrl-C or SIGTERM end it and all its children."""
+    process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment, start_new_session=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        _end_group(process)
 
 
-def version() -> None:
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_group(process: "subprocess.Popen[Any]") -> None:
+    """End a server's whole group of processes: SIGTERM, and SIGKILL for what is there ten seconds later."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return
+
+
+def version(as_json: Json = False) -> None:
     """Print the version."""
     import synth2obs
 
-    typer.echo(synth2obs.__version__)
+    answer(as_json, {"version": synth2obs.__version__}, synth2obs.__version__)

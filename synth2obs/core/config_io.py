@@ -160,10 +160,10 @@ def _section(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel] | 
     choices: list[type[BaseModel]] = []
     for key in place:
         if here is not None and key in here.model_fields:
-            choices = list(_models(here.model_fields[key].annotation))
+            choices = list(models_in(here.model_fields[key].annotation))
             here = next(iter(choices), None)
         else:
-            here = next((one for one in choices if _tag(one) == key), here)
+            here = next((one for one in choices if tag_of(one) == key), here)
     return here
 
 
@@ -171,21 +171,22 @@ def _without_tags(model: type[BaseModel], place: Sequence[Any]) -> Iterator[Any]
     """A place as a user writes it: pydantic adds the name of the entry behind a table that chooses one."""
     for depth, key in enumerate(place):
         here = _section(model, place[: depth + 1])
-        if here is None or _tag(here) != key:
+        if here is None or tag_of(here) != key:
             yield key
 
 
-def _tag(section: type[BaseModel]) -> Any:
+def tag_of(section: type[BaseModel]) -> Any:
     """The name of the registry's entry that a section configures; None for any other section."""
     field = section.model_fields.get("name")
     return None if field is None else field.default
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field may hold; several where a registry's entry is chosen by name."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
-        yield from _models(inner)
+        yield from models_in(inner)
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Setting]]:

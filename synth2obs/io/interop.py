@@ -117,6 +117,40 @@ def to_specutils(spectra: Spectra, unit: str = "") -> list[Any]:
     ]
 
 
+def predicted_to_specutils(
+    wavelength: np.ndarray, flux: np.ndarray, error: np.ndarray, meta: Sequence[dict[str, Any]]
+) -> list[Any]:
+    """Predicted spectra as `specutils.Spectrum`, one a row.
+
+    Args:
+        wavelength: Vacuum Å, shape (P,).
+        flux: In units of the continuum, shape (N, P); what is not finite is masked.
+        error: Its standard deviation, shape (N, P).
+        meta: Of every spectrum.
+
+    Raises:
+        DataError: If detectors overlap so that wavelengths do not increase.
+    """
+    from astropy import units
+    from astropy.nddata import StdDevUncertainty
+    from specutils import Spectrum
+
+    if not (np.diff(wavelength) > 0).all():
+        raise DataError(
+            "detectors overlap", field="wavelength", remedy="keep the pixels of one detector at a time"
+        )
+    return [
+        Spectrum(
+            spectral_axis=wavelength * units.AA,
+            flux=row * units.dimensionless_unscaled,
+            uncertainty=StdDevUncertainty(sigma),
+            mask=~np.isfinite(row),
+            meta=own,
+        )
+        for row, sigma, own in zip(flux, error, meta, strict=True)
+    ]
+
+
 def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Wavelength in Å, flux and ivar of one spectrum; masked pixels get ivar 0."""
     from astropy.nddata import InverseVariance

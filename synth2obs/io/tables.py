@@ -1,6 +1,8 @@
 """Results as astropy tables, in memory and on disk."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from numpy.typing import ArrayLike
 from synth2obs.core.errors import DataError, OutputError
 from synth2obs.core.files import atomic_path
 
-FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
+FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".parquet": "parquet"}
 
 MOST_COLUMNS = 999
 """Of a FITS table (FITS standard 4.0, section 7.3.1)."""
@@ -33,6 +35,8 @@ def as_table(columns: Mapping[str, ArrayLike], units: Mapping[str, str], **meta:
 
 def write_table(table: Any, path: Path) -> Path:
     """Write a table, whole or not at all; the format follows the file's ending.
+
+    Units and meta come back from ECSV, FITS and Parquet by `read_table`; CSV has room for neither.
 
     Raises:
         OutputError: For an unknown ending, more columns than a FITS table can have, or a file that cannot be written.
@@ -58,11 +62,11 @@ def read_table(path: Path) -> Any:
     from astropy.table import Table
 
     try:
-        return Table.read(path)
+        return _with_meta(Table.read(path))
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(
-            f"cannot be read as a table ({reason})", path=path, remedy="write CSV, ECSV or FITS"
+            f"cannot be read as a table ({reason})", path=path, remedy="write ECSV, CSV, FITS or Parquet"
         ) from error
 
 
@@ -77,10 +81,26 @@ def check_ending(path: Path) -> None:
 
 
 def _without_dex(table: Any) -> Any:
-    """A copy for FITS, which has no unit dex: the column's description says it instead."""
+    """A copy for FITS, which has no unit dex: the column's description says it instead; meta becomes JSON in cards."""
     plain = table.copy()
-    plain.meta = {key: str(value) for key, value in table.meta.items()}
+    plain.meta = {
+        key: value if isinstance(value, str) else json.dumps(value, default=str)
+        for key, value in table.meta.items()
+    }
     for column in plain.itercols():
         if str(column.unit) == "dex":
             column.unit, column.description = None, "dex"
     return plain
+
+
+def _with_meta(table: Any) -> Any:
+    """A table whose meta is as it was before FITS made cards of it: names in lower case, JSON read."""
+    if not any(key.isupper() for key in table.meta):
+        return table
+    meta = {}
+    for key, value in table.meta.items():
+        meta[key.lower()] = value
+        with suppress(TypeError, ValueError):
+            meta[key.lower()] = json.loads(value)
+    table.meta = meta
+    return table

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from synth2obs.core.errors import ModelError
-from synth2obs.core.labels import LabelSpace
+from synth2obs.core.labels import LabelSpace, unit_of
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.shapes import shaped
+from synth2obs.core.shown import Shown, Summary
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.contracts import Emulator
 from synth2obs.models.decoder.decoder import Decoder
@@ -26,12 +27,15 @@ from synth2obs.models.survey import SurveyModel
 from synth2obs.models.theory_error import TheoryError
 from synth2obs.physics.instrument import Instrument
 
+SHOWN = 4
+"""Labels whose range a bridge shows."""
+
 STARS = 64
 """Stars whose errors are predicted at once."""
 
 
 @shaped
-class Bridge(nn.Module):
+class Bridge(Shown, nn.Module):
     """Theory and surveys in one latent space.
 
     Args:
@@ -67,6 +71,35 @@ class Bridge(nn.Module):
         self.theory_error = TheoryError(len(decoder.mean))
         self.card = dict(card or {})
         self.native = NativeViews(self.decoder, self.models)
+
+    def summary(self) -> Summary:
+        """What is shown of it, in place of the layers of a network."""
+        space = self.labels
+        ranges = [
+            f"{name} {low:.4g} to {high:.4g} {unit_of(name).split('(')[0]}"
+            for name, low, high in zip(space.names[:SHOWN], space.lower, space.upper, strict=False)
+        ]
+        rows = {
+            "surveys": ", ".join(
+                f"{name} ({len(self.survey(name).wavelength)} pixels)" for name in self.surveys
+            ),
+            "labels": ", ".join(ranges),
+            "also": ", ".join(space.names[SHOWN:]),
+            "wavelength": "{:.1f} to {:.1f} Å, vacuum".format(
+                *self.decoder.rest_wavelength[[0, -1]].tolist()
+            ),
+            "latents": str(self.decoder.latent),
+            "trained": str(self.card.get("started", "")),
+        }
+        first = next(iter(self.surveys), "SURVEY")
+        then = f'synth2obs.morph(bridge, survey="{first}", labels={{"teff": 5777}}), bridge.card'
+        return Summary("Bridge from theory to surveys", {k: v for k, v in rows.items() if v}, then)
+
+    def __dir__(self) -> list[str]:
+        """What a user of a bridge looks for; a network's own names are there, but not shown."""
+        own = {*vars(type(self)), *vars(self), *self._modules} - {"training"}
+        special = {name for name in super().__dir__() if name.startswith("__")}
+        return sorted({name for name in own if not name.startswith("_")} | special)
 
     @property
     def surveys(self) -> tuple[str, ...]:

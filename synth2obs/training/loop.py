@@ -16,8 +16,9 @@ from torch import Tensor
 from synth2obs.core.config_io import Setting, differences, digest
 from synth2obs.core.errors import ConfigError, Interrupted, ModelError, OutputError
 from synth2obs.core.files import folder_lock, write_json_atomic
+from synth2obs.core.told import LOG
 from synth2obs.models.checkpoint import load_tensors, save_tensors
-from synth2obs.training.progress import Progress, watch_steps
+from synth2obs.training.progress import Advance, Progress, watch_steps
 from synth2obs.training.signals import StopRequest, stop_on_signals
 
 
@@ -108,7 +109,7 @@ def run_stages(
         checkpoint_every: Steps between checkpoints.
         settings: The flattened configuration; a resume with another one is refused.
         may_change: Keys, or sections, of the settings that a resume may change.
-        progress: Show a progress bar, if standard error is a terminal.
+        progress: Show a progress bar, if standard error is a terminal; elsewhere lines are logged.
 
     Returns:
         The tracker, still open.
@@ -166,21 +167,26 @@ def _run_all(stages: Sequence[Stage | Callable[[], Stage]], session: Session) ->
 def _run(stage: Stage, session: Session) -> None:
     start, done = _resume(stage, session)
     if done:
+        LOG.info("%s: done before, loaded from its checkpoint", stage.name)
         return
     session.tracker.start_stage(stage.name)
     with session.progress.stage(stage.name, start, stage.steps) as advance:
-        for index in range(start, stage.steps):
-            metrics = _finite_loss(stage, index, stage.step(index))
-            session.tracker.log(index, metrics)
-            advance(metrics)
-            last = index + 1 == stage.steps
-            if last or session.stop.requested or (index + 1) % session.checkpoint_every == 0:
-                _save(stage, session, index + 1)
-            _stop_if_asked(stage, session, index + 1)
-    session.tracker.log(stage.steps, stage.finish())
+        _steps(stage, session, start, advance)
+        session.tracker.log(stage.steps, stage.finish())
     _save(stage, session, stage.steps, done=True)
     session.tracker.end_stage()
     _stop_if_asked(stage, session, stage.steps)
+
+
+def _steps(stage: Stage, session: Session, start: int, advance: Advance) -> None:
+    for index in range(start, stage.steps):
+        metrics = _finite_loss(stage, index, stage.step(index))
+        session.tracker.log(index, metrics)
+        advance(metrics)
+        last = index + 1 == stage.steps
+        if last or session.stop.requested or (index + 1) % session.checkpoint_every == 0:
+            _save(stage, session, index + 1)
+        _stop_if_asked(stage, session, index + 1)
 
 
 def _resume(stage: Stage, session: Session) -> tuple[int, bool]:

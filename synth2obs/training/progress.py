@@ -1,9 +1,11 @@
-"""A progress bar per stage: step, loss, rate and time left."""
+"""How far a stage is: a bar on a terminal, lines through `logging` elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
+
+from synth2obs.core.told import told
 
 Advance = Callable[[Mapping[str, float]], None]
 
@@ -15,13 +17,21 @@ class Progress(Protocol):
         """Show a stage; the function it gives takes the metrics of each step that is done."""
 
 
-class Silent:
-    """Shows nothing."""
+class Lines:
+    """A line where a stage begins and ends, and now and then between, with the terms of its loss."""
 
     @contextmanager
     def stage(self, name: str, start: int, steps: int) -> Iterator[Advance]:
-        """Ignore every step."""
-        yield lambda metrics: None
+        """Count the steps, and keep the last metrics for the next line."""
+        done = start
+        with told(name, "steps", start, steps) as move:
+
+            def advance(metrics: Mapping[str, float]) -> None:
+                nonlocal done
+                done += 1
+                move(done, steps, ", ".join(f"{key} {value:.4g}" for key, value in metrics.items()))
+
+            yield advance
 
 
 class Bars:
@@ -46,9 +56,9 @@ class Bars:
 
 @contextmanager
 def watch_steps(wanted: bool) -> Iterator[Progress]:
-    """Bars if they are wanted and standard error is a terminal, else silence."""
+    """Bars if they are wanted and standard error is a terminal, else lines for whoever listens to them."""
     if not (wanted and sys.stderr.isatty()):
-        yield Silent()
+        yield Lines()
         return
     from rich import progress
     from rich.console import Console

@@ -106,7 +106,7 @@ def train(
     tracker = run_stages(
         stages,
         folder,
-        lambda: _tracker(config, folder, settings, store),
+        lambda: open_tracker(config, folder, store),
         checkpoint_every=config.checkpoint_every,
         settings=settings,
         may_change=MAY_CHANGE,
@@ -148,16 +148,15 @@ def _taught(state: State) -> dict[str, dict[str, Any]]:
     }
 
 
-def _tracker(
-    config: TrainConfig, folder: Path, settings: dict[str, Any], store: str | Path | None
-) -> Tracker:
+def open_tracker(config: TrainConfig, folder: Path, store: str | Path | None = None) -> Tracker:
+    """The tracked run of a training, new or continued; arguments as for `train`."""
     files = {"grid": resolve(config.data.grid)}
     files |= {name: resolve(path) for name, path in config.data.surveys.items()}
     return Tracker.open(
         folder,
         grid=files["grid"].stem,
         surveys=sorted(config.data.surveys),
-        settings=settings,
+        settings=flatten(config),
         config_text=resolved_toml(config),
         datasets=files,
         store=store,

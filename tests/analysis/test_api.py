@@ -78,7 +78,7 @@ def test_a_registered_model_is_found_in_the_store_that_is_named(
     folder = new_folder("registered")
     tracker = Tracker.open(folder, grid="lines", surveys=["near", "far"])
     example = {"teff": 5500.0, "logg": 3.0, "fe_h": 0.0, "vmic": 1.5, "mg_fe": 0.0}
-    address = tracker.log_bridge(bundle, example, name="toy", survey="near", pixels=-1)
+    address = tracker.log_bridge(bundle, example, name="toy", survey="near")
     tracker.close()
     store = folder / "mlflow"
     monkeypatch.chdir(tmp_path)

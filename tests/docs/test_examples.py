@@ -145,7 +145,8 @@ def test_commands_in_the_text_exist(page):
             if hasattr(COMMAND.commands.get(words[1]), "commands") and len(words) > 2:
                 group, start = COMMAND.commands[words[1]], 2
             names = [words[start]] if "|" not in words else [word for word in words[start:] if word != "|"]
-            if names == ["--help"]:
+            if names[0].startswith("--"):
+                assert names[0] in {"--help", *(option for each in COMMAND.params for option in each.opts)}
                 continue
             parameters = [parameter for name in names for parameter in group.commands[name].params]
             known = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}

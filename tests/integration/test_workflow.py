@@ -13,6 +13,7 @@ from synth2obs.core.errors import Interrupted, ModelError, OutputError
 from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.checks import SHAPES, check_arrays, check_metrics
 from synth2obs.reports.results import read_arrays, read_metrics
+from synth2obs.training.finished import finished
 from synth2obs.training.run import read_config
 from synth2obs.training.tracking.store import open_store
 from synth2obs.workflow import run
@@ -47,6 +48,20 @@ def go_on(copy_of, small, keep_torch):
         return said
 
     return go_on
+
+
+def rewrite(folder, change):
+    """Change what metrics.json says."""
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    change(metrics)
+    path.write_text(json.dumps(metrics))
+
+
+def tell(folder, status):
+    """Let the store say that the run ended otherwise."""
+    run_id = json.loads((folder / "run.json").read_text())["run"]
+    open_store(folder / "mlflow").set_terminated(run_id, status)
 
 
 class TestNumbers:
@@ -150,9 +165,49 @@ class TestStore:
         assert [metric.step for metric in history] == [0, 1, 2, 3]
 
 
+class TestVerdict:
+    def test_it_stands_in_the_numbers_and_on_the_page(self, trained, metrics):
+        found = metrics["verdict"]
+        assert found["status"] in ("PASS", "WARN", "FAIL") and found["surveys"].keys() == set(SURVEYS)
+        assert {check["name"] for check in found["checks"]} >= {
+            "residual",
+            "baseline",
+            "placebo_gap",
+            "flagged",
+        }
+        text = (trained.folder / "report" / "miles.html").read_text(encoding="utf-8")
+        assert f"verdict {found['surveys']['miles'].lower()}" in text
+
+    def test_the_run_is_described_and_can_be_ranked(self, trained, metrics):
+        record = json.loads((trained.folder / "run.json").read_text())
+        run = open_store(trained.store).get_run(record["run"])
+        assert run.data.tags["synth2obs.verdict"] == metrics["verdict"]["status"]
+        assert run.data.tags["surveys"] == "miles, stelib" and len(run.data.tags["grid.sha256"]) == 64
+        assert run.data.tags["mlflow.note.content"].startswith("**Verdict:")
+        rms = metrics["surveys"]["miles"]["anchored_rms"]
+        assert run.data.metrics["miles/rms"] == pytest.approx(rms["morph"])
+        assert run.data.metrics["miles/rms_over_theory"] == pytest.approx(rms["morph"] / rms["theory"])
+
+    def test_only_what_passes_is_champion_and_promotion_is_recorded(self, trained, small, tmp_path):
+        shutil.copytree(trained.folder, tmp_path / "out")
+        kind = ["thresholds.placebo_gap=[-2,-1]"]
+        told = []
+        again = run(read_config(None, [*small, *kind]), tmp_path / "out", progress=False, say=told.append)
+        assert again["verdict"]["status"] == "FAIL" and "judging by the thresholds" in told
+        assert not any("baselines" in line for line in told), "nothing is evaluated again"
+        client = open_store(tmp_path / "out" / "mlflow")
+        assert "champion" not in client.get_registered_model("optical").aliases
+        run(read_config(None, [*small, *kind]), tmp_path / "out", progress=False, promote=True)
+        version = client.get_model_version_by_alias("optical", "champion")
+        assert version.version == "1" and version.tags["synth2obs.promoted"] == "by --promote, verdict FAIL"
+        stored = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert stored["verdict"]["status"] == "FAIL"
+        assert stored["run"]["config"]["thresholds"]["placebo_gap"] == [-2, -1]
+
+
 @dataclass
 class Registered:
-    """The champion, as MLflow's own function loads it."""
+    """The model, as MLflow's own function loads it."""
 
     model: object
     frame: pd.DataFrame
@@ -160,7 +215,7 @@ class Registered:
 
 
 @pytest.fixture(scope="module")
-def champion(trained, bridge):
+def registered(trained, bridge):
     import mlflow
     import mlflow.pyfunc
 
@@ -169,7 +224,7 @@ def champion(trained, bridge):
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        model = mlflow.pyfunc.load_model("models:/optical@champion")
+        model = mlflow.pyfunc.load_model("models:/optical/1")
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
@@ -179,36 +234,19 @@ def champion(trained, bridge):
 
 
 class TestRegisteredModel:
-    def test_load_bridge_finds_it_and_it_is_the_same(self, trained, bridge, champion):
-        found = synth2obs.load_bridge("models:/optical@champion", store=trained.store)
+    def test_load_bridge_finds_it_and_it_is_the_same(self, trained, bridge, registered):
+        found = synth2obs.load_bridge("models:/optical/1", store=trained.store)
         for survey in SURVEYS:
-            expected = bridge.predict(champion.table, survey, 10.0)
-            assert np.array_equal(found.predict(champion.table, survey, 10.0), expected, equal_nan=True)
+            expected = bridge.predict(registered.table, survey, 10.0)
+            assert np.array_equal(found.predict(registered.table, survey, 10.0), expected, equal_nan=True)
         by_version = synth2obs.load_bridge("models:/optical/1", store=trained.store)
         assert by_version.surveys == bridge.surveys
 
     @pytest.mark.parametrize("survey", SURVEYS)
-    def test_mlflow_predicts_the_same_bits(self, champion, bridge, survey):
-        found = champion.model.predict(champion.frame, params={"survey": survey, "rv": -33.0})
-        expected = bridge.predict(champion.table, survey, np.full(3, -33.0))
-        assert found.dtype == np.float32
-        assert np.array_equal(found, expected, equal_nan=True)
-
-    def test_order_of_columns_does_not_matter(self, champion):
-        turned = champion.frame[champion.frame.columns[::-1]]
-        params = {"survey": "miles"}
-        one, other = (champion.model.predict(frame, params=params) for frame in (champion.frame, turned))
-        assert np.array_equal(one, other, equal_nan=True)
-
-    def test_it_refuses_what_it_cannot_know(self, champion):
-        with pytest.raises(ModelError, match="'logg' in dex.* must be finite, got nan in row 1"):
-            champion.model.predict(champion.frame.assign(logg=[4.0, np.nan, 4.0]))
-        with pytest.raises(Exception, match="missing inputs.*teff"):
-            champion.model.predict(champion.frame.drop(columns="teff"))
-        with pytest.raises(ModelError, match="unknown survey 'apogee'"):
-            champion.model.predict(champion.frame, params={"survey": "apogee"})
-        with pytest.raises(ModelError, match="rv in km/s must be one finite number"):
-            champion.model.predict(champion.frame, params={"rv": np.nan})
+    def test_mlflow_predicts_the_same_bits(self, registered, bridge, survey):
+        found = registered.model.predict(registered.frame, params={"survey": survey, "rv": -33.0})
+        expected = bridge.predict(registered.table, survey, np.full(3, -33.0))
+        assert np.array_equal(np.stack(found["flux"]), expected, equal_nan=True)
 
     def test_a_store_that_is_named_is_asked_whatever_else_the_process_uses(self, trained, tmp_path, bridge):
         import mlflow
@@ -216,7 +254,7 @@ class TestRegisteredModel:
         before = mlflow.get_registry_uri()
         mlflow.set_registry_uri(f"sqlite:///{tmp_path / 'other.db'}")
         try:
-            found = synth2obs.load_bridge("models:/optical@champion", store=trained.store)
+            found = synth2obs.load_bridge("models:/optical/1", store=trained.store)
         finally:
             mlflow.set_registry_uri(before)
         assert found.surveys == bridge.surveys and not (tmp_path / "other.db").exists()
@@ -227,9 +265,51 @@ class TestRegisteredModel:
 
 
 class TestAgain:
+    @pytest.fixture
+    def no_work(self, monkeypatch):
+        def never(*arguments, **options):
+            raise AssertionError("work began")
+
+        monkeypatch.setattr("synth2obs.workflow.train", never)
+
+    def test_a_complete_run_is_left_as_it_is(self, go_on, copy_of, no_work, metrics):
+        before = {path: path.stat().st_mtime_ns for path in copy_of.rglob("*.[jnh]*")}
+        (line,) = go_on("threads=2")
+        assert "is complete: nothing to do" in line
+        assert {path: path.stat().st_mtime_ns for path in copy_of.rglob("*.[jnh]*")} == before
+
+    def test_its_numbers_are_those_on_the_disk(self, copy_of, small, no_work):
+        found = run(read_config(None, small), copy_of, say=lambda text: None)
+        assert found == read_metrics(copy_of / "metrics.json")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda folder: (folder / "metrics.json").unlink(),
+            lambda folder: (folder / "evaluation" / "stelib.npz").unlink(),
+            lambda folder: (folder / "report" / "miles.html").unlink(),
+            lambda folder: (folder / "bridge" / "bridge.safetensors").unlink(),
+            lambda folder: shutil.rmtree(folder / "mlflow"),
+            lambda folder: rewrite(folder, lambda metrics: metrics.update(format="synth2obs-metrics/0")),
+            lambda folder: rewrite(folder, lambda metrics: metrics["run"].update(git_commit="another")),
+            lambda folder: rewrite(folder, lambda metrics: metrics["run"]["digests"].update(grid="another")),
+            lambda folder: tell(folder, "KILLED"),
+        ],
+        ids=["metrics", "arrays", "page", "bridge", "store", "format", "code", "data", "end"],
+    )
+    def test_what_is_not_complete_is(self, change, copy_of, small):
+        assert finished(read_config(None, small), copy_of) is not None
+        change(copy_of)
+        assert finished(read_config(None, small), copy_of) is None
+
+    @pytest.mark.parametrize("setting", ["evaluation.examples=2", "model_name=other", "gap.iterations=2"])
+    def test_other_settings_are_not_complete(self, setting, copy_of, small):
+        assert finished(read_config(None, [*small, setting]), copy_of) is None
+
     @pytest.mark.slow
-    def test_a_finished_run_is_only_evaluated_again(self, go_on, copy_of, trained):
+    def test_a_trained_run_is_only_evaluated_again(self, go_on, copy_of, trained):
         """Everything that is random is drawn again alike, so the numbers are those of the first time."""
+        (copy_of / "metrics.json").unlink()
         said = go_on()
         found, expected = (read_metrics(folder / "metrics.json") for folder in (copy_of, trained.folder))
         for table in ("surveys", "placebo", "decoder"):
@@ -256,7 +336,7 @@ class TestAgain:
         monkeypatch.setattr("synth2obs.workflow.evaluate", stop)
         before = (copy_of / "metrics.json").read_bytes()
         with pytest.raises(raised):
-            go_on()
+            go_on("evaluation.placebo_scale=200")
         record = json.loads((copy_of / "run.json").read_text())
         client = open_store(copy_of / "mlflow")
         assert client.get_run(record["run"]).info.status == status
@@ -268,7 +348,7 @@ class TestAgain:
         path = copy_of / "checkpoints" / "gap.safetensors"
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(ModelError, match="gap.safetensors"):
-            go_on()
+            go_on("evaluation.placebo_scale=200")
 
 
 @pytest.mark.slow

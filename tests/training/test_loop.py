@@ -113,6 +113,19 @@ def test_stages_run_in_order_and_are_skipped_when_done(toy, tmp_path):
     assert_identical(dict(stage.tensors()), final(tmp_path)[0])
 
 
+def test_stages_say_where_they_are_and_what_was_done_before(toy, tmp_path, caplog):
+    caplog.set_level("INFO", "synth2obs")
+    run(tmp_path, toy.ToyStage("A", 5))
+    run(tmp_path, toy.ToyStage("A", 5), toy.ToyStage("B", 4))
+    assert [message.split(" in 0")[0] for message in caplog.messages] == [
+        "A: 5 steps",
+        "A: done",
+        "A: done before, loaded from its checkpoint",
+        "B: 4 steps",
+        "B: done",
+    ]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_waits_for_the_step_and_closes_the_tracker(number, toy, tmp_path):
     class Stopped(toy.ToyStage):

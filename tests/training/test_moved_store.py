@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     tracker = Tracker.open(out, grid="marcs", surveys=("miles",))
     (out / "metrics.json").write_text("{}")
     tracker.artifact(out / "metrics.json")
-    tracker.log_bridge(bundle, EXAMPLE, name="optical", survey="miles", pixels=-1, tags={"verdict": "PASS"})
+    tracker.log_bridge(bundle, EXAMPLE, name="optical", survey="miles", tags={"verdict": "PASS"})
     tracker.close()
     return out
 

@@ -9,12 +9,10 @@ import threading
 import time
 import types
 import urllib.request
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from synth2obs.core.errors import Interrupted, ModelError, OutputError
@@ -349,11 +347,6 @@ class LinearBridge:
     def load(cls, folder):
         return cls(space(), np.load(Path(folder) / "weights.npy"))
 
-    def predict(self, labels, survey, rv):
-        assert labels.dtype == np.float64 and rv.shape == (len(labels),)
-        scaled = labels / np.array([5000.0, 4.0, 1.0])
-        return (scaled @ self.weights + rv[:, None] + self.surveys.index(survey)).astype(np.float32)
-
 
 def space():
     lower, upper = np.array([4000.0, 0.0, -2.0]), np.array([7000.0, 5.0, 0.5])
@@ -376,19 +369,18 @@ def bundle(standin, tmp_path):
     return folder
 
 
-STARS = pd.DataFrame({"fe_h": [0.0, -1.0], "teff": [5777.0, 4500.0], "logg": [4.44, 2.0]})
 EXAMPLE = {"teff": 5777.0, "logg": 4.44, "fe_h": 0.0}
 
 
 class TestBridge:
-    def test_what_is_loaded_equals_what_was_saved(self, begin, store, bundle, standin):
+    def test_what_is_registered_is_code_and_bundle(self, begin, store, bundle, standin):
         import mlflow
         import mlflow.pyfunc
 
         tracker = begin()
-        address = tracker.log_bridge(bundle, EXAMPLE, name="optical", survey="miles", pixels=7)
+        address = tracker.log_bridge(bundle, EXAMPLE, name="optical", survey="miles")
         assert address == "models:/optical/1"
-        assert tracker.log_bridge(bundle, EXAMPLE, name="optical", survey="miles", pixels=7) == address
+        assert tracker.log_bridge(bundle, EXAMPLE, name="optical", survey="miles") == address
         before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
         uri = f"sqlite:///{store}/mlflow.db"
         mlflow.set_tracking_uri(uri)
@@ -398,75 +390,31 @@ class TestBridge:
         finally:
             mlflow.set_tracking_uri(before[0])
             mlflow.set_registry_uri(before[1])
-        labels = STARS[list(NAMES)].to_numpy()
-        found = loaded.predict(STARS, params={"survey": "galah", "rv": 12.5})
-        assert found.dtype == np.float32 and found.shape == (2, 7)
-        assert np.array_equal(found, standin.predict(labels, "galah", np.full(2, 12.5)))
-        assert np.array_equal(loaded.predict(STARS), standin.predict(labels, "miles", np.zeros(2)))
-        with pytest.raises(ModelError, match="'logg' in dex.* must be finite, got nan in row 1"):
-            loaded.predict(STARS.assign(logg=[4.0, np.nan]))
-        with pytest.raises(Exception, match="missing inputs"):
-            loaded.predict(STARS.drop(columns="logg"))
-        with pytest.raises(ModelError, match="unknown survey 'apogee'; the bridge has miles, galah"):
-            loaded.predict(STARS, params={"survey": "apogee"})
         root = Path(tracker.client.get_logged_model(loaded.metadata.model_id).artifact_location)
         files = [path.name for path in root.rglob("*") if path.is_file()]
-        assert "weights.npy" in files and "pyfunc_model.py" in files
+        assert "weights.npy" in files and "served.py" in files
         assert not [name for name in files if name.endswith((".pkl", ".pickle"))]
         signature = loaded.metadata.signature
-        assert signature.inputs.input_names() == list(NAMES)
-        assert {param.name for param in signature.params} == {"survey", "rv"}
+        assert signature.inputs is None
+        assert {param.name for param in signature.params} == {"survey", "rv", "vsini", "vmac"}
+        assert signature.outputs.input_names()[:2] == ["wavelength", "flux"]
+        assert loaded.metadata.metadata["labels"]["teff"] == "K"
+        assert np.array_equal(loaded.unwrap_python_model().bridge.weights, standin.weights)
 
     def test_another_bundle_becomes_the_champion(self, begin, bundle):
         tracker = begin()
-        tracker.log_bridge(bundle, EXAMPLE, name="growing", survey="miles", pixels=7)
+        tracker.log_bridge(bundle, EXAMPLE, name="growing", survey="miles")
         (bundle / "more.json").write_text("{}")
-        address = tracker.log_bridge(bundle, EXAMPLE, name="growing", survey="miles", pixels=7)
+        address = tracker.log_bridge(bundle, EXAMPLE, name="growing", survey="miles")
         assert address == "models:/growing/2"
         assert str(tracker.client.get_model_version_by_alias("growing", "champion").version) == "2"
 
     def test_missing_bundles_and_odd_names_are_refused(self, begin, bundle, tmp_path):
         tracker = begin()
         with pytest.raises(ModelError, match="no such bundle folder"):
-            tracker.log_bridge(tmp_path / "none", EXAMPLE, name="a", survey="miles", pixels=7)
+            tracker.log_bridge(tmp_path / "none", EXAMPLE, name="a", survey="miles")
         with pytest.raises(ModelError, match="model name 'a/b'"):
-            tracker.log_bridge(bundle, EXAMPLE, name="a/b", survey="miles", pixels=7)
-
-
-class TestPyfuncInput:
-    @pytest.fixture
-    def model(self, standin):
-        from synth2obs.training.tracking.pyfunc_model import BridgeModel
-
-        model = BridgeModel()
-        model.bridge = standin
-        return model
-
-    @pytest.mark.parametrize(
-        "frame, message",
-        [
-            (STARS.drop(columns="logg"), r"missing columns \['logg'\]; give one column for each of teff"),
-            (STARS.assign(mg_fe=0.0), r"unknown columns \['mg_fe'\]"),
-            (STARS.rename(columns={"logg": "log_g"}), r"missing columns .* and unknown columns \['log_g'\]"),
-            (pd.concat([STARS, STARS[["teff"]]], axis=1), r"repeated columns \['teff'\]"),
-            (STARS.assign(teff=np.inf), "'teff' in K must be finite, got inf in row 0"),
-            (STARS.assign(teff=["hot", "cool"]), "'teff' in K must be numbers"),
-            (STARS.to_numpy(), "must be a pandas DataFrame, got ndarray"),
-        ],
-    )
-    def test_what_it_cannot_take_is_named(self, frame, message, model):
-        with pytest.raises(ModelError, match=message), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.predict(None, frame, {"survey": "miles", "rv": 0.0})
-
-    @pytest.mark.parametrize("rv", [float("nan"), np.zeros(2)])
-    def test_velocities_that_are_not_one_number(self, rv, model):
-        with pytest.raises(ModelError, match="rv in km/s must be one finite number"):
-            model.predict(None, STARS, {"survey": "miles", "rv": rv})
-
-    def test_whole_numbers_are_numbers(self, model):
-        found = model.predict(None, STARS.assign(teff=[5777, 4500]), {"survey": "miles"})
-        assert found.shape == (2, 7)
+            tracker.log_bridge(bundle, EXAMPLE, name="a/b", survey="miles")
 
 
 @pytest.mark.slow

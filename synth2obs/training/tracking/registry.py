@@ -7,12 +7,17 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import ModelError
+from synth2obs.core.labels import unit_of
 from synth2obs.training.provenance import folder_sha256
+
+MODEL_CODE = "served.py"
+"""Of the package: the model's code, which MLflow copies."""
 
 BUNDLE = "bundle"
 """Name of the artifact that holds the bundle folder."""
@@ -34,7 +39,6 @@ class Registration:
         example: A value for every label, in the bridge's order and units.
         name: Name of the registered model, without ``/`` and ``:``.
         survey: The survey that is predicted when a user names none.
-        pixels: Number of native pixels P, or -1 if it differs between surveys.
         champion: Whether the alias ``champion`` is to point to it.
         tags: Of the version, e.g. the run's verdict.
     """
@@ -45,7 +49,6 @@ class Registration:
     example: Mapping[str, float]
     name: str
     survey: str
-    pixels: int
     champion: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -129,24 +132,34 @@ def _save_pyfunc(target: Path, wanted: Registration, model: str) -> None:
     labels = pd.DataFrame([dict(wanted.example)], dtype="float64")
     save_model(
         target,
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+        python_model=str(resources.files("synth2obs") / MODEL_CODE),
         artifacts={BUNDLE: str(wanted.folder.resolve())},
-        signature=_signature(tuple(wanted.example), wanted.survey, wanted.pixels),
+        signature=_signature(wanted.survey),
+        metadata={"labels": {name: unit_of(name) for name in wanted.example}},
         input_example=(labels, {"survey": wanted.survey, "rv": 0.0}),
         mlflow_model=Model(run_id=wanted.run, model_id=model),
         pip_requirements=_requirements(),
     )
 
 
-def _signature(labels: tuple[str, ...], survey: str, pixels: int) -> Any:
-    import numpy as np
+def _signature(survey: str) -> Any:
+    """What the model takes beside labels, and what it answers, a row a star; see the model's code for the inputs."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Map
 
+    spectra: list[Any] = [
+        ColSpec(Array(DataType.double), "wavelength"),
+        *(ColSpec(Array(DataType.float), name) for name in ("flux", "gap", "gap_error")),
+    ]
+    told = [
+        ColSpec(DataType.long, "flags"),
+        ColSpec(Array(DataType.string), "outside"),
+        ColSpec(Map(DataType.double), "labels"),
+    ]
+    speeds = [ParamSpec(name, "double", 0.0) for name in ("rv", "vsini", "vmac")]
     return ModelSignature(
-        inputs=Schema([ColSpec("double", label) for label in labels]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, pixels))]),
-        params=ParamSchema([ParamSpec("survey", "string", survey), ParamSpec("rv", "double", 0.0)]),
+        outputs=Schema(spectra + told), params=ParamSchema([ParamSpec("survey", "string", survey), *speeds])
     )
 
 

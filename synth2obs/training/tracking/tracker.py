@@ -154,7 +154,6 @@ class Tracker:
         *,
         name: str,
         survey: str,
-        pixels: int,
         champion: bool = True,
         tags: Mapping[str, str] | None = None,
     ) -> str:
@@ -167,7 +166,6 @@ class Tracker:
             example: A value for every label, in the bridge's order and units.
             name: Name of the registered model, without ``/`` and ``:``.
             survey: The survey that is predicted when a user names none.
-            pixels: Number of native pixels P, or -1 if it differs between surveys.
             champion: Whether the alias ``champion`` is to point to it.
             tags: Of the version.
 
@@ -184,7 +182,6 @@ class Tracker:
             example=example,
             name=name,
             survey=survey,
-            pixels=pixels,
             champion=champion,
             tags=tags or {},
         )
