@@ -14,7 +14,7 @@ from synth2obs.training.tracking.store import open_store, store_errors
 SAME = ("digests", "git_commit")
 """What a card says of the data and the code; versions of other packages may differ."""
 
-FASTER = ("threads", "checkpoint_every", "thresholds", "model_name")
+FASTER = ("threads", "checkpoint_every", "thresholds")
 """Settings that change no number of an evaluation."""
 
 

@@ -199,7 +199,7 @@ class TestVerdict:
         assert "champion" not in client.get_registered_model("optical").aliases
         run(read_config(None, [*small, *kind]), tmp_path / "out", progress=False, promote=True)
         version = client.get_model_version_by_alias("optical", "champion")
-        assert version.version == "1" and version.tags["synth2obs.promoted"] == "by --promote, verdict FAIL"
+        assert str(version.version) == "1" and version.tags["synth2obs.promoted"] == "by --promote, verdict FAIL"
         stored = json.loads((tmp_path / "out" / "metrics.json").read_text())
         assert stored["verdict"]["status"] == "FAIL"
         assert stored["run"]["config"]["thresholds"]["placebo_gap"] == [-2, -1]
@@ -275,7 +275,7 @@ class TestAgain:
     def test_a_complete_run_is_left_as_it_is(self, go_on, copy_of, no_work, metrics):
         before = {path: path.stat().st_mtime_ns for path in copy_of.rglob("*.[jnh]*")}
         (line,) = go_on("threads=2")
-        assert "is complete: nothing to do" in line
+        assert "is complete: nothing is trained" in line
         assert {path: path.stat().st_mtime_ns for path in copy_of.rglob("*.[jnh]*")} == before
 
     def test_its_numbers_are_those_on_the_disk(self, copy_of, small, no_work):
