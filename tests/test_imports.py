@@ -36,6 +36,16 @@ WITHOUT_EXTRA = """
 import sys
 sys.modules.update(dict.fromkeys(("astroquery", "requests", "urllib3")))
 """
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys({missing!r}))
+try:
+    {statement}
+except ImportError as error:
+    print(error)
+"""
+TRAIN = ("mlflow", "sklearn")
+REPORT = ("jinja2", "plotly")
 IMPORT = """
 try:
     import synth2obs.io.download.run
@@ -123,6 +133,26 @@ def test_tracking_loads_mlflow_only_when_used():
 def test_downloads_say_in_a_line_what_to_install(script, tmp_path):
     (line,) = said(WITHOUT_EXTRA + script, cwd=tmp_path)
     assert "astroquery, requests, urllib3" in line and "pip install 'synth2obs[download]'" in line
+
+
+@pytest.mark.parametrize(
+    ("missing", "statement", "extra"),
+    [
+        (TRAIN, "import synth2obs.training.run", "train"),
+        (TRAIN, "import synth2obs.prove.run", "train"),
+        (TRAIN, "import synth2obs; synth2obs.load_bridge('models:/optical/1')", "train"),
+        (REPORT, "import synth2obs.reports.survey", "report"),
+    ],
+)
+def test_what_is_an_extra_says_in_a_line_what_to_install(missing, statement, extra, tmp_path):
+    (line,) = said(WITHOUT.format(missing=missing, statement=statement), cwd=tmp_path)
+    assert f"pip install 'synth2obs[{extra}]'" in line and any(name in line for name in missing)
+
+
+def test_who_morphs_and_fits_needs_no_extra(bundle, shard):
+    for function in ("fit_labels", "measure_gap"):
+        script = MEASURE.format(bundle=bundle, shard=shard, function=function)
+        said(WITHOUT.format(missing=(*TRAIN, *REPORT), statement="pass") + script)
 
 
 def test_the_check_sees_a_heavy_import():

@@ -3,12 +3,6 @@
 An extra: its libraries come with ``pip install 'synth2obs[download]'``.
 """
 
-from importlib.util import find_spec
+from synth2obs.core.extras import require
 
-from synth2obs.core.errors import ExtraMissingError
-
-_MISSING = [name for name in ("astroquery", "requests", "urllib3") if find_spec(name) is None]
-if _MISSING:
-    raise ExtraMissingError(
-        f"downloads need {', '.join(_MISSING)}, not installed here; pip install 'synth2obs[download]'"
-    )
+require("download", "downloads", "astroquery", "requests", "urllib3")
