@@ -13,6 +13,7 @@ from torch import Tensor
 
 from synth2obs.analysis.flags import FAR, OUTSIDE, in_words
 from synth2obs.core.errors import DataError
+from synth2obs.core.labels import labels_in_words
 from synth2obs.core.shown import Shown, Summary
 from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.models.bridge import Bridge
@@ -84,6 +85,8 @@ class Morphed(Shown):
             "difference": f"{100.0 * _rms(self.difference):.2f} % rms, of which gap {100.0 * _rms(self.gap):.2f} %",
             "flags": flagged or "none",
         }
+        if self.labels:
+            rows = {"labels": labels_in_words(self.labels), **rows}
         named = sorted({name for star in self.outside for name in star})
         if named:
             rows["outside"] = ", ".join(named)

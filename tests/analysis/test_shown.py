@@ -50,6 +50,7 @@ def test_it_prints_in_a_few_lines_and_in_a_notebook(name, request):
 def test_what_they_say(bridge, morphed, gap, latents):
     assert "near (300 pixels)" in repr(bridge) and "teff 4520 to 6499 K" in repr(bridge)
     assert "2 stars as far sees them" in repr(morphed) and "1 × label outside the grid" in repr(morphed)
+    assert "labels      teff 5000 to 9000 K, logg" in repr(morphed)
     assert "outside     teff" in repr(morphed) and "Gap of 9 stars" in repr(gap) and " ± " in repr(gap)
     assert "9 stars, 6 each" in repr(latents)
 
@@ -151,8 +152,7 @@ class TestTables:
 class TestDecode:
     def test_a_latent_at_rest_is_theory(self, bridge, morphed):
         found = synth2obs.decode(bridge, morphed.latent)
-        labels = np.tile(bridge.labels.default, (2, 1))
-        labels[:, 0] = [5000, 9000]
+        labels = np.stack([morphed.labels[name] for name in bridge.labels.names], axis=1)
         np.testing.assert_allclose(found.flux, bridge.rest_flux(labels).numpy(), atol=1e-5)
         np.testing.assert_array_equal(found.wavelength, bridge.decoder.rest_wavelength.numpy())
         assert "rest frame" in repr(found)
