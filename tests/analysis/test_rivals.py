@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from synth2obs.analysis import labels as module
+from synth2obs.analysis.flags import FLAGS, RIVAL
 from synth2obs.analysis.rivals import against_rivals, put, suspicious
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import FIELDS, LabelFit
@@ -56,4 +56,4 @@ def test_some_stars_are_put_back(bridge):
     rows = torch.tensor([2, 0])
     part = replace(fit.take(rows), chi2=torch.tensor([1.0, 2.0]))
     assert put(fit, rows, part).chi2.tolist() == [2.0, 100.0, 1.0]
-    assert module.RIVAL in module.FLAGS
+    assert RIVAL in FLAGS
