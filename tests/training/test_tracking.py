@@ -317,7 +317,9 @@ class TestInterface:
         assert pairs["--host"] == "127.0.0.1" and pairs["--backend-store-uri"] == address
         assert pairs["--workers"] == "1" and pairs["--port"] == "5123"
         assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-        assert experiment_url("7", 5123) == "http://127.0.0.1:5123/#/experiments/7/runs"
+        assert experiment_url("7", 5123) == (
+            "http://127.0.0.1:5123/#/experiments/7/runs?workflowType=machine_learning"
+        )
 
     def test_a_folder_without_a_store_is_named(self, tmp_path):
         with pytest.raises(OutputError, match=r"no mlflow\.db there"):

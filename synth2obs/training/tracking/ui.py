@@ -33,8 +33,8 @@ def ui_command(store: str | Path, port: int = 5000) -> tuple[list[str], dict[str
 
 
 def experiment_url(experiment: str, port: int = 5000) -> str:
-    """Address of an experiment's runs in the browser."""
-    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
+    """Address of an experiment's runs in the browser, on the pages for trainings rather than those for chats."""
+    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
 def experiment_of(out: str | Path) -> str:
