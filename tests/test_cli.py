@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 import synth2obs
 from synth2obs import cli
-from synth2obs.cli import runs
 from synth2obs.core.errors import Interrupted
 from synth2obs.io.embedded import embedded_path
 from synth2obs.io.shard.read import read_shard
@@ -231,7 +230,7 @@ def test_ctrl_c_ends_the_server_too(tmp_path, served, monkeypatch):
                 raise KeyboardInterrupt
             return super().wait(timeout)
 
-    monkeypatch.setattr(runs.subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
     assert run("ui", tmp_path, "--port", 59123).exit_code == 0
     assert started[0].poll() == -signal.SIGTERM
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from synth2obs.cli import compare, config, files, grid, model, runs
+from synth2obs.cli import config, files, finished, grid, model, runs, ui
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,10 +24,10 @@ for command in (
     model.fit,
     model.population,
     model.gap,
-    runs.report,
-    compare.runs,
-    compare.compare,
-    runs.ui,
+    finished.report,
+    finished.runs,
+    finished.compare,
+    ui.ui,
     runs.version,
 ):
     app.command()(command)

@@ -1,32 +1,21 @@
 """Commands of a training: run it, draw its reports again, look at it."""
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from synth2obs.cli.common import (
-    Force,
     Json,
     Out,
     Overrides,
-    Store,
     answer,
     errors_for_people,
-    file_ready,
-    load,
     writable,
 )
 from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
-from synth2obs.core.errors import DataError, OutputError
 from synth2obs.core.told import LOG
 
 Promote = Annotated[
@@ -201,107 +190,6 @@ def _what_there_is(metrics: dict[str, Any], out: Path, model: str, promote: bool
     yield f"numbers   {out / 'metrics.json'}"
     yield f"model     {out / 'bridge'}, in {out / 'mlflow'}: {alias}"
     yield f"training  synth2obs ui {out}"
-
-
-def report(
-    model: Annotated[str, typer.Argument(help="A run's --out folder; with --spectra any model")],
-    spectra: Annotated[
-        str | None, typer.Option(help="Shard of other stars, or embedded:miles: a page on these")
-    ] = None,
-    survey: Annotated[
-        str | None, typer.Option("--survey", "-s", help="By which survey, with --spectra")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page to write, with --spectra")] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep-training-stars", help="Do not leave out stars that taught the model")
-    ] = False,
-    force: Force = False,
-    store: Store = None,
-    as_json: Json = False,
-) -> None:
-    """Write a run's HTML reports again, with no training; or a page on other stars of one of its surveys.
-
-    Example: synth2obs report runs/mine
-
-    Example: synth2obs report runs/mine --spectra new_stars.h5 -s miles -o new_stars.html
-    """
-    with errors_for_people():
-        if spectra is None:
-            from synth2obs.reports.survey import rebuild
-
-            pages = rebuild(Path(model))
-            answer(as_json, {"reports": pages}, *map(str, pages))
-            return
-        if survey is None or out is None:
-            raise DataError(
-                "--spectra needs a survey and a page", field="--survey, --out", remedy="give both"
-            )
-        file_ready(out)
-        import synth2obs
-
-        options = {"trained": "keep" if keep else "leave out", "force": force}
-        say = partial(typer.secho, dim=True, err=True)
-        page = synth2obs.calibration_report(load(model, store), spectra, survey, out, say=say, **options)
-        answer(as_json, {"reports": [page]}, str(page))
-
-
-def ui(
-    folder: Annotated[Path, typer.Argument(help="A run's --out folder")] = Path("synth2obs-quickstart"),
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
-) -> None:
-    """Open a run's training in the MLflow UI, on this machine only (loopback).
-
-    Example: synth2obs ui runs/mine --port 5001
-    """
-    with errors_for_people():
-        from synth2obs.training.tracking.ui import experiment_of, experiment_url, ui_command
-
-        command, environment = ui_command(folder / "mlflow", port)
-        _port_free(port)
-        typer.echo(f"runs: {experiment_url(experiment_of(folder), port)}   (Ctrl-C stops)")
-        raise typer.Exit(_serve(command, environment))
-
-
-def _port_free(port: int) -> None:
-    """Refuse a port that another program has: MLflow would say so late, and end as if all were well.
-
-    Raises:
-        OutputError: If it is taken, or not allowed.
-    """
-    try:
-        with socket.socket() as probe:
-            # As the server does it; without, a port stays taken for a minute after its last use.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-    except OSError as error:
-        raise OutputError(f"port {port} of 127.0.0.1: {error.strerror}; choose another --port") from error
-
-
-def _serve(command: list[str], environment: dict[str, str]) -> int:
-    """Run a server until it ends, or Ctrl-C or SIGTERM end it and all its children."""
-    process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        _end_group(process)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _end_group(process: "subprocess.Popen[Any]") -> None:
-    """End a server's whole group of processes: SIGTERM, and SIGKILL for what is there ten seconds later."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-            return
 
 
 def version(as_json: Json = False) -> None:

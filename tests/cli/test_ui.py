@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from synth2obs.cli import runs
+from synth2obs.cli import ui as ui_command
 
 SLEEPER = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); {}"
 
@@ -36,7 +36,7 @@ def test_a_signal_ends_the_server_and_its_children(number, tmp_path):
     command = [sys.executable, "-c", SLEEPER.format(wait)]
     script = (
         "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"from synth2obs.cli.runs import _serve\nraise SystemExit(_serve({command!r}, dict(os.environ)))"
+        f"from synth2obs.cli.ui import _serve\nraise SystemExit(_serve({command!r}, dict(os.environ)))"
     )
     ui = subprocess.Popen([sys.executable, "-c", script])
     try:
@@ -53,7 +53,7 @@ def test_a_signal_ends_the_server_and_its_children(number, tmp_path):
 
 
 def test_a_server_that_ends_by_itself_says_how(tmp_path):
-    assert runs._serve([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ)) == 3
+    assert ui_command._serve([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ)) == 3
 
 
 def test_a_port_that_is_taken_is_refused(tmp_path):
@@ -65,4 +65,4 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OutputError, match="choose another --port"):
-            runs._port_free(taken.getsockname()[1])
+            ui_command._port_free(taken.getsockname()[1])
