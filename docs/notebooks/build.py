@@ -27,6 +27,18 @@ GALLERY = {
 }
 """Names of a notebook's pictures, in order."""
 
+REPORT = {
+    "report_baselines": "miles/baselines",
+    "report_strong_lines": "miles/strong_lines",
+    "report_gap": "miles/gap",
+    "report_instrument": "stelib/instrument",
+    "report_latents": "miles/latents",
+}
+"""Pictures of the quick start's reports, as its MLflow run has them."""
+
+WIDTH = 1050
+"""Of a picture of the reports, in pixels."""
+
 COLOURS = 64
 """Of a picture: drawings have few."""
 
@@ -93,12 +105,22 @@ def tidy(notebook: Any, name: str) -> Iterator[bytes]:
                 output.metadata = {}
 
 
+def report_pictures(run: Path) -> None:
+    """Write the report's pictures of the gallery."""
+    for name, figure in REPORT.items():
+        drawn = sorted(run.glob(f"mlflow/artifacts/*/artifacts/figures/{figure}.png"))
+        if drawn:
+            (IMAGES / f"{name}.png").write_bytes(small(drawn[-1].read_bytes()))
+
+
 def small(picture: bytes) -> bytes:
-    """A PNG with few colours and without metadata."""
+    """A PNG of at most `WIDTH` pixels, with few colours and without metadata."""
     from PIL import Image
 
     buffer = io.BytesIO()
     drawing = Image.open(io.BytesIO(picture)).convert("RGB")
+    if drawing.width > WIDTH:
+        drawing = drawing.resize((WIDTH, round(WIDTH * drawing.height / drawing.width)), Image.Resampling.LANCZOS)
     drawing.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
@@ -111,6 +133,7 @@ def main() -> None:
     given = parser.parse_args()
     if not (given.run / "bridge").is_dir():
         parser.error(f"--run {given.run} has no bridge; run `synth2obs quickstart` first, or name its folder")
+    report_pictures(given.run)
     for name in given.names:
         build(name, given.run)
         print(f"{name}.ipynb", flush=True)
