@@ -2,9 +2,9 @@
 
     python docs/notebooks/build.py --run synth2obs-quickstart
 
-`--run` is the folder of a finished quick start. Names after it build these alone. What differs from call to call (times, cell
-names, versions, the paths of this machine) is kept out, so that equal results give equal files; an error, a warning or a path
-in an output fails. The pictures that the gallery shows are written to `docs/images`.
+`--run` is the folder of a finished quick start. Names before it build these alone. What differs from call to call
+(times, cell names, versions, the paths of this machine) is kept out, so that equal results give equal files; an error,
+a warning or a path in an output fails. The pictures that the gallery shows are written to `docs/images`.
 """
 
 import argparse
@@ -32,7 +32,6 @@ REPORT = {
     "report_strong_lines": "miles/strong_lines",
     "report_gap": "miles/gap",
     "report_instrument": "stelib/instrument",
-    "report_latents": "miles/latents",
 }
 """Pictures of the quick start's reports, as its MLflow run has them."""
 
@@ -92,7 +91,6 @@ def tidy(notebook: Any, name: str) -> Iterator[bytes]:
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise ValueError(f"{name}, cell {number} warns: {output.text}")
-            output.pop("metadata", None)
             data = output.get("data", {})
             if "image/png" in data:
                 picture = small(base64.b64decode(data["image/png"]))
@@ -120,7 +118,9 @@ def small(picture: bytes) -> bytes:
     buffer = io.BytesIO()
     drawing = Image.open(io.BytesIO(picture)).convert("RGB")
     if drawing.width > WIDTH:
-        drawing = drawing.resize((WIDTH, round(WIDTH * drawing.height / drawing.width)), Image.Resampling.LANCZOS)
+        drawing = drawing.resize(
+            (WIDTH, round(WIDTH * drawing.height / drawing.width)), Image.Resampling.LANCZOS
+        )
     drawing.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
@@ -128,13 +128,17 @@ def small(picture: bytes) -> bytes:
 def main() -> None:
     """Read the command line and build."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", choices=NAMES, default=NAMES, help="all, if left out")
-    parser.add_argument("--run", type=Path, default=Path("synth2obs-quickstart"), help="a finished quick start")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}; all, if left out")
+    parser.add_argument(
+        "--run", type=Path, default=Path("synth2obs-quickstart"), help="a finished quick start"
+    )
     given = parser.parse_args()
+    if unknown := set(given.names) - set(NAMES):
+        parser.error(f"no notebook {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     if not (given.run / "bridge").is_dir():
         parser.error(f"--run {given.run} has no bridge; run `synth2obs quickstart` first, or name its folder")
     report_pictures(given.run)
-    for name in given.names:
+    for name in given.names or NAMES:
         build(name, given.run)
         print(f"{name}.ipynb", flush=True)
 

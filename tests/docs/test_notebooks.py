@@ -1,7 +1,7 @@
 """Notebooks are what their sources say, executed, and name nothing of the machine that built them.
 
-Their sources are pages like the others: `test_examples.py` runs their blocks. Here they are built, and what is committed
-is looked at.
+Their sources are pages like the others: `test_examples.py` runs their blocks. Here what is committed is looked at, and
+a source is built.
 """
 
 import base64
@@ -63,8 +63,12 @@ def test_outputs_are_whole(name):
     """Every cell ran, in order, without an error or a warning, and something is to be seen."""
     counts = [cell["execution_count"] for cell in committed(name)["cells"] if cell["cell_type"] == "code"]
     assert counts == list(range(1, len(counts) + 1))
-    assert all(output["output_type"] != "error" and output.get("name") != "stderr" for output in outputs(name))
-    pictures = [output["data"]["image/png"] for output in outputs(name) if "image/png" in output.get("data", {})]
+    assert all(
+        output["output_type"] != "error" and output.get("name") != "stderr" for output in outputs(name)
+    )
+    pictures = [
+        output["data"]["image/png"] for output in outputs(name) if "image/png" in output.get("data", {})
+    ]
     assert len(pictures) == len(build.GALLERY[name])
 
 
@@ -102,7 +106,9 @@ def test_what_is_a_machine_s_is_found(text):
     assert build.MACHINE.search(text)
 
 
-@pytest.mark.parametrize("text", ["flux / continuum", "and/or", "https://doi.org/10.1/x", "λ / FWHM", "</th></tr>"])
+@pytest.mark.parametrize(
+    "text", ["flux / continuum", "and/or", "https://doi.org/10.1/x", "λ / FWHM", "</th></tr>"]
+)
 def test_what_is_nobody_s_is_left(text):
     assert not build.MACHINE.search(text)
 
