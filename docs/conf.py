@@ -32,19 +32,32 @@ author = "The synth2obs developers"
 copyright = author
 version = release = synth2obs.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 include_patterns = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/**.md",
+    "docs/notebooks/*.ipynb",
     "experiments/*/README.md",
     "grids/*/README.md",
     "synth2obs/data/README.md",
 ]
-exclude_patterns = [".*", "site", "build", "dist", "out", "runs", "tests", "**/__pycache__"]
+exclude_patterns = [
+    ".*",
+    "site",
+    "build",
+    "dist",
+    "out",
+    "runs",
+    "tests",
+    "**/__pycache__",
+    # Sources of the notebooks, which stand there executed.
+    "docs/notebooks/*.md",
+]
 
+nb_execution_mode = "off"
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 default_role = "code"

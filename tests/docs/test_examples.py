@@ -10,6 +10,7 @@ import shutil
 import tomllib
 
 import matplotlib
+import numpy as np
 import pytest
 import typer
 from matplotlib import pyplot
@@ -40,13 +41,17 @@ UsageError = typer.BadParameter.__mro__[1]
 
 
 @pytest.fixture(scope="session")
-def few_stars(tmp_path_factory):
-    """Shards of a few spectra of the embedded surveys, by name."""
+def few_stars(trained, tmp_path_factory):
+    """Shards of a few spectra of the embedded surveys, by name, with those that the training kept for tests."""
     folder = tmp_path_factory.mktemp("few")
-    return {
-        name: write_shard(read_shard(embedded.embedded_path(name), slice(0, STARS)), folder / f"{name}.h5")
-        for name in ("miles", "stelib")
-    }
+
+    def written(name):
+        spectra = read_shard(embedded.embedded_path(name))
+        tested = np.load(trained.folder / "evaluation" / f"{name}.npz")["test_id"]
+        chosen = np.isin(spectra.id, tested) | (np.arange(len(spectra)) < STARS)
+        return write_shard(spectra.take(chosen), folder / f"{name}.h5")
+
+    return {name: written(name) for name in ("miles", "stelib")}
 
 
 @pytest.fixture
