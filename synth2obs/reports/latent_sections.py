@@ -41,7 +41,8 @@ def meaning(m: Material) -> list[Block]:
     if not has(m.arrays, *NEEDED):
         return [m.missing("latents", "What the latents mean", "the evaluation is of an earlier version")]
     words = [_words(m.arrays, latent) for latent in range(len(m.arrays["latent_response"]))]
-    choice = template("latents.html").render(words=words, caption=RESPONSE)
+    first = int(np.argmax(_sizes(m.arrays)))
+    choice = template("latents.html").render(words=words, first=first, caption=RESPONSE)
     blocks: list[Block] = [Paragraph(LEAD), Embedded(choice)]
     if "latent_elements" in m.pictures:
         blocks.append(m.picture("latent_elements", "Which latent holds which element", HEAT))
@@ -66,7 +67,7 @@ def latent_data(arrays: Arrays) -> dict[str, Any] | None:
 
 
 def _table(arrays: Arrays) -> PageTable:
-    size = np.sqrt(np.nanmean(np.square(arrays["latent_response"].astype(float)), axis=1))
+    size = _sizes(arrays)
     rows = [
         [
             Cell(f"latent {latent}"),
@@ -78,6 +79,12 @@ def _table(arrays: Arrays) -> PageTable:
         for latent in np.argsort(-size, kind="stable")
     ]
     return PageTable(["latent", "response", "labels", "elements", "lines"], rows, CAPTION, words=(2, 3, 4))
+
+
+def _sizes(arrays: Arrays) -> NDArray[np.float64]:
+    """Rms of every response over wavelengths, shape (D,)."""
+    response = np.nan_to_num(arrays["latent_response"].astype(float))
+    return np.asarray(np.sqrt(np.mean(np.square(response), axis=1)))
 
 
 def _words(arrays: Arrays, latent: int) -> str:

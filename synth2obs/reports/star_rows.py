@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.analysis.flags import FLAGS, OUTSIDE
+from synth2obs.analysis.flags import FAR, FLAGS, OUTSIDE
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import DASH, count, fixed, percent, with_error
 from synth2obs.reports.results import LABELS, has
+
+SHORT = {OUTSIDE: "outside the grid", FAR: "far from the grid"}
+"""Flags that a narrow column has shorter words for."""
 
 MOST = 3000
 """Rows of the table of all stars: more would make a page of more than 5 MB."""
@@ -60,9 +63,9 @@ def flag_words(bits: int, outside: str = "") -> str:
 
 
 def _words(bit: int, outside: str) -> str:
-    if bit == OUTSIDE:
-        return f"outside the grid: {outside}" if outside else "outside the grid"
-    return FLAGS[bit]
+    if bit == OUTSIDE and outside:
+        return f"{SHORT[bit]}: {outside}"
+    return SHORT.get(bit, FLAGS[bit])
 
 
 def _row(arrays: Arrays, star: int) -> StarRow:

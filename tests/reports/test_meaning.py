@@ -21,7 +21,9 @@ class TestMeaning:
         blocks = meaning(material(arrays))
         (table,) = [block for block in blocks if isinstance(block, PageTable)]
         (choice,) = [block for block in blocks if isinstance(block, Embedded)]
+        size = np.square(arrays["latent_response"]).mean(1)
         assert len(table.rows) == 8 and choice.html.count("<option") == 8
+        assert f'<option value="{int(np.argmax(size))}" selected>' in choice.html
         words = {row[0].text: [each.text for each in row[1:]] for row in table.rows}["latent 0"]
         best = int(np.argmax(arrays["latent_r2"][0]))
         assert words[2].startswith(str(arrays["latent_elements"][best])) and words[3] == "3700 Mg"

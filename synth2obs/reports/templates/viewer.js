@@ -50,7 +50,7 @@ function layout(more) {
     template: "none", paper_bgcolor: "#fff", plot_bgcolor: "#fff", hovermode: "x",
     font: { family: "Inter, Segoe UI, Helvetica Neue, Arial, sans-serif", size: 13, color: data.colours.ink },
     margin: { l: 58, r: 12, t: 40, b: 56 },
-    legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" }, ...more,
+    legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" }, ...more,
   };
 }
 
