@@ -3,6 +3,7 @@
 from typing import Any
 
 from synth2obs.reports.content import (
+    DASH,
     Block,
     Cell,
     PageTable,
@@ -65,7 +66,7 @@ def _row(metrics: Metrics, survey: str, here: bool) -> list[Cell]:
     row, status = metrics["surveys"][survey], status_of(metrics, survey)
     return [
         Cell(f"{survey} (this page)" if here else survey),
-        cell(MARKS[status] if status else "—"),
+        cell(MARKS[status].replace(" ", "\u00a0") if status else DASH),
         cell(count(measured(row, "n_test"))),
         cell(percent(measured(row, "flagged", "share"), 0)),
         *(cell(percent_with_error(row, "anchored_rms", method, unit="")) for method in ("theory", "morph")),

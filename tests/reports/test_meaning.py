@@ -68,7 +68,7 @@ class TestSurveys:
         metrics["verdict"] = {"status": "WARN", "surveys": {"miles": "WARN"}, "checks": []}
         _, table = surveys_compared(metrics, "miles")
         first, second = table.rows
-        assert [cell.text for cell in first[:3]] == ["miles (this page)", "! warns", "40"]
+        assert [cell.text for cell in first[:3]] == ["miles (this page)", "!\u00a0warns", "40"]
         assert second[0].text == "stelib" and second[1].text == "—"
         assert first[4].text == "2.02 ± 0.05" and first[7].text == "+9 ± 20"
 
