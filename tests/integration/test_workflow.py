@@ -213,7 +213,9 @@ class TestVerdict:
         assert "champion" not in client.get_registered_model("optical").aliases
         run(read_config(None, [*small, *kind]), tmp_path / "out", progress=False, promote=True)
         version = client.get_model_version_by_alias("optical", "champion")
-        assert str(version.version) == "1" and version.tags["synth2obs.promoted"] == "by --promote, verdict FAIL"
+        assert (
+            str(version.version) == "1" and version.tags["synth2obs.promoted"] == "by --promote, verdict FAIL"
+        )
         stored = json.loads((tmp_path / "out" / "metrics.json").read_text())
         assert stored["verdict"]["status"] == "FAIL"
         assert stored["run"]["config"]["thresholds"]["placebo_gap"] == [-2, -1]
