@@ -93,6 +93,7 @@ def test_a_page_without_its_assets_says_what_is_missing(tab, pages, tmp_path):
     told = tab.until(
         "!document.getElementById('star-note').hidden && document.getElementById('star-note').textContent"
     )
+    assert tab.value("document.getElementById('star-figure').hidden")
     assert "assets/plotly.min.js is missing" in told and tab.value(SHOWN) == 40
 
 

@@ -106,6 +106,7 @@ function stars() {
       tell(note, "");
       await draw(row, button.textContent.trim(), curves);
     } catch (error) {
+      document.getElementById("star-figure").hidden = true;
       tell(note, missing(error));
     }
   }
@@ -162,6 +163,7 @@ function latents() {
       tell(note, "");
       await response(latent);
     } catch (error) {
+      document.getElementById("latent-figure").hidden = true;
       tell(note, missing(error));
     }
   };
@@ -174,6 +176,7 @@ async function response(latent) {
   const own = data.latents, x = latents.wavelength || (latents.wavelength = floats(own.wavelength));
   const y = whole(own.response[latent], 100 * own.units[latent], null);
   const figure = document.getElementById("latent-figure");
+  figure.hidden = false;
   const marks = own.lines[latent];
   await window.Plotly.react(figure, [
     { x, y, type: "scatter", mode: "lines", name: "response", line: { color: data.colours.morph, width: 1.2 } },
