@@ -301,7 +301,7 @@ def calibration_report(
         bridge: Trained.
         spectra: As for `fit_labels`.
         survey: By which survey they were observed.
-        out: Page to write.
+        out: Page to write; ``assets/`` beside it gets what its interactive figures load.
         medium: ``vacuum`` or ``air``, for specutils spectra.
         trained: What becomes of stars that taught the bridge, whose residuals flatter it: ``leave out``, or ``keep``,
             and the page says so.

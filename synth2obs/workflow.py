@@ -17,6 +17,7 @@ from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.core.told import LOG, told
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
+from synth2obs.reports.assets import FOLDER as ASSETS
 from synth2obs.reports.figures import figures
 from synth2obs.reports.summary import ranking_numbers, summary
 from synth2obs.reports.survey import rebuild
@@ -119,6 +120,7 @@ def _sample(state: State, config: TrainConfig, name: str, survey: SurveyData) ->
         stars=state.stars[name],
         test=survey.spectra.take(survey.rows("test")),
         examples=config.evaluation.examples,
+        kept=config.evaluation.stars,
         lines=config.evaluation.lines,
         strong_lines=config.evaluation.strong_lines,
         literature_errors=config.evaluation.literature_errors.model_dump(),
@@ -165,14 +167,18 @@ def _track(
     promote: bool,
 ) -> None:
     say("reports")
-    for page in rebuild(folder):
-        outcome.tracker.artifact(page)
-    outcome.tracker.artifact(folder / "metrics.json")
+    _track_pages(outcome.tracker, folder)
     for name, columns in arrays.items():
         for title, figure in figures(_jsonable(metrics), columns, name).items():
             outcome.tracker.figure(figure, f"{name}/{title}.png")
     say("registering the model")
     _conclude(outcome.tracker, outcome.state.bridge, outcome.bundle, outcome.config, metrics, promote)
+
+
+def _track_pages(tracker: Tracker, folder: Path) -> None:
+    """Draw a run's pages and keep them with what they load and with the numbers."""
+    for path in (*rebuild(folder), folder / "report" / ASSETS, folder / "metrics.json"):
+        tracker.artifact(path)
 
 
 def _judged_again(
@@ -188,8 +194,7 @@ def _judged_again(
     write_json_atomic(folder / "metrics.json", metrics)
     tracker = open_tracker(config, folder)
     try:
-        for path in (*rebuild(folder), folder / "metrics.json"):
-            tracker.artifact(path)
+        _track_pages(tracker, folder)
         _conclude(tracker, load_bundle(folder / "bridge"), folder / "bridge", config, metrics, promote)
     finally:
         tracker.close("FINISHED")

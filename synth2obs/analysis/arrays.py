@@ -8,8 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth2obs.analysis.latent_arrays import latent_arrays
+from synth2obs.analysis.latent_lines import latent_lines
 from synth2obs.analysis.recovery import Literature, fitted_labels, label_errors
 from synth2obs.analysis.star_flags import star_flags
+from synth2obs.analysis.star_spectra import free_fits, outside_labels, star_spectra
 from synth2obs.analysis.survey_gap import Arrays, survey_gap, typical_labels
 from synth2obs.analysis.trials import Tested
 from synth2obs.models.bridge import Bridge
@@ -29,13 +32,14 @@ SHORT = {
 """Methods that have an rms by wavelength, and what it is called."""
 
 
-def arrays_of(tested: Tested, latent: LatentFit, *, examples: int) -> Arrays:
+def arrays_of(tested: Tested, latent: LatentFit, *, examples: int, stars: int) -> Arrays:
     """All arrays of a survey.
 
     Args:
         tested: Every method on the test stars.
         latent: Their encoding.
         examples: Stars shown one by one.
+        stars: Most stars whose spectra are kept.
     """
     bridge, survey, morph = tested.bridge, tested.survey, tested.trials["morph"].free
     anchors, _ = tested.held("morph")
@@ -45,7 +49,9 @@ def arrays_of(tested: Tested, latent: LatentFit, *, examples: int) -> Arrays:
         **_examples(tested, anchors, examples),
         **survey_gap(bridge, survey, typical_labels(bridge, morph)),
         **_latents(bridge, latent),
+        **latent_arrays(latent_lines(bridge)),
         **_stars(tested),
+        **star_spectra(tested, stars),
         "scatter": bridge.survey(survey).gap.scatter.sqrt().numpy(),
     }
 
@@ -71,6 +77,8 @@ def _stars(tested: Tested) -> Arrays:
         "labels_true": np.where(known.usable[:, None], known.table, np.nan),
         "labels_true_error": known.errors,
         "test_flags": star_flags(bridge, morph),
+        "test_outside": outside_labels(tested),
+        **free_fits(tested),
         "labels_theory": fitted_labels(bridge, theory),
         "labels_morph": fitted_labels(bridge, morph),
         "labels_morph_error": label_errors(bridge, morph),

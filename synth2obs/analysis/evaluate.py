@@ -11,6 +11,7 @@ from synth2obs.analysis.baselines import MORPH, THEORY, baselines
 from synth2obs.analysis.metrics import metrics_of
 from synth2obs.analysis.recovery import Literature, literature
 from synth2obs.analysis.star_lines import star_lines
+from synth2obs.analysis.star_spectra import STARS
 from synth2obs.analysis.survey_gap import Arrays
 from synth2obs.analysis.trials import Tested, Trial, trial
 from synth2obs.core.constants import LITERATURE_ERRORS
@@ -36,6 +37,7 @@ class Sample:
         train, stars: Training stars with their labels and velocities: baselines learn from them, as the bridge did.
         test: Spectra of held-out stars.
         examples: Stars shown one by one.
+        kept: Most stars whose spectra are kept, those of the worst χ² first.
         lines: Most lines listed.
         strong_lines: Table of lines that are named beside those of the gap.
         literature_errors: Of literature labels, by label, where a shard gives none.
@@ -46,6 +48,7 @@ class Sample:
     stars: StarLabels
     test: Spectra
     examples: int = EXAMPLES
+    kept: int = STARS
     lines: int = LINES
     strong_lines: str = STRONG_LINES
     literature_errors: Mapping[str, float] = field(default_factory=lambda: LITERATURE_ERRORS)
@@ -71,7 +74,9 @@ def evaluate(
     followed = star_lines(bridge, sample.train, fit)
     names = read_strong_lines(sample.strong_lines)
     metrics = metrics_of(tested, lines=sample.lines, trained=len(sample.train), stars=followed, names=names)
-    return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=sample.examples)
+    return metrics, arrays_of(
+        tested, encode(bridge, tested.seen), examples=sample.examples, stars=sample.kept
+    )
 
 
 @torch.no_grad()
@@ -93,7 +98,7 @@ def survey_metrics(
     metrics = metrics_of(
         tested, lines=LINES, trained=None, stars=followed, names=read_strong_lines(STRONG_LINES)
     )
-    return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=EXAMPLES)
+    return metrics, arrays_of(tested, encode(bridge, tested.seen), examples=EXAMPLES, stars=STARS)
 
 
 def every_method(

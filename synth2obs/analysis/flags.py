@@ -23,6 +23,9 @@ FLAGS = {
 }
 """Bits of ``flags``."""
 
+UNUSABLE = POOR_FIT | FEW_PIXELS
+"""Bits of stars that a model does not describe."""
+
 POOR, FEW = 2.0, 0.5
 """χ² per pixel, and share of good pixels, that set a bit."""
 

@@ -5,12 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.analysis.flags import FAR, FEW_PIXELS, FLAGS, OUTSIDE, POOR_FIT, quality
+from synth2obs.analysis.flags import FAR, FLAGS, OUTSIDE, UNUSABLE, quality
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
-
-UNUSABLE = POOR_FIT | FEW_PIXELS
-"""Bits of stars that a model does not describe."""
 
 
 def star_flags(bridge: Bridge, fit: LabelFit) -> NDArray[np.int64]:

@@ -27,3 +27,6 @@ BALMER = (3971.2, 4102.9, 4341.7, 4862.7, 6564.6)
 
 BALMER_REACH = 25.0
 """Å around a Balmer line in which lines of other elements are not told from it."""
+
+FLUX_UNIT, FLUX_BAD = 1e-4, -32768
+"""Unit of fluxes kept as 16-bit integers, in units of the continuum, and what marks a bad pixel among them."""

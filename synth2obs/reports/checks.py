@@ -49,8 +49,38 @@ SHAPES = {
     "scatter": "P",
     "chi2_theory_star": "T",
     "chi2_morph_star": "T",
+    "chi2_free_theory": "T",
+    "chi2_free_morph": "T",
+    "good_pixels": "T",
+    "test_outside": "T",
+    "spectra_star": "S",
+    "spectra_observed": "SP",
+    "spectra_theory": "SP",
+    "spectra_morph": "SP",
+    "latent_wavelength": "B",
+    "latent_response": "DB",
+    "latent_labels": "K",
+    "latent_correlation": "DK",
+    "latent_elements": "N",
+    "latent_r2": "DN",
+    "latent_element_r2": "N",
+    "latent_line_wavelength": "DM",
+    "latent_line_change": "DM",
+    "latent_line_name": "DM",
 }
-"""Shape of each array: P pixels, E example stars, T test stars, G grid stars, D latent, F slopes."""
+"""Shape of each array: P pixels, E example stars, T test stars, S of these with spectra, G grid stars, D latents,
+F slopes, B wavelengths of responses, K labels, N elements, M lines of a latent."""
+
+_WORDS = {
+    "example_id",
+    "test_id",
+    "gap_slope_names",
+    "test_outside",
+    "latent_labels",
+    "latent_elements",
+    "latent_line_name",
+}
+"""Arrays of text."""
 
 _TEXT = {"listed", "element", "runner_up", "alternatives", "with", "note", "column", "group"}
 _TABLES = {
@@ -166,7 +196,7 @@ def _check_numbers(value: object, field: str, path: Path | None) -> None:
 
 
 def _check_kind(name: str, array: NDArray[Any], path: Path | None) -> None:
-    wanted = "U" if name in ("example_id", "test_id", "gap_slope_names") else "fiu"
+    wanted = "U" if name in _WORDS else "fiu"
     if array.dtype.kind not in wanted:
         kind = "text" if wanted == "U" else "numbers"
         raise DataError(

@@ -28,7 +28,7 @@ from synth2obs.reports.results import LABELS, lookup, measured, read_arrays
 from synth2obs.reports.run_list import Run
 from synth2obs.reports.spectrum_figures import WAVELENGTH
 from synth2obs.reports.style import COLOURS, dense, in_house_style, new_figure, robust_limits, svg_uri
-from synth2obs.reports.survey import page_style, template
+from synth2obs.reports.templating import page_style, template
 
 CAPTION = (
     "The morph's numbers; Δ is the second minus the first, with both errors as if the stars were others: where they "

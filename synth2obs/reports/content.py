@@ -56,23 +56,29 @@ class Picture:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table; the first column holds the row's name, the others are numbers set to the right."""
+    """A table; the first column holds the row's name, the others are numbers set to the right.
+
+    Args:
+        columns, rows, caption: What is shown.
+        words: Columns of words, which are set to the left.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    words: Sequence[int] = ()
     kind: str = "table"
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Where the interactive figure goes."""
+class Embedded:
+    """HTML of one of our own templates, which has escaped what is not ours."""
 
-    caption: str
-    kind: str = "slot"
+    html: str
+    kind: str = "embedded"
 
 
-Block = Paragraph | Note | Picture | PageTable | Slot
+Block = Paragraph | Note | Picture | PageTable | Embedded
 
 
 @dataclass(frozen=True)

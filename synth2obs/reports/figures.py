@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from synth2obs.reports import label_figures, spectrum_figures, star_figures
+from synth2obs.reports import kiel_figure, label_figures, latent_figures, spectrum_figures, star_figures
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.results import Metrics, has
 from synth2obs.reports.style import in_house_style
@@ -19,6 +19,8 @@ DRAW: dict[str, Callable[[Metrics, Arrays, str], Figure | None]] = {
     "gap": spectrum_figures.gap_spectrum,
     "gap_slopes": lambda metrics, arrays, survey: spectrum_figures.gap_slopes(arrays),
     "latents": lambda metrics, arrays, survey: label_figures.latents(arrays),
+    "latent_elements": lambda metrics, arrays, survey: latent_figures.latent_elements(arrays),
+    "kiel": lambda metrics, arrays, survey: kiel_figure.kiel(arrays),
     "label_recovery": label_figures.label_recovery,
     "pulls": lambda metrics, arrays, survey: label_figures.pulls(arrays),
     "instrument": star_figures.noise_and_line_spread,

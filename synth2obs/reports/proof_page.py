@@ -19,7 +19,7 @@ from synth2obs.reports.proof_tables import (
 )
 from synth2obs.reports.results import read_npz
 from synth2obs.reports.style import svg_uri
-from synth2obs.reports.survey import page_style, template
+from synth2obs.reports.templating import page_style, template
 
 PAGE = "proof.html"
 

@@ -1,56 +1,24 @@
 """The sections of a survey's report, in order: what each shows, and what a reader should look for in it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from synth2obs.reports import lines_table, tables
+from synth2obs.reports.across import surveys_compared
 from synth2obs.reports.checks import Arrays
-from synth2obs.reports.content import Block, Note, PageSection, Paragraph, Picture, Slot, fixed, percent
+from synth2obs.reports.content import Block, Note, PageSection, Paragraph, fixed, percent
 from synth2obs.reports.figures import has_examples
 from synth2obs.reports.group_table import groups_table
+from synth2obs.reports.latent_sections import meaning
+from synth2obs.reports.material import Material
 from synth2obs.reports.pulls_table import pulls_table
-from synth2obs.reports.results import LABELS, Metrics, has, lookup, measured
+from synth2obs.reports.results import LABELS, has, lookup, measured
 from synth2obs.reports.spectrum_figures import EXAMPLES_DRAWN
+from synth2obs.reports.star_sections import every_star, not_described
 from synth2obs.reports.trend_table import trend_groups_table, trends_table
 from synth2obs.reports.verdict_table import verdict_table
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a section may draw on.
-
-    Args:
-        metrics: Contents of ``metrics.json``.
-        row: The survey's part of it.
-        arrays: Contents of ``evaluation/<survey>.npz``.
-        pictures: ``data:`` URIs of the drawn figures, by name.
-        survey: Name of the survey.
-    """
-
-    metrics: Metrics
-    row: Mapping[str, Any]
-    arrays: Arrays
-    pictures: Mapping[str, str]
-    survey: str
-
-    @property
-    def reasons(self) -> Mapping[str, str]:
-        """Why a measurement is missing, by its key, where the evaluation says so."""
-        found = lookup(self.metrics, "run", "reasons", self.survey)
-        return {str(k): str(v) for k, v in found.items()} if isinstance(found, Mapping) else {}
-
-    def picture(self, name: str, title: str, caption: str) -> Block:
-        """The figure of that name, or a note that it could not be drawn."""
-        if name in self.pictures:
-            return Picture(self.pictures[name], caption, title)
-        return self.missing(name, title)
-
-    def missing(self, key: str, title: str, reason: str = "the evaluation holds no numbers for it") -> Note:
-        """A note in place of something that was not measured."""
-        return Note(f"{title}: not measured ({self.reasons.get(key, reason)}).")
 
 
 def sections(material: Material) -> list[PageSection]:
@@ -92,8 +60,7 @@ def _spectra(m: Material) -> list[Block]:
         f"{_star(m.arrays, 0)} in its strong lines; dotted lines mark their vacuum wavelengths. Look at the "
         "depth and the wings: a morph that only scales the continuum would leave the orange shape in place."
     )
-    slot = "Drag to zoom, double-click to reset; the menu changes the star, the legend hides curves."
-    return [*blocks, m.picture("strong_lines", "Strong lines", close), Slot(slot)]
+    return [*blocks, m.picture("strong_lines", "Strong lines", close)]
 
 
 def _star(arrays: Arrays, star: int) -> str:
@@ -214,12 +181,19 @@ def _labels(m: Material) -> list[Block]:
         "own errors are part of every scatter."
     )
     blocks: list[Block] = [m.picture("label_recovery", "Labels before and after", caption)]
+    if "kiel" in m.pictures:
+        blocks.insert(0, m.picture("kiel", "Kiel diagram", KIEL_CAPTION))
     if "pulls" in m.pictures:
         blocks.append(m.picture("pulls", "Quoted errors", PULLS_CAPTION))
     found = (pulls_table(m.row), groups_table(m.row), trends_table(m.row), trend_groups_table(m.row))
     return [*blocks, *(table for table in found if table is not None)]
 
 
+KIEL_CAPTION = (
+    "Test stars by the literature (left, where known) and fitted with the morph (right), coloured by [Fe/H]; thin "
+    "lines lead from the literature to the fit, crosses are stars with a poor fit or few good pixels. Look for lines "
+    "that all lead the same way, and for fits that leave the sequences of dwarfs and giants."
+)
 PULLS_CAPTION = (
     "Fitted minus literature over the errors of both, by the morph (blue) and by theory with weighted pixels (orange), "
     "and the normal distribution that right errors give (black). Wider: errors are too small. Aside: a bias."
@@ -236,6 +210,10 @@ def _verdict(m: Material) -> list[Block]:
         "know what is not identified."
     )
     return [Paragraph(lead), verdict_table(found, m.survey)]
+
+
+def _surveys(m: Material) -> list[Block]:
+    return surveys_compared(m.metrics, m.survey) or [Note("There is no other survey in this run.")]
 
 
 def _instrument(m: Material) -> list[Block]:
@@ -294,11 +272,15 @@ def _decoder(m: Material) -> list[Block]:
 
 SECTIONS: list[tuple[str, str, Callable[[Material], list[Block]]]] = [
     ("verdict", "Verdict", _verdict),
+    ("surveys", "The surveys of the run", _surveys),
     ("baselines", "Against the baselines", _baselines),
     ("spectra", "Spectra of example stars", _spectra),
+    ("stars", "Every test star", every_star),
+    ("flagged", "Stars to beware of", not_described),
     ("wavelength", "Residual and χ² by wavelength", _by_wavelength),
     ("gap", "The gap", _gap),
     ("latents", "Latent space", _latents),
+    ("meaning", "What the latents mean", meaning),
     ("labels", "Label recovery", _labels),
     ("instrument", "Noise, line spread and wavelengths", _instrument),
     ("same-star", "Same star in two telescopes", _same_star),

@@ -1,4 +1,4 @@
-"""The calibration report of one survey: a single HTML file that needs no network."""
+"""The calibration report of one survey: an HTML page with its assets beside it, which needs no network."""
 
 import json
 from collections.abc import Mapping
@@ -8,28 +8,32 @@ from typing import Any
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import write_atomic
 from synth2obs.reports import headline, tables
+from synth2obs.reports.assets import FOLDER, write_assets
 from synth2obs.reports.checks import Arrays, check_arrays, check_metrics
-from synth2obs.reports.content import moment, tidy
+from synth2obs.reports.content import moment
 from synth2obs.reports.figures import figures
-from synth2obs.reports.interactive import interactive_spectra
+from synth2obs.reports.index_page import INDEX, render_index
+from synth2obs.reports.latent_sections import latent_data
+from synth2obs.reports.material import Material
 from synth2obs.reports.results import lookup, read_arrays, read_metrics
-from synth2obs.reports.sections import Material, sections
-from synth2obs.reports.style import svg_uri
+from synth2obs.reports.sections import sections
+from synth2obs.reports.spectrum_figures import WAVELENGTH
+from synth2obs.reports.star_sections import star_data
+from synth2obs.reports.style import COLOURS, svg_uri
+from synth2obs.reports.templating import page_script, page_style, template
 from synth2obs.reports.tiles import compared_with, tiles
 from synth2obs.reports.verdict import broken
 from synth2obs.reports.verdict_table import in_words
 
-TEMPLATES = Path(__file__).parent / "templates"
-
 
 def write_report(metrics: dict[str, Any], arrays: Arrays, survey: str, out: Path) -> Path:
-    """Write the report of one survey; equal input gives equal bytes.
+    """Write the report of one survey, and what its interactive figures load; equal input gives equal bytes.
 
     Args:
         metrics: Contents of ``metrics.json``, see ``docs/report.md``.
         arrays: Contents of ``evaluation/<survey>.npz``; an empty mapping gives a report of numbers only.
         survey: Which of the surveys in ``metrics``.
-        out: File to write.
+        out: File to write; ``assets/`` beside it gets plotly's code and, in a folder of the page's name, spectra.
 
     Returns:
         ``out``.
@@ -45,8 +49,7 @@ def write_report(metrics: dict[str, Any], arrays: Arrays, survey: str, out: Path
         raise DataError(
             f"no survey {survey!r} in the metrics", field="surveys", remedy=f"choose one of: {known}"
         )
-    write_atomic(out, render(metrics, arrays, survey).encode("utf-8"))
-    return out
+    return _write(metrics, arrays, survey, out, index=False)
 
 
 def rebuild(folder: Path, out: Path | None = None) -> list[Path]:
@@ -58,7 +61,7 @@ def rebuild(folder: Path, out: Path | None = None) -> list[Path]:
         out: Where the reports go; ``folder/report`` if None.
 
     Returns:
-        The written files, ``<survey>.html``, in alphabetical order.
+        The written pages, ``<survey>.html`` in alphabetical order, then ``index.html``; ``assets/`` is beside them.
 
     Raises:
         DataError: If a file is missing or malformed; nothing is written then.
@@ -68,38 +71,59 @@ def rebuild(folder: Path, out: Path | None = None) -> list[Path]:
     stored = {survey: folder / "evaluation" / f"{survey}.npz" for survey in sorted(metrics["surveys"])}
     arrays = {survey: read_arrays(path) if path.exists() else {} for survey, path in stored.items()}
     target = folder / "report" if out is None else out
-    return [write_report(metrics, arrays[survey], survey, target / f"{survey}.html") for survey in stored]
+    index = INDEX not in stored
+    pages = [_write(metrics, arrays[name], name, target / f"{name}.html", index=index) for name in stored]
+    if index:
+        pages.append(target / f"{INDEX}.html")
+        write_atomic(pages[-1], render_index(metrics).encode("utf-8"))
+    return pages
 
 
-def render(metrics: Mapping[str, Any], arrays: Arrays, survey: str) -> str:
-    """The page as text."""
+def _write(metrics: dict[str, Any], arrays: Arrays, survey: str, out: Path, *, index: bool) -> Path:
+    """A page that is drawn before anything is written, and its assets before the page that needs them."""
+    text = render(metrics, arrays, survey, page=out.stem, index=index)
+    write_assets(arrays, out)
+    write_atomic(out, text.encode("utf-8"))
+    return out
+
+
+def render(
+    metrics: Mapping[str, Any], arrays: Arrays, survey: str, *, page: str = "", index: bool = False
+) -> str:
+    """The page as text.
+
+    Args:
+        metrics, arrays, survey: As for `write_report`.
+        page: Its name without the ending, by which it finds its assets; the survey's if empty.
+        index: Whether ``index.html`` is beside it.
+    """
     run = lookup(metrics, "run") or {}
     pictures = {name: svg_uri(figure, name) for name, figure in figures(metrics, arrays, survey).items()}
-    material = Material(metrics, metrics["surveys"][survey] or {}, arrays, pictures, survey)
-    return template("report.html").render(
+    material = Material(metrics, metrics["surveys"][survey] or {}, arrays, pictures, survey, page or survey)
+    text: str = template("report.html").render(
         survey=survey,
         row=material.row,
         has_arrays=bool(arrays),
         sections=sections(material),
+        data=_data(material),
+        style=page_style(),
+        index=f"{INDEX}.html" if index else "",
+        **page_script(),
         **_head(metrics, survey),
         **_run(run),
-        **_embedded(arrays),
     )
+    return text
 
 
-def template(name: str) -> Any:
-    """One of the pages' templates: escaping, and with every name that it needs or none."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["tidy"] = tidy
-    return environment.get_template(name)
+def _data(material: Material) -> dict[str, Any]:
+    """What the page's script draws and where it finds the rest."""
+    return {
+        "assets": FOLDER,
+        "axes": {"wavelength": WAVELENGTH},
+        "colours": {name: COLOURS[name] for name in ("observed", "theory", "morph", "ink")},
+        "stars": star_data(material.arrays, material.page),
+        "latents": latent_data(material.arrays),
+    }
 
 
 def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
@@ -124,20 +148,6 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any]:
         "run_tables": _run_tables(run),
         "config": config,
     }
-
-
-def _embedded(arrays: Arrays) -> dict[str, Any]:
-    """Our own script and style, which the template must not escape."""
-    from markupsafe import Markup
-
-    return {"interactive": Markup(interactive_spectra(arrays)), "style": page_style()}
-
-
-def page_style() -> Any:
-    """Our own style sheet, which a template must not escape."""
-    from markupsafe import Markup
-
-    return Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
 
 
 def _run_tables(run: Mapping[str, Any]) -> list[Any]:

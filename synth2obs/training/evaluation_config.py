@@ -21,6 +21,11 @@ class EvaluationConfig(Section):
     """Stage F: held-out stars, baselines, placebo."""
 
     examples: int = Field(default=4, ge=1, description="stars shown one by one")
+    stars: int = Field(
+        default=1000,
+        ge=1,
+        description="most test stars whose spectra are kept for the report, those of the worst χ² first",
+    )
     lines: int = Field(default=15, ge=1, description="lines of the gap that are listed")
     placebo_scale: float = Field(default=250.0, gt=0, description="signal to noise per pixel of the placebo")
     strong_lines: str = Field(

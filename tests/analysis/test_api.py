@@ -193,7 +193,9 @@ def test_a_report_is_one_page_about_the_survey(bridge, spectra, labels_of, tmp_p
     ).take(np.arange(12))
     page = synth2obs.calibration_report(bridge, labelled, "near", tmp_path / "near.html")
     text = page.read_text(encoding="utf-8")
-    assert "near" in text and "5171" in text
+    assert "near" in text and text.count("data-star=") == 12
+    assert (tmp_path / "assets" / "near" / "stars-000.js").is_file()
+    assert (tmp_path / "assets" / "plotly.min.js").is_file()
     assert not re.search(r">[^<>]*\b(nan|inf|None)\b[^<>]*<", re.sub("(?s)<(script|style).*?</", "", text))
 
 

@@ -127,8 +127,18 @@ class TestNumbers:
 class TestReports:
     def test_there_is_a_page_for_every_survey(self, trained):
         pages = {page.stem: page.read_text(encoding="utf-8") for page in trained.folder.glob("report/*.html")}
-        assert pages.keys() == set(SURVEYS)
+        index = pages.pop("index")
+        assert pages.keys() == set(SURVEYS) and all(f'href="{name}.html"' in index for name in SURVEYS)
         assert all("<title" in text and name in text for name, text in pages.items())
+
+    def test_every_test_star_is_on_its_page_with_a_spectrum(self, trained):
+        for name in SURVEYS:
+            arrays = read_arrays(trained.folder / "evaluation" / f"{name}.npz")
+            stars = len(arrays["test_id"])
+            text = (trained.folder / "report" / f"{name}.html").read_text(encoding="utf-8")
+            assert text.count('<button type="button" data-star=') == stars == len(arrays["spectra_star"])
+            assert arrays["spectra_observed"].dtype == np.int16
+            assert len(list(trained.folder.glob(f"report/assets/{name}/stars-*.js"))) == -(-stars // 16)
 
 
 class TestStore:
@@ -149,7 +159,11 @@ class TestStore:
         assert whole.data.params["decoder.latent"] == "6"
         assert {each.dataset.name for each in whole.inputs.dataset_inputs} == {"grid", *SURVEYS}
         reports = {each.path for each in client.list_artifacts(record["run"], "reports")}
-        assert {"reports/miles.html", "reports/stelib.html", "reports/metrics.json"} <= reports
+        assert {"reports/miles.html", "reports/stelib.html", "reports/index.html"} <= reports
+        assert {"reports/metrics.json", "reports/assets"} <= reports
+        assets = {each.path for each in client.list_artifacts(record["run"], "reports/assets")}
+        assert assets == {f"reports/assets/{name}" for name in ("plotly.min.js", *SURVEYS)}
+        assert client.list_artifacts(record["run"], "reports/assets/miles")
         figures = client.list_artifacts(record["run"], "figures/miles")
         assert len(figures) > 5
         found = client.get_run(record["stages"]["evaluation"]).data.metrics

@@ -81,6 +81,51 @@ def invented_arrays(
         "scatter": 0.3 * level,
         "chi2_theory_star": chi2 * 1.8,
         "chi2_morph_star": 0.5 + 0.4 * chi2 * np.exp(0.4 * rng.normal(size=stars)),
+        **invented_stars(theory[0], gap, stars),
+        **invented_meaning(wave),
+    }
+
+
+def invented_stars(theory: NDArray[Any], gap: NDArray[Any], stars: int) -> dict[str, NDArray[Any]]:
+    """Fits and spectra of test stars, the last of which has none."""
+    rng = np.random.default_rng(17)
+    chi2, flags = np.exp(rng.normal(0.2, 0.3, stars)), np.zeros(stars, int)
+    flags[:4] = [2, 1, 64, 6]
+    chi2[[0, 3]] = 2.7, 3.9
+    depth = rng.uniform(0.4, 1.2, (stars - 1, 1))
+    curves = {"theory": 1 - depth * (1 - theory), "morph": 1 - depth * (1 - theory - 0.85 * gap)}
+    curves["observed"] = 1 - depth * (1 - theory - gap) + 0.006 * rng.normal(size=(stars - 1, len(gap)))
+    counted = {name: np.round(1e4 * values).astype(np.int16) for name, values in curves.items()}
+    for values in counted.values():
+        values[:, 200:206] = -32768
+    return {
+        "chi2_free_theory": 2.0 * chi2,
+        "chi2_free_morph": chi2,
+        "good_pixels": rng.uniform(0.4, 1.0, stars),
+        "test_flags": flags,
+        "test_outside": np.array(["", "logg, fe_h", *[""] * (stars - 2)]),
+        "spectra_star": np.arange(stars - 1),
+        **{f"spectra_{name}": values for name, values in counted.items()},
+    }
+
+
+def invented_meaning(wave: NDArray[Any], latents: int = 8) -> dict[str, NDArray[Any]]:
+    """What latents mean: responses with a line each, and shares."""
+    rng = np.random.default_rng(23)
+    at = np.linspace(3700.0, 7300.0, latents)
+    coarse = wave[::4]
+    elements = ["Mg", "Ca", "Ti", "Ni", "Ba"]
+    return {
+        "latent_wavelength": coarse,
+        "latent_response": -0.05 * np.exp(-0.5 * ((coarse - at[:, None]) / 30.0) ** 2).astype(np.float32),
+        "latent_labels": np.array(["teff", "logg", "fe_h", "mg_fe"]),
+        "latent_correlation": rng.uniform(-1, 1, (latents, 4)),
+        "latent_elements": np.array(elements),
+        "latent_r2": rng.uniform(0, 0.6, (latents, 5)),
+        "latent_element_r2": rng.uniform(0.3, 1.0, 5),
+        "latent_line_wavelength": np.stack([at, np.full(latents, np.nan)], axis=1),
+        "latent_line_change": np.stack([np.full(latents, -0.05), np.full(latents, np.nan)], axis=1),
+        "latent_line_name": np.array([["Mg", ""]] * latents),
     }
 
 

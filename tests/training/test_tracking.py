@@ -212,9 +212,13 @@ class TestDescription:
         tracker = begin()
         tracker.figure(Figure(), "gap.png")
         tracker.artifact(report)
+        (tmp_path / "assets").mkdir()
+        (tmp_path / "assets" / "stars.js").write_text("1")
+        tracker.artifact(tmp_path / "assets")
         root = Path(tracker.client.get_run(tracker.run).info.artifact_uri)
         assert (root / "figures" / "gap.png").stat().st_size > 0
         assert (root / "reports" / "miles.html").read_text() == "<p>"
+        assert (root / "reports" / "assets" / "stars.js").read_text() == "1"
 
     def test_the_commit_is_kept_only_for_a_tracked_file(self, tmp_path, monkeypatch):
         def git(*arguments):

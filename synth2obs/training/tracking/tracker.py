@@ -137,7 +137,7 @@ class Tracker:
             self.client.log_figure(self.run, figure, f"figures/{name}")
 
     def artifact(self, path: str | Path, folder: str = "reports") -> None:
-        """Keep a copy of a file, e.g. an HTML report, in a folder of the run."""
+        """Keep a copy of a file, e.g. an HTML report, or of a folder under its own name, in a folder of the run."""
         with store_errors():
             self.client.log_artifact(self.run, str(path), folder)
 
