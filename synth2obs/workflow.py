@@ -8,32 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from synth2obs.analysis.evaluate import Sample, evaluate
-from synth2obs.analysis.placebo import placebo
-from synth2obs.analysis.same_star import Pairs, same_star
-from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.concluded import judged_again, track
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.core.told import LOG, told
-from synth2obs.models.bridge import Bridge
-from synth2obs.models.bundle import load_bundle
-from synth2obs.reports.assets import FOLDER as ASSETS
-from synth2obs.reports.figures import figures
-from synth2obs.reports.summary import ranking_numbers, summary
-from synth2obs.reports.survey import rebuild
-from synth2obs.reports.verdict import PASS, verdict
+from synth2obs.measured import measure
+from synth2obs.reports.verdict import verdict
 from synth2obs.training.config import TrainConfig
-from synth2obs.training.domains import Domains, SurveyData
 from synth2obs.training.finished import finished
-from synth2obs.training.run import Trained, open_tracker, train
-from synth2obs.training.state import State
-from synth2obs.training.theory_errors import grid_latents, held_out_errors
-from synth2obs.training.tracking.tracker import Tracker
+from synth2obs.training.run import train
 
 Say = Callable[[str], None]
 STAGE = "evaluation"
-VERDICT, PROMOTED = "synth2obs.verdict", "synth2obs.promoted"
-"""Tags of runs and of model versions."""
 
 
 def run(
@@ -63,7 +49,7 @@ def run(
     folder, began = Path(out), time.time()
     if complete := finished(config, folder):
         say(f"{folder} is complete: nothing is trained; delete its metrics.json to have it evaluated again")
-        return _judged_again(config, folder, complete, say, promote)
+        return judged_again(config, folder, complete, say, promote)
     outcome = train(config, folder, progress=progress)
     try:
         outcome.tracker.start_stage(STAGE)
@@ -74,7 +60,7 @@ def run(
         _write(folder, metrics, arrays)
         outcome.tracker.log(0, dict(_numbers(metrics)))
         outcome.tracker.end_stage()
-        _track(outcome, folder, metrics, arrays, say, promote)
+        track(outcome, folder, _jsonable(metrics), arrays, say, promote)
     except KeyboardInterrupt:
         outcome.tracker.close("KILLED")
         raise Interrupted(
@@ -87,146 +73,12 @@ def run(
     return metrics
 
 
-def measure(outcome: Trained, say: Say) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """Everything in ``metrics.json`` and the arrays of every survey."""
-    state, config = outcome.state, outcome.config
-    metrics: dict[str, Any] = {"format": METRICS_FORMAT, "surveys": {}, "run": outcome.card | {"reasons": {}}}
-    arrays = {}
-    for name, survey in state.domains.surveys.items():
-        metrics["surveys"][name], arrays[name] = evaluate(
-            state.bridge, _sample(state, config, name, survey), say
-        )
-    for name in state.domains.surveys:
-        say(f"{name}: same stars in two telescopes")
-        _add_same_star(state, metrics, name)
-    say("placebo: the grid against itself")
-    grid, first = state.domains.grid, state.bridge.surveys[0]
-    metrics["placebo"] = placebo(
-        state.bridge,
-        first,
-        state.flux[~state.kept],
-        grid.values[grid.held_out],
-        snr=config.evaluation.placebo_scale,
-        seed=config.seed,
-    )
-    metrics["decoder"] = held_out_errors(state, grid_latents(state))
-    return metrics, arrays
-
-
-def _sample(state: State, config: TrainConfig, name: str, survey: SurveyData) -> Sample:
-    return Sample(
-        name=name,
-        train=state.seen[name],
-        stars=state.stars[name],
-        test=survey.spectra.take(survey.rows("test")),
-        examples=config.evaluation.examples,
-        kept=config.evaluation.stars,
-        lines=config.evaluation.lines,
-        strong_lines=config.evaluation.strong_lines,
-        literature_errors=config.evaluation.literature_errors.model_dump(),
-    )
-
-
-def _add_same_star(state: State, metrics: dict[str, Any], name: str) -> None:
-    pairs = [
-        p for other in state.domains.surveys if other != name for p in [_pairs(state.domains, other, name)]
-    ]
-    best = max(pairs, key=lambda pair: 0 if pair is None else len(pair.first_spectra), default=None)
-    if best is None:
-        metrics["surveys"][name]["same_star"] = None
-        metrics["run"]["reasons"][name] = {"same_star": "no test star is in another survey of this run"}
-        return
-    metrics["surveys"][name]["same_star"] = same_star(state.bridge, best)
-
-
-def _pairs(domains: Domains, first: str, second: str) -> Pairs | None:
-    """Test stars that both surveys have."""
-    one, two = domains.surveys[first], domains.surveys[second]
-    rows = {star: row for row, star in enumerate(one.star) if one.part[row] == "test"}
-    common = [(rows[star], row) for row, star in enumerate(two.star) if star in rows]
-    if not common:
-        return None
-    left, right = np.array(common).T
-    return Pairs(first, one.spectra.take(left), second, two.spectra.take(right))
-
-
 def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     for name, columns in arrays.items():
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **columns)
         write_atomic(folder / "evaluation" / f"{name}.npz", buffer.getvalue())
     write_json_atomic(folder / "metrics.json", _jsonable(metrics))
-
-
-def _track(
-    outcome: Trained,
-    folder: Path,
-    metrics: dict[str, Any],
-    arrays: Mapping[str, dict[str, np.ndarray]],
-    say: Say,
-    promote: bool,
-) -> None:
-    say("reports")
-    _track_pages(outcome.tracker, folder)
-    for name, columns in arrays.items():
-        for title, figure in figures(_jsonable(metrics), columns, name).items():
-            outcome.tracker.figure(figure, f"{name}/{title}.png")
-    say("registering the model")
-    _conclude(outcome.tracker, outcome.state.bridge, outcome.bundle, outcome.config, metrics, promote)
-
-
-def _track_pages(tracker: Tracker, folder: Path) -> None:
-    """Draw a run's pages and keep them with what they load and with the numbers."""
-    for path in (*rebuild(folder), folder / "report" / ASSETS, folder / "metrics.json"):
-        tracker.artifact(path)
-
-
-def _judged_again(
-    config: TrainConfig, folder: Path, metrics: dict[str, Any], say: Say, promote: bool
-) -> dict[str, Any]:
-    """A complete run by today's thresholds; written and registered again only if that changes something."""
-    found = verdict(metrics, config.thresholds)
-    if found == metrics.get("verdict") and not promote:
-        return metrics
-    say("judging by the thresholds")
-    settings = {**metrics["run"]["config"], "thresholds": config.thresholds.model_dump(mode="json")}
-    metrics = {**metrics, "verdict": found, "run": {**metrics["run"], "config": settings}}
-    write_json_atomic(folder / "metrics.json", metrics)
-    tracker = open_tracker(config, folder)
-    try:
-        _track_pages(tracker, folder)
-        _conclude(tracker, load_bundle(folder / "bridge"), folder / "bridge", config, metrics, promote)
-    finally:
-        tracker.close("FINISHED")
-    return metrics
-
-
-def _conclude(
-    tracker: Tracker,
-    bridge: Bridge,
-    bundle: Path,
-    config: TrainConfig,
-    metrics: Mapping[str, Any],
-    promote: bool,
-) -> None:
-    """Describe the run and register its bridge; only a run that passes becomes champion by itself."""
-    status, grid = metrics["verdict"]["status"], metrics["run"]["digests"]["grid"]
-    tracker.describe(
-        summary(metrics),
-        {VERDICT: status, "surveys": ", ".join(metrics["surveys"]), "grid.sha256": str(grid)},
-    )
-    tracker.log(0, ranking_numbers(metrics))
-    tags = {VERDICT: status}
-    if promote or status == PASS:
-        tags[PROMOTED] = f"verdict {PASS}" if status == PASS else f"by --promote, verdict {status}"
-    tracker.log_bridge(
-        bundle,
-        dict(zip(bridge.labels.names, map(float, bridge.labels.default), strict=True)),
-        name=config.model_name,
-        survey=bridge.surveys[0],
-        champion=PROMOTED in tags,
-        tags=tags,
-    )
 
 
 def _jsonable(value: Any) -> Any:

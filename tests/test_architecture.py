@@ -19,10 +19,12 @@ FLOORS = {
     "analysis": 4,
     "reports": 5,
     "prove": 6,
-    "workflow": 6,
-    "api": 7,
-    "served": 8,
-    "cli": 8,
+    "measured": 6,
+    "concluded": 6,
+    "workflow": 7,
+    "api": 8,
+    "served": 9,
+    "cli": 9,
 }
 FORBIDDEN = {("analysis", "training")}
 ROOMS = {
