@@ -349,7 +349,7 @@ class TestAgain:
         def stop(*arguments, **options):
             raise error
 
-        monkeypatch.setattr("synth2obs.workflow.evaluate", stop)
+        monkeypatch.setattr("synth2obs.measured.evaluate", stop)
         before = (copy_of / "metrics.json").read_bytes()
         with pytest.raises(raised):
             go_on("evaluation.placebo_scale=200")
