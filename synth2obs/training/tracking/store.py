@@ -13,6 +13,7 @@ from typing import Any
 
 from synth2obs.core.errors import OutputError
 from synth2obs.core.files import folder_lock
+from synth2obs.training.tracking.made import make_whole
 from synth2obs.training.tracking.moved import ARTIFACTS, follow
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -42,6 +43,7 @@ def open_store(folder: str | Path) -> Any:
         (root / ARTIFACTS).mkdir(parents=True, exist_ok=True)
         with _opening(root), store_errors():
             follow(root)
+            make_whole(root, lambda database: client_of(f"sqlite:///{database}"))
             return client_of(store_address(root))
     except OSError as error:
         raise OutputError(f"cannot open the store {root}: {error}; choose another folder") from error
