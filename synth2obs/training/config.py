@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from synth2obs.core.config import Section
+from synth2obs.core.names import PATTERN
 from synth2obs.models.alignment import AnyAlignmentConfig
 from synth2obs.models.alignment.settings import DensityConfig
 from synth2obs.models.decoder.decoder import DecoderConfig
@@ -26,7 +27,9 @@ class TrainConfig(Section):
     seed: int = Field(default=20, description="of every random number and of the split of stars")
     threads: int = Field(default=2, ge=1, description="of torch")
     checkpoint_every: int = Field(default=20, ge=1, description="steps between checkpoints")
-    model_name: str = Field(default="optical", pattern=r"^[\w.-]+$", description="name in the model registry")
+    model_name: str = Field(
+        default="optical", pattern=f"^{PATTERN}$", description="name in the model registry"
+    )
     population: bool = Field(default=True, description="use the stellar-evolution prior")
     data: DataConfig = DataConfig()
     decoder: DecoderConfig = DecoderConfig()

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from synth2obs.core.chance import chance
 from synth2obs.core.config import Section
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.labels import LabelSpace
+from synth2obs.core.names import name_problem
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
@@ -39,6 +40,15 @@ class DataConfig(Section):
     surveys: dict[str, str] = Field(
         default={"miles": "embedded:miles", "stelib": "embedded:stelib"}, description="shard of each survey"
     )
+
+    @field_validator("surveys")
+    @classmethod
+    def _named(cls, surveys: dict[str, str]) -> dict[str, str]:
+        for name in surveys:
+            if wrong := name_problem(name):
+                raise ValueError(f"{name!r} cannot name a survey: {wrong}")
+        return surveys
+
     same_stars: str = Field(
         default="",
         description="CSV of ids of one star in several surveys (a column a survey), or embedded:same_stars",

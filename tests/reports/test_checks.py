@@ -114,3 +114,19 @@ def test_bias_and_scatter_ignore_outliers_and_nan():
     bias, scatter = bias_and_scatter(values)
     assert bias == pytest.approx(3.0, abs=0.15) and scatter == pytest.approx(2.0, abs=0.15)
     assert bias_and_scatter(np.array([np.nan])) == (None, None)
+
+
+def test_bits_that_flip_are_refused_and_never_a_foreign_error(tmp_path, arrays):
+    path = tmp_path / "miles.npz"
+    np.savez_compressed(path, **arrays)
+    whole, random = path.read_bytes(), np.random.default_rng(5)
+    refused = 0
+    for place in random.integers(0, len(whole), 60):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(bytes(flipped))
+        try:
+            read_arrays(path)
+        except DataError:
+            refused += 1
+    assert refused > 50

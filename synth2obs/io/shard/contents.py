@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.labels import unit_of
+from synth2obs.core.names import name_problem
 from synth2obs.io.shard.fields import COLUMNS
 from synth2obs.io.shard.layout import CHUNK_ROWS
 from synth2obs.io.shard.line_spread import profile_problems, width_problems
@@ -29,6 +30,12 @@ def header_problems(file: h5py.File) -> list[Problem]:
         if not fields(problems) & set(needs):
             problems += guarded(rule(file), needs[0])
     return problems
+
+
+def _domain(file: h5py.File) -> Iterator[Problem]:
+    name = str(file.attrs.get("domain", ""))
+    if file.attrs.get("kind") == "survey" and (wrong := name_problem(name)):
+        yield Problem("domain", f"{name!r} cannot name a survey", wrong)
 
 
 def _wavelength(file: h5py.File) -> Iterator[Problem]:
@@ -171,6 +178,7 @@ def _provenance(file: h5py.File) -> Iterator[Problem]:
 
 
 RULES: dict[Callable[[h5py.File], Iterator[Problem]], tuple[str, ...]] = {
+    _domain: ("domain",),
     _wavelength: ("wavelength", "segment"),
     _identity: ("id",),
     _columns: COLUMNS,

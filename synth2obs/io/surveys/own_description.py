@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import KNOWN
+from synth2obs.core.names import name_problem
 from synth2obs.io.shard.layout import ERROR_SUFFIX
 from synth2obs.io.surveys.survey import choose
 
@@ -132,7 +133,9 @@ def _checked(one: Description) -> Description:
 
 
 def _check_names(one: Description) -> None:
-    """Labels that there are, and facts whose names are free."""
+    """A name that a survey can have, labels that there are, and facts whose names are free."""
+    if wrong := name_problem(one.name):
+        raise DataError(f"{one.name!r} cannot name a survey", field="name", remedy=wrong)
     for table, example in (("labels", 'teff = "TEFF"'), ("metadata", 'fibre = "FIBERID"')):
         if not all(isinstance(card, str) for card in getattr(one, table).values()):
             raise DataError("must name header cards or columns", field=table, remedy=f"write {example}")
