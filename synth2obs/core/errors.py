@@ -50,4 +50,9 @@ class ExtraMissingError(Synth2ObsError, ImportError):
 
 
 class Interrupted(Synth2ObsError):  # noqa: N818 - it is no error
-    """A training that was asked to stop; what it had done is on disk and the same command goes on."""
+    """A training that was asked to stop; what it had done is on disk and the same command goes on.
+
+    ``number`` is that of the signal that asked, Ctrl-C's unless it is known to be another.
+    """
+
+    number = 2

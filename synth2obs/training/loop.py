@@ -217,9 +217,11 @@ def _save(stage: Stage, session: Session, step: int, *, done: bool = False) -> N
 
 def _stop_if_asked(stage: Stage, session: Session, step: int) -> None:
     if session.stop.requested:
-        raise Interrupted(
+        stopped = Interrupted(
             f"stopped in {stage.name} after step {step} of {stage.steps}; the same command goes on from there"
         )
+        stopped.number = session.stop.number
+        raise stopped
 
 
 def _finite_loss(stage: Stage, index: int, metrics: Mapping[str, float]) -> Mapping[str, float]:

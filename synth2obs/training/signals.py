@@ -13,15 +13,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class StopRequest:
-    """Whether someone asked the training to stop."""
+    """Whether someone asked the training to stop, and by which signal."""
 
     requested: bool = False
+    number: int = signal.SIGINT
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: the first one is remembered, the second one stops at once."""
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested, self.number = True, number
 
 
 @contextmanager
