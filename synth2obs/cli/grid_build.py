@@ -1,9 +1,6 @@
 """Commands that compute theoretical grids: ``synth2obs grid engines``, ``build`` and ``gradients``."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -190,7 +187,7 @@ def _computed(grid: "Build", tasks: "list[Task]", workers: int, bars: bool) -> N
 
     if tasks:
         shown = bar("computing", len(tasks), unit="spectra", slow=True, wanted=bars)
-        with shown as move, _ends_like_ctrl_c():
+        with shown as move:
             done = [0, len(tasks)]
 
             def count(now: int, total: int) -> None:
@@ -213,13 +210,3 @@ def _told(grid: "Build", as_json: bool) -> None:
 
     failed = dict(grid.store.failures())
     answer(as_json, {"grid": grid.out, "failed": failed}, *summary(grid))
-
-
-@contextmanager
-def _ends_like_ctrl_c() -> Iterator[None]:
-    """A request to end is heard as Ctrl-C, so that no program is left behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
