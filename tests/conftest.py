@@ -18,6 +18,11 @@ from synth2obs.core import shapes
 # Before anything that has shapes is imported. An int will do for a float, as for static checkers.
 shapes.check_with(beartype(conf=BeartypeConf(is_pep484_tower=True)))
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: threads of each would wait for those of the others, spinning.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
 SMALL = (
     "threads=1",
     "data.start=5000",
