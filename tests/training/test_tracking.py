@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import types
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -309,6 +310,11 @@ class TestInterface:
         try:
             address = f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/get?run_id={tracker.run}"
             assert wait_for(server, address)["run"]["info"]["status"] == "FINISHED"
+            upload = urllib.request.Request(
+                f"http://127.0.0.1:{port}/api/2.0/mlflow-artifacts/artifacts/strange.txt", b"x", method="PUT"
+            )
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                urllib.request.urlopen(upload, timeout=10)
         finally:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(timeout=30)
@@ -316,7 +322,9 @@ class TestInterface:
     def test_the_command_serves_this_machine_only(self, store):
         command, environment = ui_command(store, 5123)
         assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
-        pairs = dict(zip(command[4::2], command[5::2], strict=True))
+        *named, closed = command[4:]
+        assert closed == "--no-serve-artifacts"
+        pairs = dict(zip(named[::2], named[1::2], strict=True))
         address = f"sqlite:///{store}/mlflow.db"
         assert pairs["--host"] == "127.0.0.1" and pairs["--backend-store-uri"] == address
         assert pairs["--workers"] == "1" and pairs["--port"] == "5123"

@@ -28,7 +28,8 @@ def ui_command(store: str | Path, port: int = 5000) -> tuple[list[str], dict[str
         raise OutputError(f"{root}: no mlflow.db there; train first, or give the folder that holds it")
     follow(root)
     serve = ["ui", "--backend-store-uri", store_address(root), "--host", "127.0.0.1"]
-    limits = ["--port", str(port), "--workers", "1"]
+    # Pages read artifacts from their files; nobody is to upload any.
+    limits = ["--port", str(port), "--workers", "1", "--no-serve-artifacts"]
     return [sys.executable, "-m", "mlflow", *serve, *limits], {**os.environ, **ENVIRONMENT}
 
 
