@@ -1,12 +1,13 @@
 """What becomes of a run's numbers: pages, a description, a registered model; and a complete run judged again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synth2obs.core.files import write_json_atomic
+from synth2obs.core.told import Say
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
 from synth2obs.reports.assets import FOLDER as ASSETS
@@ -18,7 +19,6 @@ from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import Trained, open_tracker
 from synth2obs.training.tracking.tracker import Tracker
 
-Say = Callable[[str], None]
 VERDICT, PROMOTED = "synth2obs.verdict", "synth2obs.promoted"
 """Tags of runs and of model versions."""
 

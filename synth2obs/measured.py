@@ -1,6 +1,5 @@
 """Everything that a run's ``metrics.json`` and arrays hold, measured on stars that took no part."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,13 +8,12 @@ from synth2obs.analysis.evaluate import Sample, evaluate
 from synth2obs.analysis.placebo import placebo
 from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.core.told import Say
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, SurveyData
 from synth2obs.training.run import Trained
 from synth2obs.training.state import State
 from synth2obs.training.theory_errors import grid_latents, held_out_errors
-
-Say = Callable[[str], None]
 
 
 def measure(outcome: Trained, say: Say) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:

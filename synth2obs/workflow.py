@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,13 @@ import numpy as np
 from synth2obs.concluded import judged_again, track
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
-from synth2obs.core.told import LOG, told
+from synth2obs.core.told import LOG, Say, told
 from synth2obs.measured import measure
 from synth2obs.reports.verdict import verdict
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.finished import finished
 from synth2obs.training.run import train
 
-Say = Callable[[str], None]
 STAGE = "evaluation"
 
 
@@ -56,11 +55,12 @@ def run(
         with told(STAGE):
             metrics, arrays = measure(outcome, say)
         metrics["run"]["seconds"] = round(time.time() - began, 1)
-        metrics["verdict"] = verdict(_jsonable(metrics), config.thresholds)
-        _write(folder, metrics, arrays)
+        metrics["verdict"] = verdict(metrics, config.thresholds)
+        plain = _jsonable(metrics)
+        _write(folder, plain, arrays)
         outcome.tracker.log(0, dict(_numbers(metrics)))
         outcome.tracker.end_stage()
-        track(outcome, folder, _jsonable(metrics), arrays, say, promote)
+        track(outcome, folder, plain, arrays, say, promote)
     except KeyboardInterrupt:
         outcome.tracker.close("KILLED")
         raise Interrupted(
@@ -78,7 +78,7 @@ def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mappin
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **columns)
         write_atomic(folder / "evaluation" / f"{name}.npz", buffer.getvalue())
-    write_json_atomic(folder / "metrics.json", _jsonable(metrics))
+    write_json_atomic(folder / "metrics.json", metrics)
 
 
 def _jsonable(value: Any) -> Any:

@@ -17,6 +17,15 @@ class Score:
     error: float = float("nan")
 
 
+DRAWS = 300
+"""Bootstrap samples: errors to 4 %."""
+
+
+def over_stars(statistic: Statistic, stars: int) -> Score:
+    """A statistic of stars that are all independent, and its standard error; arguments as for `bootstrap`."""
+    return bootstrap(statistic, np.arange(stars), DRAWS)
+
+
 def bootstrap(statistic: Statistic, groups: ArrayLike, draws: int, seed: int = 0) -> Score:
     """A statistic of all rows, and its standard error by drawing whole groups with replacement.
 

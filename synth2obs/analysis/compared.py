@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.analysis.baselines import MORPH
-from synth2obs.analysis.bootstrap import bootstrap
+from synth2obs.analysis.bootstrap import over_stars
 from synth2obs.analysis.recovery import Literature, fitted_labels
 from synth2obs.analysis.trials import Tested, Trial
 from synth2obs.core.labels import STELLAR
@@ -16,9 +16,6 @@ from synth2obs.models.fit.refine import rms
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], float]
-
-DRAWS = 300
-"""Bootstrap samples: errors to 4 %."""
 
 RESIDUALS: dict[str, Callable[[Trial], Floats]] = {
     "anchored_rms": lambda trial: rms(trial.held).numpy(),
@@ -53,7 +50,7 @@ def compared(tested: Tested) -> dict[str, Any]:
         for key, of in RESIDUALS.items()
     }
     for key, values in left.items():
-        scores = {m: bootstrap(_of(_median, v), np.arange(len(v)), DRAWS) for m, v in values.items()}
+        scores = {m: over_stars(_of(_median, v), len(v)) for m, v in values.items()}
         found[key] = {m: score.value for m, score in scores.items()}
         found[f"{key}_error"] = {m: score.error for m, score in scores.items()}
     fitted = {m: fitted_labels(tested.bridge, trial.free) for m, trial in tested.trials.items()}
@@ -73,7 +70,7 @@ def recovery(fitted: Floats, known: Literature) -> dict[str, dict[str, float]]:
 def _recovered(difference: Floats) -> dict[str, float]:
     found: dict[str, float] = {"n": len(difference)}
     for name, statistic in (("bias", _median), ("scatter", _scatter)):
-        score = bootstrap(_of(statistic, difference), np.arange(len(difference)), DRAWS)
+        score = over_stars(_of(statistic, difference), len(difference))
         found |= {name: score.value, f"{name}_error": score.error}
     return found
 
@@ -91,9 +88,7 @@ def _versus(
 
 def _change(statistic: Statistic, morph: Floats, other: Floats) -> dict[str, float]:
     """A statistic of the morph minus that of another method, the same stars drawn for both."""
-    score = bootstrap(
-        lambda rows: statistic(morph[rows]) - statistic(other[rows]), np.arange(len(morph)), DRAWS
-    )
+    score = over_stars(lambda rows: statistic(morph[rows]) - statistic(other[rows]), len(morph))
     return {"difference": score.value, "error": score.error}
 
 

@@ -37,8 +37,13 @@ def meaning() -> dict[str, str]:
 
 def in_words(flags: NDArray[np.int64]) -> str:
     """How many stars have each bit, e.g. ``2 × label outside the grid``; empty if none has any."""
-    counts = {text: int((flags & bit > 0).sum()) for bit, text in FLAGS.items()}
-    return ", ".join(f"{count} × {text}" for text, count in counts.items() if count)
+    return ", ".join(f"{count} × {FLAGS[bit]}" for bit, count in counted(flags).items())
+
+
+def counted(flags: NDArray[np.int64]) -> dict[int, int]:
+    """How many stars have each bit, of the bits that any has."""
+    counts = {bit: int((flags & bit > 0).sum()) for bit in FLAGS}
+    return {bit: count for bit, count in counts.items() if count}
 
 
 def quality(fit: "Fit") -> NDArray[np.int64]:

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FAR, LIMIT, OPEN, OUTSIDE, RIVAL, UNSETTLED, meaning, quality
+from synth2obs.analysis.flags import LIMIT, OPEN, RIVAL, UNSETTLED, meaning
 from synth2obs.analysis.morph import speeds
+from synth2obs.analysis.star_flags import star_flags
 from synth2obs.analysis.widths import Fitted, Widths, fits
 from synth2obs.core.labels import STELLAR, unit_of
 from synth2obs.core.shown import Shown, Summary
@@ -170,7 +171,7 @@ def labels_of(
         fit.rv_error.numpy(),
         fit.chi2.numpy(),
         fit.pixels.numpy(),
-        quality(fit) | _label_flags(bridge, found, table, gain),
+        star_flags(bridge, fit) | _label_flags(bridge, found, gain),
         **{name: column.numpy() for name, column in found.columns.items()},
     )
 
@@ -214,12 +215,9 @@ def information_gain(bridge: Bridge, seen: Observation, fit: LabelFit, populatio
     return (0.5 * torch.log2(before / after)).clamp(min=0.0)
 
 
-def _label_flags(
-    bridge: Bridge, found: Fitted, table: NDArray[np.float64], gain: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def _label_flags(bridge: Bridge, found: Fitted, gain: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bits that take more than the last fit to tell, shape (N,)."""
     moved = (found.last.x - found.first.x).abs().amax(1).numpy()
-    outside = bridge.labels.outside(table).any(1)
     limit, rival = found.limit.numpy() * np.int64(LIMIT), found.rival.numpy() * np.int64(RIVAL)
     vague = (gain[:, [bridge.labels.index(name) for name in STELLAR]] < LEAST_GAIN).any(1) * np.int64(OPEN)
-    far = (bridge.grid_distance(found.last.x) > 1.0).numpy() * np.int64(FAR)
-    return outside * np.int64(OUTSIDE) + (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague + far
+    return (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague

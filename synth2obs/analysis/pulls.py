@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.analysis.bootstrap import bootstrap
+from synth2obs.analysis.bootstrap import over_stars
 from synth2obs.analysis.recovery import Literature, fitted_labels, label_errors
 from synth2obs.analysis.trials import Tested
 from synth2obs.core.labels import STELLAR
@@ -15,8 +15,6 @@ Floats = NDArray[np.float64]
 
 JUDGED = ("theory_weighted", "morph")
 """Methods whose errors are judged: those that know what theory leaves."""
-
-DRAWS = 300
 
 
 def pulls(tested: Tested) -> dict[str, dict[str, dict[str, float]]]:
@@ -61,5 +59,5 @@ def _judged(difference: Floats, quoted: Floats, literature: Floats) -> dict[str,
 
 
 def _numbers(name: str, values: NDArray[Any], statistic: Any) -> dict[str, float]:
-    score = bootstrap(lambda rows: float(statistic(values[rows])), np.arange(len(values)), DRAWS)
+    score = over_stars(lambda rows: float(statistic(values[rows])), len(values))
     return {name: score.value, f"{name}_error": score.error}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.analysis.flags import FAR, FLAGS, OUTSIDE, UNUSABLE, quality
+from synth2obs.analysis.flags import FAR, OUTSIDE, UNUSABLE, counted, quality
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
 
@@ -19,6 +19,6 @@ def star_flags(bridge: Bridge, fit: LabelFit) -> NDArray[np.int64]:
 
 def flagged(flags: NDArray[np.int64]) -> dict[str, Any]:
     """Numbers of stars by bit, and the share of those with a poor fit or few good pixels."""
-    counts = {str(bit): int((flags & bit > 0).sum()) for bit in FLAGS if (flags & bit > 0).any()}
+    counts = {str(bit): count for bit, count in counted(flags).items()}
     share = float((flags & UNUSABLE > 0).mean()) if len(flags) else None
     return {"share": share, "stars": counts}

@@ -47,20 +47,14 @@ def _port_free(port: int) -> None:
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:
-    """Run a server until it ends, or Ctrl-C or SIGTERM end it and all its children."""
+    """Run a server until it ends, or an interruption ends it and all its children."""
     process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return process.wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        signal.signal(signal.SIGTERM, before)
         _end_group(process)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _end_group(process: "subprocess.Popen[Any]") -> None:

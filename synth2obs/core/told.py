@@ -12,6 +12,9 @@ from datetime import timedelta
 
 LOG = logging.getLogger("synth2obs")
 
+Say = Callable[[str], None]
+"""Told what is being done."""
+
 EVERY = 30.0
 """Seconds between two lines about one piece of work."""
 

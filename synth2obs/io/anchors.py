@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.tables import read_table
+from synth2obs.io.tables import read_table, require_columns
 
 LABELS = ("teff", "logg", "fe_h")
 COLUMNS = ("survey", "id", *(f"{name}{end}" for name in LABELS for end in ("", "_error")))
@@ -42,11 +42,7 @@ def read_anchors(path: str | Path, survey: str) -> Anchors:
     """
     path = Path(path)
     table = read_table(path)
-    missing = [name for name in COLUMNS if name not in table.colnames]
-    if missing:
-        raise DataError(
-            f"lacks {', '.join(missing)}", path=path, field="columns", remedy=f"needs {', '.join(COLUMNS)}"
-        )
+    require_columns(table, COLUMNS, path)
     rows = np.array([str(name) == survey for name in table["survey"]], dtype=bool)
     ids = np.array([str(name) for name in table["id"][rows]], dtype=str)
     twice = [str(name) for name in np.unique(ids) if (ids == name).sum() > 1]

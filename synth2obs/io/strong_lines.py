@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2obs.core.errors import DataError
 from synth2obs.io.embedded import resolve
-from synth2obs.io.tables import read_table
+from synth2obs.io.tables import read_table, require_columns
 
 STRONG_LINES = "embedded:strong_lines"
 """Those of the embedded grid's line lists."""
@@ -58,11 +57,7 @@ def read_strong_lines(path: str | Path) -> StrongLines:
     """
     file = resolve(path)
     table = read_table(file)
-    missing = [name for name in COLUMNS if name not in table.colnames]
-    if missing:
-        raise DataError(
-            f"lacks {', '.join(missing)}", path=file, field="columns", remedy=f"needs {', '.join(COLUMNS)}"
-        )
+    require_columns(table, COLUMNS, file)
     return _sorted(table)
 
 

@@ -1,7 +1,7 @@
 """Results as astropy tables, in memory and on disk."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,18 @@ FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".parque
 
 MOST_COLUMNS = 999
 """Of a FITS table (FITS standard 4.0, section 7.3.1)."""
+
+
+def require_columns(table: Any, names: Sequence[str], path: Path) -> None:
+    """Refuse a table that lacks columns.
+
+    Raises:
+        DataError: Naming what it lacks, and what it needs.
+    """
+    missing = [name for name in names if name not in table.colnames]
+    if missing:
+        lacks, needs = ", ".join(missing), ", ".join(names)
+        raise DataError(f"lacks {lacks}", path=path, field="columns", remedy=f"needs {needs}")
 
 
 def as_table(columns: Mapping[str, ArrayLike], units: Mapping[str, str], **meta: Any) -> Any:

@@ -3,7 +3,7 @@
 import io
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from synth2obs.analysis.proof.slopes import bias_slopes
 from synth2obs.analysis.proof.truth import Truth
 from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
+from synth2obs.core.told import Say
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.prove.cases import FORMAT, Case, cases_of, chosen, is_scored, scored_cases, stored
 from synth2obs.reports.proof_page import write_page
 from synth2obs.training.run import Trained, train
 
-Say = Callable[[str], None]
 STAGE = "scores"
 ARRAYS_FILE = "arrays.npz"
 

@@ -1,7 +1,5 @@
 """The surveys of a run side by side."""
 
-from typing import Any
-
 from synth2obs.reports.content import (
     DASH,
     Block,
@@ -12,10 +10,9 @@ from synth2obs.reports.content import (
     count,
     fixed,
     percent,
-    with_error,
 )
 from synth2obs.reports.results import LABELS, Metrics, lookup, measured
-from synth2obs.reports.tiles import percent_with_error
+from synth2obs.reports.tiles import bias_with_error, percent_with_error
 from synth2obs.reports.verdict_table import MARKS
 
 LEAD = (
@@ -71,10 +68,5 @@ def _row(metrics: Metrics, survey: str, here: bool) -> list[Cell]:
         cell(percent(measured(row, "flagged", "share"), 0)),
         *(cell(percent_with_error(row, "anchored_rms", method, unit="")) for method in ("theory", "morph")),
         cell(fixed(measured(row, "anchored_chi2", "morph"))),
-        *(cell(_bias(row, label, digits)) for label, (_, _, digits) in LABELS.items()),
+        *(cell(bias_with_error(row, "morph", label)) for label in LABELS),
     ]
-
-
-def _bias(row: Any, label: str, digits: int) -> str:
-    bias, error = (measured(row, "label_recovery", "morph", label, key) for key in ("bias", "bias_error"))
-    return with_error(bias, error, digits, sign=True)

@@ -22,6 +22,7 @@ from synth2obs.reports.content import (
     cell,
     decimals,
     fixed,
+    times,
     with_error,
 )
 from synth2obs.reports.results import LABELS, lookup, measured, read_arrays
@@ -113,13 +114,13 @@ def _numbers(rows: list[Any], first: Run, second: Run) -> PageTable:
 
 def _line(number: tuple[str, float, int, bool, tuple[str, ...]], rows: list[Any]) -> list[Cell] | None:
     title, factor, digits, signed, keys = number
-    values = [_scaled(measured(row, *keys), factor) for row in rows]
-    errors = [_scaled(measured(row, *_error(keys)), factor) for row in rows]
-    if None in values:
+    values = [factor * value for row in rows if (value := measured(row, *keys)) is not None]
+    errors = [times(measured(row, *_error(keys)), factor) for row in rows]
+    if len(values) < len(rows):
         return None
-    change = values[1] - values[0]  # type: ignore[operator]
+    change = values[1] - values[0]
     spread = math.hypot(*(error or 0.0 for error in errors)) or None
-    sizes = [abs(value or 0.0) for value in values]
+    sizes = [abs(value) for value in values]
     clear = spread is not None and abs(sizes[1] - sizes[0]) > spread
     texts = [with_error(v, e, digits, sign=signed) for v, e in zip(values, errors, strict=True)]
     return [
@@ -134,10 +135,6 @@ def _error(keys: tuple[str, ...]) -> tuple[str, ...]:
     if keys[0] in ("anchored_rms", "free_rms"):
         return (f"{keys[0]}_error", *keys[1:])
     return (*keys[:-1], f"{keys[-1]}_error")
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value
 
 
 def _settings(first: Run, second: Run) -> Block:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from synth2obs.analysis.proof.measures import MEASURES
 from synth2obs.reports.checks import check_metrics
-from synth2obs.reports.content import DASH, fixed, with_error
+from synth2obs.reports.content import DASH, fixed
 from synth2obs.reports.proof_tables import TITLES, text_of
 from synth2obs.reports.results import LABELS, METHODS, Metrics, measured
 from synth2obs.reports.tables import smallest
-from synth2obs.reports.tiles import percent_with_error
+from synth2obs.reports.tiles import bias_with_error, percent_with_error
 from synth2obs.reports.verdict import FAIL, PASS, WARN, broken
 from synth2obs.reports.verdict_table import in_words
 
@@ -106,12 +106,11 @@ def _biases(row: Any, label: str, key: str) -> dict[str, float | None]:
 
 
 def _recovery(row: Any, method: str, label: str) -> str:
-    digits = LABELS[label][2]
-    names = ("bias", "bias_error", "scatter")
-    bias, error, scatter = (measured(row, "label_recovery", method, label, name) for name in names)
-    if bias is None:
+    bias = bias_with_error(row, method, label).replace(" ", "")
+    if bias == DASH:
         return DASH
-    return f"{with_error(bias, error, digits, sign=True).replace(' ', '')}, {fixed(scatter, digits)}"
+    scatter = measured(row, "label_recovery", method, label, "scatter")
+    return f"{bias}, {fixed(scatter, LABELS[label][2])}"
 
 
 def verdict_lines(metrics: Metrics) -> "Text":

@@ -109,7 +109,7 @@ def tidy(text: str) -> str:
 
 def percent(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
     """A fraction as a percentage without its sign; the column or the sentence says %."""
-    return fixed(None if value is None else 100.0 * value, digits, sign=sign)
+    return fixed(times(value, 100.0), digits, sign=sign)
 
 
 def with_error(value: float | None, error: float | None, digits: int = 2, *, sign: bool = False) -> str:
@@ -117,6 +117,11 @@ def with_error(value: float | None, error: float | None, digits: int = 2, *, sig
     if value is None or error is None:
         return fixed(value, digits, sign=sign)
     return f"{fixed(value, digits, sign=sign)} ± {fixed(error, digits)}"
+
+
+def times(value: float | None, factor: float) -> float | None:
+    """A number in another unit; None stays None."""
+    return None if value is None else factor * value
 
 
 def listed(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from synth2obs.reports.content import fixed, listed, percent, with_error
 from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured
-from synth2obs.reports.tiles import before_labels, better, change, percent_with_error
+from synth2obs.reports.tiles import before_labels, better, bias_with_error, change, percent_with_error
 
 SIGNIFICANT = 3.0
 """Errors beyond which a bias on placebo is the method's own."""
@@ -175,12 +175,10 @@ def _by(row: Any, method: str) -> str:
 def _labels(row: Any) -> str:
     phrases, gained = [], []
     before = before_labels(row)
-    for label, (name, unit, digits) in LABELS.items():
-        values = [measured(row, "label_recovery", m, label, "bias") for m in (before, "morph")]
-        if None in values:
+    for label, (name, unit, _) in LABELS.items():
+        if None in _biases(row, label):
             continue
-        errors = [measured(row, "label_recovery", m, label, "bias_error") for m in (before, "morph")]
-        texts = [with_error(v, e, digits, sign=True) for v, e in zip(values, errors, strict=True)]
+        texts = [bias_with_error(row, method, label) for method in (before, "morph")]
         phrases.append(f"{texts[0]} → {texts[1]} {unit} in {name}")
         if any(better(*change(row, f"{label}_{kind}", before)) for kind in ("bias", "scatter")):
             gained.append(name)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from synth2obs.reports.content import DASH, Cell, PageTable, cell, fixed, percent, with_error
+from synth2obs.reports.content import DASH, Cell, PageTable, cell, fixed, percent, times, with_error
 from synth2obs.reports.results import gap_lines, measured
 
 LEAST, LEAST_IN_BAND = 0.05, 0.5
@@ -76,11 +76,11 @@ def _line(line: Mapping[str, Any]) -> list[Cell]:
 def _size(line: Mapping[str, Any]) -> list[Cell]:
     """Where, how deep, how strong, how sure, and in which band; in the gap's sign."""
     depth, width = measured(line, "depth"), measured(line, "equivalent_width_mA")
-    gap, error = _times(depth, -100.0), _times(measured(line, "depth_error"), 100.0)
+    gap, error = times(depth, -100.0), times(measured(line, "depth_error"), 100.0)
     return [
         cell(fixed(measured(line, "wavelength"), 1)),
         cell(with_error(gap, error, sign=True)),
-        cell(with_error(_times(width, -1.0), measured(line, "equivalent_width_error_mA"), 0, sign=True)),
+        cell(with_error(times(width, -1.0), measured(line, "equivalent_width_error_mA"), 0, sign=True)),
         cell(fixed(measured(line, "significance"), 1)),
         cell(str(line.get("note") or "")),
     ]
@@ -108,7 +108,3 @@ def mark(line: Mapping[str, Any]) -> str:
 def _unbroken(text: str) -> str:
     """A list whose items are not torn apart at the end of a line."""
     return ", ".join(item.replace(" ", "\u00a0") for item in text.split(", "))
-
-
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from synth2obs.core.errors import DataError
 from synth2obs.reports.console import SHORT, STYLES
-from synth2obs.reports.content import DASH, fixed, moment, with_error
+from synth2obs.reports.content import DASH, moment
 from synth2obs.reports.results import LABELS, Metrics, lookup, measured, read_metrics
-from synth2obs.reports.tiles import percent_with_error
+from synth2obs.reports.tiles import bias_with_error, percent_with_error
 from synth2obs.reports.verdict import ORDER
 
 if TYPE_CHECKING:
@@ -156,9 +156,8 @@ def run_table(runs: Sequence[Run], base: Path) -> "Table":
 
 def _numbers(row: Metrics) -> Iterator[str]:
     yield percent_with_error(row, "anchored_rms", "morph", unit="").replace(" ", "")
-    for label, (_, _, digits) in LABELS.items():
-        bias, error = (measured(row, "label_recovery", "morph", label, key) for key in ("bias", "bias_error"))
-        yield fixed(None) if bias is None else with_error(bias, error, digits, sign=True).replace(" ", "")
+    for label in LABELS:
+        yield bias_with_error(row, "morph", label).replace(" ", "")
 
 
 def _name(folder: Path, base: Path) -> str:

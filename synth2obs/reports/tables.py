@@ -14,6 +14,7 @@ from synth2obs.reports.content import (
     moment,
     percent,
     significant,
+    times,
     with_error,
 )
 from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured
@@ -56,7 +57,7 @@ def methods_table(row: Row, reasons: Mapping[str, str]) -> PageTable:
         ("free rms (%)", "free_rms", 100.0),
     ):
         values, errors = ({m: measured(row, name, m) for m in METHODS} for name in (key, f"{key}_error"))
-        texts = {m: with_error(_times(values[m], scale), _times(errors[m], scale)) for m in METHODS}
+        texts = {m: with_error(times(values[m], scale), times(errors[m], scale)) for m in METHODS}
         _add(columns, body, title, values, errors, texts, reasons.get(key, ""))
     for label, (name, unit, digits) in LABELS.items():
         for measure in ("bias", "scatter"):
@@ -159,7 +160,7 @@ def placebo_table(metrics: Metrics, row: Row) -> PageTable:
     """The grid treated as if it were a survey: what the method finds where there is nothing."""
     placebo = lookup(metrics, "placebo")
     shift = with_error(measured(placebo, "morph_shift"), measured(placebo, "morph_shift_error"), 3)
-    rms, rms_error = (_times(measured(placebo, key), 100) for key in ("gap_rms", "gap_rms_error"))
+    rms, rms_error = (times(measured(placebo, key), 100) for key in ("gap_rms", "gap_rms_error"))
     real = measured(row, "morph", "latent_shift_rms")
     rows = [
         _placebo(
@@ -235,7 +236,3 @@ def _add(
 
 def _placebo(name: str, text: str, expected: str, real: str) -> list[Cell]:
     return [Cell(name), cell(text), Cell(expected), cell(real)]
-
-
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value

@@ -36,8 +36,8 @@ def tiles(metrics: Metrics, survey: str) -> list[Tile]:
         Tile("anchored residual", old, new, "% of continuum", better(*change(row, "anchored_rms", "theory"))),
         Tile("χ² per pixel", fixed(chi2[0]), fixed(chi2[1]), "1 is ideal", _nearer_to_one(*chi2)),
     ]
-    for label, (name, unit, digits) in LABELS.items():
-        old, new = (_bias(row, method, label, digits) for method in (before, "morph"))
+    for label, (name, unit, _) in LABELS.items():
+        old, new = (bias_with_error(row, method, label) for method in (before, "morph"))
         shown.append(Tile(f"{name} bias", old, new, unit, better(*change(row, f"{label}_bias", before))))
     return shown
 
@@ -94,9 +94,10 @@ def _number(row: Any, measure: str, method: str) -> float | None:
     return measured(row, measure, method)
 
 
-def _bias(row: Any, method: str, label: str, digits: int) -> str:
+def bias_with_error(row: Any, method: str, label: str) -> str:
+    """A method's bias in a label with its error, with the label's digits; a dash where it was not measured."""
     bias, error = (measured(row, "label_recovery", method, label, key) for key in ("bias", "bias_error"))
-    return with_error(bias, error, digits, sign=True)
+    return with_error(bias, error, LABELS[label][2], sign=True)
 
 
 def _nearer_to_one(before: float | None, after: float | None) -> bool | None:

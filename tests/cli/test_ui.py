@@ -36,7 +36,8 @@ def test_a_signal_ends_the_server_and_its_children(number, tmp_path):
     command = [sys.executable, "-c", SLEEPER.format(wait)]
     script = (
         "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"from synth2obs.cli.ui import _serve\nraise SystemExit(_serve({command!r}, dict(os.environ)))"
+        "from synth2obs.cli.common import errors_for_people\nfrom synth2obs.cli.ui import _serve\n"
+        f"with errors_for_people():\n    raise SystemExit(_serve({command!r}, dict(os.environ)))"
     )
     ui = subprocess.Popen([sys.executable, "-c", script])
     try:

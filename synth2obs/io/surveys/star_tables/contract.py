@@ -1,6 +1,7 @@
 """What a table of stars is to whoever reads one."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +33,26 @@ class StarTable(Protocol):
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Rows of arrays of equal length, in order, `BLOCK` at a time."""
+
+
+class SlicedTable(ABC):
+    """A `StarTable` whose rows can be asked for anywhere in the file."""
+
+    path: Path
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @abstractmethod
+    def rows(self, name: str, rows: slice) -> NDArray[Any]:
+        """Some rows of an array; no more than these are read."""
+
+    def whole(self, name: str) -> NDArray[Any]:
+        """All of an array."""
+        return self.rows(name, slice(None))
+
+    def blocks(self, names: Sequence[str]) -> Iterator[Block]:
+        """As `StarTable` says."""
+        for first in range(0, self.shapes[names[0]][0], BLOCK):
+            yield {name: self.rows(name, slice(first, first + BLOCK)) for name in names}
 
 
 def no_column(path: Path, name: str, there: Sequence[str]) -> DataError:

@@ -1,6 +1,6 @@
 """A row per star in FITS: columns of a table, images with a row per star, and vectors that all share."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
 from synth2obs.io.surveys.fits_file import strict
-from synth2obs.io.surveys.star_tables.contract import BLOCK, Block
+from synth2obs.io.surveys.star_tables.contract import SlicedTable
 
 INSIDE = "/"
 """Between an HDU and its column, for columns of other tables than the main one."""
 
 
-class FitsTable:
+class FitsTable(SlicedTable):
     """Columns of the main table by name, those of others as ``HDU/column``, images by the name of their HDU.
 
     Args:
@@ -27,20 +27,10 @@ class FitsTable:
 
     def __init__(self, path: Path, hdus: Any, hdu: int | str) -> None:
         self.path, self._places = path, dict(_places(hdus, hdu))
-        self.shapes: Mapping[str, tuple[int, ...]] = {
-            name: _shape(data, column) for name, (data, column) in self._places.items()
-        }
+        self.shapes = {name: _shape(data, column) for name, (data, column) in self._places.items()}
 
-    def whole(self, name: str) -> NDArray[Any]:
-        """All of an array."""
-        return self._rows(name, slice(None))
-
-    def blocks(self, names: Sequence[str]) -> Iterator[Block]:
-        """As `StarTable` says; of a file that is not compressed only what is asked for is read."""
-        for first in range(0, self.shapes[names[0]][0], BLOCK):
-            yield {name: self._rows(name, slice(first, first + BLOCK)) for name in names}
-
-    def _rows(self, name: str, rows: slice) -> NDArray[Any]:
+    def rows(self, name: str, rows: slice) -> NDArray[Any]:
+        """Some rows of an array; of a file that is not compressed no more is read."""
         data, column = self._places[name]
         return np.asarray(data[rows][column] if column else data[rows])
 

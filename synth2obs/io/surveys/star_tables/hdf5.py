@@ -1,6 +1,6 @@
 """A row per star in HDF5: datasets, and fields of datasets of records."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.io.shard.layout import open_shard
-from synth2obs.io.surveys.star_tables.contract import BLOCK, Block
+from synth2obs.io.surveys.star_tables.contract import SlicedTable
 
 
-class Hdf5Table:
+class Hdf5Table(SlicedTable):
     """Datasets by their paths, fields as ``dataset.field``; inside the main group or dataset also by their own names.
 
     Args:
@@ -30,20 +30,10 @@ class Hdf5Table:
         own = {name: data for name, data in short.items() if f"{inside}/{name}" in self._arrays}
         own |= {name: data for name, data in short.items() if f"{inside}.{name}" in self._arrays}
         self._arrays = own | self._arrays
-        self.shapes: Mapping[str, tuple[int, ...]] = {
-            name: _shape(*place) for name, place in self._arrays.items()
-        }
+        self.shapes = {name: _shape(*place) for name, place in self._arrays.items()}
 
-    def whole(self, name: str) -> NDArray[Any]:
-        """All of an array."""
-        return self._rows(name, slice(None))
-
-    def blocks(self, names: Sequence[str]) -> Iterator[Block]:
-        """As `StarTable` says."""
-        for first in range(0, self.shapes[names[0]][0], BLOCK):
-            yield {name: self._rows(name, slice(first, first + BLOCK)) for name in names}
-
-    def _rows(self, name: str, rows: slice) -> NDArray[Any]:
+    def rows(self, name: str, rows: slice) -> NDArray[Any]:
+        """Some rows of an array."""
         dataset, field = self._arrays[name]
         if h5py.check_string_dtype(dataset.dtype) is not None:
             return np.asarray(dataset.asstr("utf-8")[rows])
