@@ -30,7 +30,7 @@ FORBIDDEN = {("analysis", "training")}
 ROOMS = {
     "models": (
         {"noise"},
-        {"contracts", "checkpoint", "decoder", "distortion", "label_map", "layout", "projection"},
+        {"contracts", "checkpoint", "decoder", "distortion", "forked", "label_map", "layout", "projection"},
         {"alignment", "emulator", "gap"},
         {"priors", "survey", "theory_error"},
         {"native"},

@@ -76,7 +76,7 @@ def _stars(tested: Tested) -> Arrays:
         "snr": np.asarray(tested.spectra.snr, float),
         "labels_true": np.where(known.usable[:, None], known.table, np.nan),
         "labels_true_error": known.errors,
-        "test_flags": star_flags(bridge, morph),
+        "test_flags": star_flags(bridge, tested.survey, morph),
         "test_outside": outside_labels(tested),
         **free_fits(tested),
         "labels_theory": fitted_labels(bridge, theory),

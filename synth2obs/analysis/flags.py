@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from synth2obs.models.fit.result import Fit
 
 OUTSIDE, POOR_FIT, FEW_PIXELS, UNSETTLED, LIMIT, UNUSUAL, FAR = 1, 2, 4, 8, 16, 32, 64
-RIVAL, OPEN = 128, 256
+RIVAL, OPEN, WIDTH = 128, 256, 512
 FLAGS = {
     OUTSIDE: "label outside the grid",
     POOR_FIT: "poor fit",
@@ -20,14 +20,18 @@ FLAGS = {
     FAR: "labels further from the grid's spectra than 99 % of these",
     RIVAL: "another kind of star does as well, or theory alone says so",
     OPEN: "Teff, log g or [Fe/H] not constrained",
+    WIDTH: "lines wider or narrower than the survey's: rotation, a second star, or another line spread",
 }
 """Bits of ``flags``."""
 
 UNUSABLE = POOR_FIT | FEW_PIXELS
 """Bits of stars that a model does not describe."""
 
-POOR, FEW = 2.0, 0.5
-"""χ² per pixel, and share of good pixels, that set a bit."""
+POOR, FEW, WINDOW = 2.0, 0.5, 0.1
+"""χ² per pixel, share of a spectrum's pixels that are good, and share of its survey's, that set a bit."""
+
+DARK = 1e-3
+"""Continuum, in units of the spectrum's median flux, that is none."""
 
 
 def meaning() -> dict[str, str]:
@@ -46,9 +50,17 @@ def counted(flags: NDArray[np.int64]) -> dict[int, int]:
     return {bit: count for bit, count in counts.items() if count}
 
 
-def quality(fit: "Fit") -> NDArray[np.int64]:
-    """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,)."""
+def quality(fit: "Fit", usual: int) -> NDArray[np.int64]:
+    """The bits of `FLAGS` that say how well a model describes a spectrum, shape (N,).
+
+    A continuum takes any sign: a spectrum whose own is not positive is no star's, however well it fits.
+
+    Args:
+        fit: Of the spectra.
+        usual: Pixels of the survey.
+    """
     pixels = fit.pixels.numpy()
-    poor = fit.chi2.numpy() > POOR * np.maximum(pixels, 1)
-    few = pixels < FEW * fit.residual.shape[1]
+    bright = ((fit.continuum > DARK) & (fit.ivar > 0)).sum(1).numpy()
+    poor = (fit.chi2.numpy() > POOR * np.maximum(pixels, 1)) | (bright < FEW * pixels)
+    few = pixels < np.maximum(FEW * fit.residual.shape[1], WINDOW * usual)
     return poor * np.int64(POOR_FIT) + few * np.int64(FEW_PIXELS)

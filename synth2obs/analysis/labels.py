@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import LIMIT, OPEN, RIVAL, UNSETTLED, meaning
+from synth2obs.analysis.flags import LIMIT, OPEN, RIVAL, UNSETTLED, WIDTH, meaning
 from synth2obs.analysis.morph import speeds
 from synth2obs.analysis.star_flags import star_flags
 from synth2obs.analysis.widths import Fitted, Widths, fits
@@ -171,7 +171,7 @@ def labels_of(
         fit.rv_error.numpy(),
         fit.chi2.numpy(),
         fit.pixels.numpy(),
-        star_flags(bridge, fit) | _label_flags(bridge, found, gain),
+        star_flags(bridge, survey, fit) | _label_flags(bridge, found, gain),
         **{name: column.numpy() for name, column in found.columns.items()},
     )
 
@@ -219,5 +219,6 @@ def _label_flags(bridge: Bridge, found: Fitted, gain: NDArray[np.float64]) -> ND
     """Bits that take more than the last fit to tell, shape (N,)."""
     moved = (found.last.x - found.first.x).abs().amax(1).numpy()
     limit, rival = found.limit.numpy() * np.int64(LIMIT), found.rival.numpy() * np.int64(RIVAL)
+    width = found.width.numpy() * np.int64(WIDTH)
     vague = (gain[:, [bridge.labels.index(name) for name in STELLAR]] < LEAST_GAIN).any(1) * np.int64(OPEN)
-    return (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague
+    return (moved > MOVED) * np.int64(UNSETTLED) + limit + rival + vague + width

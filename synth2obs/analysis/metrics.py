@@ -50,7 +50,7 @@ def metrics_of(
         **compared(tested),
         "noise_floor": noise_floor(*tested.held(MORPH), model.noise.factor[0]),
         "pulls": pulls(tested),
-        "flagged": flagged(star_flags(bridge, free)),
+        "flagged": flagged(star_flags(bridge, survey, free)),
         "gap": gap_metrics(bridge, survey, typical_labels(bridge, free), lines, stars, names),
         "lsf": _line_spread(model),
         "wavelengths": _distortion(model),

@@ -36,7 +36,7 @@ def as_spectra(
     ends = float(model.wavelength.min()) - 1.0, float(model.wavelength.max()) + 1.0
     cut = cut_wavelengths(found, *ends)
     if not force:
-        check_survey(bridge, cut, survey)
+        check_survey(bridge, cut, survey, (float(found.wavelength.min()), float(found.wavelength.max())))
     return cut
 
 

@@ -17,22 +17,23 @@ WIDER = 1.15
 COARSER = 1.5
 """The same for pixels."""
 
-OVERLAP = 0.1
-"""Share of the survey's range that spectra must reach."""
+OVERLAP, WITHIN = 0.1, 0.5
+"""Share of the survey's range that spectra must reach, or of their own that must lie in it."""
 
 
-def check_survey(bridge: Bridge, spectra: Spectra, survey: str) -> None:
+def check_survey(bridge: Bridge, spectra: Spectra, survey: str, whole: tuple[float, float]) -> None:
     """Refuse spectra whose domain, wavelengths or line spread are not those of a survey that a bridge knows.
 
     Args:
         bridge: Trained.
-        spectra: Observed.
+        spectra: Observed, cut to the wavelengths that the bridge knows.
         survey: By which survey they are said to be.
+        whole: First and last wavelength that they had before, in Å.
 
     Raises:
         DataError: Naming everything that does not fit.
     """
-    wrong = list(_differences(bridge, spectra, survey))
+    wrong = list(_differences(bridge, spectra, survey, whole))
     if wrong:
         raise DataError(
             f"these do not look like spectra of {survey}: {'; '.join(wrong)}",
@@ -41,15 +42,17 @@ def check_survey(bridge: Bridge, spectra: Spectra, survey: str) -> None:
         )
 
 
-def _differences(bridge: Bridge, spectra: Spectra, survey: str) -> Iterator[str]:
+def _differences(bridge: Bridge, spectra: Spectra, survey: str, whole: tuple[float, float]) -> Iterator[str]:
     if spectra.domain != survey and spectra.domain in _others(bridge, survey):
         yield f"their domain is {spectra.domain!r}, another survey of this bridge"
     model, grid = bridge.survey(survey), np.atleast_2d(np.asarray(spectra.wavelength, float))
     own, sigma = model.wavelength.numpy(), model.lsf_sigma.numpy()
-    low, high = max(np.nanmin(grid), own.min()), min(np.nanmax(grid), own.max())
-    if high - low < OVERLAP * (own.max() - own.min()):
-        reach, survey_reach = (f"{np.nanmin(x):.0f} to {np.nanmax(x):.0f} Å" for x in (grid, own))
-        yield f"they reach from {reach}, the survey from {survey_reach}"
+    low, high = max(grid.min(), own.min()), min(grid.max(), own.max())
+    if high - low < min(OVERLAP * (own.max() - own.min()), WITHIN * (whole[1] - whole[0])):
+        ends = (f"{low:.0f} to {high:.0f} Å" for low, high in (whole, (own.min(), own.max())))
+        yield "they reach from {}, the survey from {}".format(*ends)
+        return
+    if grid.shape[1] < 2:
         return
     common = (own >= low) & (own <= high)
     yield from _unlike(

@@ -10,11 +10,15 @@ from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
 
 
-def star_flags(bridge: Bridge, fit: LabelFit) -> NDArray[np.int64]:
+def star_flags(bridge: Bridge, survey: str, fit: LabelFit) -> NDArray[np.int64]:
     """Bits of `flags.FLAGS` that a fit alone tells, shape (N,)."""
     outside = bridge.labels.outside(bridge.scale.inverse(fit.x).numpy()).any(1)
     far = (bridge.grid_distance(fit.x) > 1.0).numpy()
-    return quality(fit) | outside * np.int64(OUTSIDE) | far * np.int64(FAR)
+    return (
+        quality(fit, len(bridge.survey(survey).wavelength))
+        | outside * np.int64(OUTSIDE)
+        | far * np.int64(FAR)
+    )
 
 
 def flagged(flags: NDArray[np.int64]) -> dict[str, Any]:

@@ -33,5 +33,6 @@ def morph_spectra(
     bridge.survey(survey)
     fit = encode(bridge, prepare(bridge, source, spectra))
     latent = bridge.survey(source).morph.inverse(fit.u)[0]
+    flags = quality(fit, len(bridge.survey(source).wavelength))
     velocity = fit.rv if rv is None else velocities(rv, len(spectra))
-    return seen_by(bridge, survey, latent, latent, velocity, quality(fit), ((),) * len(spectra))
+    return seen_by(bridge, survey, latent, latent, velocity, flags, ((),) * len(spectra))

@@ -14,6 +14,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.ladder import Ladder, find, joined
 from synth2obs.models.fit.line_spread import LineSpreadScale
+from synth2obs.models.fit.line_width import excess_width
 from synth2obs.models.fit.observation import Observation
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.result import LabelFit
@@ -25,6 +26,9 @@ FIT = "fit"
 
 SMALLEST, LARGEST = 0.5, 2.0
 """Scales of a line spread that can be held."""
+
+EXCESS, SURE = 0.25, 5.0
+"""Variance of lines beyond the survey's, in units of its σ², and its significance in errors, that set a bit."""
 
 Given = Tensor | str | None
 """Values of all stars, shape (N,), `FIT`, or nothing."""
@@ -67,7 +71,7 @@ class Fitted:
 
     Args:
         first, last: Before and after these.
-        limit, rival: Bits of `FLAGS`, shape (N,), bool.
+        limit, rival, width: Bits of `FLAGS`, shape (N,), bool.
         columns: Widths that were given or found, and their errors, by the name of their column in a result.
     """
 
@@ -75,6 +79,7 @@ class Fitted:
     last: LabelFit
     limit: Tensor
     rival: Tensor
+    width: Tensor
     columns: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -123,7 +128,14 @@ def _plain(bridge: Bridge, seen: Observation, options: Options) -> Fitted:
     long, short = _lengths(options)
     first, none = fit_labels(bridge, seen, long), torch.zeros(len(seen), dtype=torch.bool)
     first, rival = against_rivals(bridge, seen, first, long) if options.vsini == 0 else (first, none)
-    return Fitted(first, fit_labels(bridge, seen, short, first.x, first.rv), none, rival)
+    last = fit_labels(bridge, seen, short, first.x, first.rv)
+    return Fitted(first, last, none, rival, _other_width(bridge, seen, last, short))
+
+
+def _other_width(bridge: Bridge, seen: Observation, fit: LabelFit, options: Options) -> Tensor:
+    """Stars whose lines are not as wide as they were taken to be, shape (N,), bool."""
+    excess = excess_width(bridge, seen, fit, options)
+    return (excess.variance.abs() > EXCESS) & (excess.significance.abs() > SURE)
 
 
 def _lengths(options: Options) -> tuple[Options, Options]:
@@ -165,9 +177,8 @@ def _searched(bridge: Bridge, seen: Observation, options: Options, ladder: Ladde
         long, short = _lengths(own)
         some = seen.take(rows)
         first = fit_labels(bridge, some, long, found.x[rows], still.rv[rows])
-        return Fitted(
-            first, fit_labels(bridge, some, short, first.x, first.rv), found.limit[rows], none[rows]
-        )
+        last = fit_labels(bridge, some, short, first.x, first.rv)
+        return Fitted(first, last, found.limit[rows], none[rows], _other_width(bridge, some, last, short))
 
     none = torch.zeros_like(found.limit)
     near = _in_groups(ladder, found.value, options, of_group)
@@ -187,5 +198,6 @@ def _in_groups(
         joined([part.last for part in parts], order),
         torch.cat([part.limit for part in parts])[order],
         torch.cat([part.rival for part in parts])[order],
+        torch.cat([part.width for part in parts])[order],
         {name: torch.cat([part.columns[name] for part in parts])[order] for name in parts[0].columns},
     )

@@ -66,15 +66,17 @@ def advance(objective: Objective, iterate: Iterate, local: Quadratic, damp: Tens
     start = scaled_velocity(objective, iterate.rv)
     slope = _slope(local.jacobian, damped.normal)
     here = _inner(objective, iterate, damped, slope, iterate.theta, start)
-    damp = torch.full_like(start, 1e-6)
+    damp, settled = torch.full_like(start, 1e-6), torch.zeros_like(start, dtype=torch.bool)
     for _ in range(INNER):
         step = _newton(here, damp)
         theta = objective.parameters.bounded(iterate.theta, here.theta + step[:, :-1])
         x = torch.clamp(here.x + step[:, -1], start - 2.0, start + 2.0)
         there = _inner(objective, iterate, damped, slope, theta, x)
         better, change = there.value <= here.value, (there.value - here.value).abs()
-        here = merged(better, there, here)
-        if bool((change < ENOUGH).all()):
+        # A star that has arrived stays: its result must not hang on how long its batch goes on.
+        here = merged(better & ~settled, there, here)
+        settled |= change < ENOUGH
+        if bool(settled.all()):
             break
         damp = torch.where(better, damp * 0.2, damp * 30.0).clamp(1e-8, 1e8)
     return here.theta, here.x * objective.rv_sigma

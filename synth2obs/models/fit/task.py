@@ -88,6 +88,19 @@ def fit_labels(
     return LabelFit(**vars(task.run(x, rv)))
 
 
+@torch.no_grad()
+def spectra_of(bridge: Bridge, seen: Observation, fit: LabelFit, options: Options) -> tuple[Tensor, Tensor]:
+    """Spectra without continuum where a fit stands, under other options, and the pixels they reach; both (N, P)."""
+    task = _label_task(bridge, seen, replace(options, scatter=False))
+    parts = []
+    for rows in seen.batches():
+        problem = task._problem(rows, fit.x[rows], fit.rv[rows])
+        here = torch.zeros_like(fit.rv[rows])
+        parts.append((problem.model.spectrum(fit.coefficients[rows], here)[0], problem.good))
+    spectrum, reached = zip(*parts, strict=True)
+    return torch.cat(spectrum), torch.cat(reached)
+
+
 def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":
     free = torch.ones(len(bridge.labels), dtype=torch.float64)
     free[list(choice.fixed)] = 0.0
