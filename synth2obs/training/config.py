@@ -1,6 +1,8 @@
 """Settings of a training, read from TOML; every section stands beside the code that it is for."""
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from synth2obs.core.config import Section
 from synth2obs.core.names import PATTERN
@@ -14,6 +16,7 @@ from synth2obs.models.survey import ALIGNMENT, GAP
 from synth2obs.physics.continuum import ContinuumConfig
 from synth2obs.training.domains import DataConfig
 from synth2obs.training.evaluation_config import EvaluationConfig, ThresholdsConfig
+from synth2obs.training.renamed import renamed
 from synth2obs.training.stages.anchors import AnchorsConfig
 from synth2obs.training.stages.critic import CriticConfig
 from synth2obs.training.stages.labels import LabelsConfig
@@ -23,6 +26,11 @@ from synth2obs.training.stages.theory import TheoryConfig
 
 class TrainConfig(Section):
     """Everything that determines a training."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, tree: Any) -> Any:
+        return renamed(tree)
 
     seed: int = Field(default=20, description="of every random number and of the split of stars")
     threads: int = Field(default=2, ge=1, description="of torch")
