@@ -22,11 +22,13 @@ _HOMES = {
     "read": "synth2obs.api",
     "ingest": "synth2obs.api",
     "train": "synth2obs.api",
+    "adapt": "synth2obs.api",
 }
 """Public function → the module that has it."""
 
 __all__ = [
     "__version__",
+    "adapt",
     "calibration_report",
     "decode",
     "encode",

@@ -38,11 +38,21 @@ def load_bridge(where: str | Path, store: str | Path | None = None) -> Bridge:
     Raises:
         ModelError: If nothing is there, or it is damaged.
     """
+    return load_bundle(bundle_of(where, store))
+
+
+def bundle_of(where: str | Path, store: str | Path | None = None) -> Path:
+    """Folder of a bundle that is named by itself, by a run's folder, or by an MLflow address; as for `load_bridge`.
+
+    Raises:
+        ModelError: If nothing is at the address.
+    """
     if str(where).startswith(ADDRESSES):
         from synth2obs.training.tracking.fetch import fetch_bundle
 
-        return load_bundle(fetch_bundle(str(where), store))
-    return load_bundle(where)
+        return fetch_bundle(str(where), store)
+    inner = Path(where) / "bridge"
+    return inner if inner.is_dir() else Path(where)
 
 
 def morph(
@@ -396,3 +406,44 @@ def train(
         raise ConfigError("overrides are for a TOML; change the settings with config.model_copy(update=…)")
     run(config if isinstance(config, TrainConfig) else read_config(config, overrides), out, progress=progress)
     return load_bridge(Path(out) / "bridge")
+
+
+def adapt(
+    bridge: str | Path,
+    survey: str,
+    spectra: str | Path,
+    out: str | Path = "synth2obs-adapted",
+    overrides: Sequence[str] = (),
+    *,
+    store: str | Path | None = None,
+    progress: bool = True,
+) -> Bridge:
+    """Add a survey to a trained bridge: its instrument, noise, morph and gap, from its own spectra.
+
+    Theory and the bridge's other surveys stay as they are, to the last bit. Called again, it goes on where it was.
+
+    Args:
+        bridge: A run's folder, a bundle, or an MLflow address.
+        survey: Name of the new survey.
+        spectra: Its shard.
+        out: Folder for everything that is written.
+        overrides: ``section.key=value`` on the settings with which the bridge was trained.
+        store: Folder of ``mlflow.db`` for an address.
+        progress: Show bars on a terminal.
+
+    Returns:
+        The bridge with all surveys.
+
+    Raises:
+        ConfigError: For a name that the bridge has already, or an override that does not fit.
+        DataError: For data that cannot be used, or if the grid is not the one that taught the bridge.
+        ModelError: If the bridge cannot be read.
+        OutputError: If the folder cannot be written.
+        Interrupted: After Ctrl-C; the same call goes on from there.
+    """
+    from synth2obs.training.adapted import adaptation
+    from synth2obs.workflow import run
+
+    base = bundle_of(bridge, store)
+    run(adaptation(base, survey, spectra, overrides), out, progress=progress, base=base)
+    return load_bridge(out)

@@ -14,6 +14,7 @@ from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.core.told import LOG, Say, told
 from synth2obs.measured import measure
 from synth2obs.reports.verdict import verdict
+from synth2obs.training.adapted import adapt
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.finished import finished
 from synth2obs.training.run import train
@@ -28,6 +29,7 @@ def run(
     progress: bool = True,
     say: Say = LOG.info,
     promote: bool = False,
+    base: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train (or go on), evaluate, write ``metrics.json``, ``evaluation/``, ``report/`` and register the bridge.
 
@@ -38,6 +40,8 @@ def run(
         progress: Show progress bars on a terminal; elsewhere lines are logged.
         say: Told what is being done; by default it is logged.
         promote: Make the model the registry's champion whatever the verdict, which is recorded.
+        base: Folder of a trained bridge, to which the survey of the settings is added, see `training.adapted`; None:
+            everything is trained.
 
     Returns:
         The content of ``metrics.json``.
@@ -46,10 +50,13 @@ def run(
         Synth2ObsError: As the parts do; `Interrupted` after Ctrl-C.
     """
     folder, began = Path(out), time.time()
-    if complete := finished(config, folder):
+    if complete := finished(config, folder, base):
         say(f"{folder} is complete: nothing is trained; delete its metrics.json to have it evaluated again")
         return judged_again(config, folder, complete, say, promote)
-    outcome = train(config, folder, progress=progress)
+    if base is None:
+        outcome = train(config, folder, progress=progress)
+    else:
+        outcome = adapt(base, config, folder, progress=progress)
     try:
         outcome.tracker.start_stage(STAGE)
         with told(STAGE):

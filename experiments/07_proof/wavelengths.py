@@ -23,7 +23,7 @@ from synth2obs.models.fit.distortion import MEDIAN_ERROR, learn_distortion
 from synth2obs.models.noise.survey_noise import SurveyNoise
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import SurveyData, load_domains
-from synth2obs.training.stages.latent import FLOOR
+from synth2obs.training.stages.instrument import FLOOR
 
 Floats = NDArray[np.float64]
 

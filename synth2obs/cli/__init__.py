@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from synth2obs.cli import config, files, finished, grid, model, runs, ui
+from synth2obs.cli import adapt, config, files, finished, grid, model, runs, ui
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,6 +13,7 @@ app = typer.Typer(
 for command in (
     runs.quickstart,
     runs.train,
+    adapt.adapt,
     runs.prove,
     config.config,
     files.download,

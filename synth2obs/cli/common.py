@@ -138,5 +138,4 @@ def load(model: str, store: Path | None) -> Any:
     """A bridge; a run's folder stands for the bundle in it."""
     import synth2obs
 
-    inner = Path(model) / "bridge"
-    return synth2obs.load_bridge(inner if inner.is_dir() else model, store)
+    return synth2obs.load_bridge(model, store)

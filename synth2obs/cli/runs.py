@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from synth2obs.cli.common import (
 )
 from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
 from synth2obs.core.told import LOG
+
+if TYPE_CHECKING:
+    from synth2obs.training.config import TrainConfig
 
 Promote = Annotated[
     bool, typer.Option("--promote", help="Make the model champion whatever the verdict; this is recorded")
@@ -128,13 +131,29 @@ def _run(
     writable(out)
     from synth2obs.training.run import read_config
 
-    settings = read_config(config, overrides)
+    run_and_tell(read_config(config, overrides), out, bars=bars, as_json=as_json, promote=promote)
+
+
+def run_and_tell(
+    settings: "TrainConfig",
+    out: Path,
+    *,
+    bars: bool,
+    as_json: bool,
+    promote: bool,
+    base: Path | None = None,
+) -> None:
+    """Train, evaluate and report, and say what there is; arguments as for `workflow.run`.
+
+    Raises:
+        typer.Exit: With `FAILED` for a verdict that says so.
+    """
     LOG.info("loading torch and the data")
     from synth2obs.reports.console import baseline_table, verdict_lines
     from synth2obs.reports.verdict import FAIL
     from synth2obs.workflow import run
 
-    metrics = run(settings, out, progress=bars, say=LOG.info, promote=promote)
+    metrics = run(settings, out, progress=bars, say=LOG.info, promote=promote, base=base)
     if as_json:
         answer(True, _facts(metrics, out, settings.model_name, promote))
         raise typer.Exit(FAILED if metrics["verdict"]["status"] == FAIL else 0)

@@ -1,5 +1,6 @@
 """Configurations: TOML and ``key=value`` into a checked pydantic model, and back."""
 
+import copy
 import difflib
 import hashlib
 import json
@@ -29,10 +30,19 @@ def load_config(model: type[Config], path: str | Path, overrides: Sequence[str] 
         ConfigError: For a file that is missing or not TOML, an unknown key (with the known ones and
             the nearest), or a value of the wrong type or out of range.
     """
-    tree = _read_toml(Path(path))
+    return parse_config(model, overridden(_read_toml(Path(path)), overrides), source=str(path))
+
+
+def overridden(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Nested tables with ``section.key=value`` put into a copy.
+
+    Raises:
+        ConfigError: For an override that is none, or that leads nowhere.
+    """
+    copied = copy.deepcopy(dict(tree))
     for override in overrides:
-        _apply(tree, override)
-    return parse_config(model, tree, source=str(path))
+        _apply(copied, override)
+    return copied
 
 
 def parse_config(model: type[Config], tree: Mapping[str, Any], *, source: str = "config") -> Config:

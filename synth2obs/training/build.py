@@ -33,6 +33,14 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
     scale = LabelScale(grid.labels, grid.values)
     if attach := getattr(emulator, "attach", None):
         attach(grid.labels, scale)
+    surveys = survey_models(config, domains, decoder)
+    population = Population.load() if config.population else None
+    density = FlowDensity(decoder.latent, config.density).double()
+    return Bridge(grid.labels, decoder, emulator, scale, surveys, population, density=density)
+
+
+def survey_models(config: TrainConfig, domains: Domains, decoder: Decoder) -> dict[str, SurveyModel]:
+    """Untrained models of all surveys, for a decoder."""
     sizes = SurveyConfig(
         latent=decoder.latent,
         samples=len(decoder.mean),
@@ -41,10 +49,7 @@ def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
         density=config.density,
         gap=config.gap,
     )
-    surveys = {name: _survey_model(survey, sizes) for name, survey in domains.surveys.items()}
-    population = Population.load() if config.population else None
-    density = FlowDensity(decoder.latent, config.density).double()
-    return Bridge(grid.labels, decoder, emulator, scale, surveys, population, density=density)
+    return {name: _survey_model(survey, sizes) for name, survey in domains.surveys.items()}
 
 
 def _survey_model(survey: SurveyData, sizes: SurveyConfig) -> SurveyModel:

@@ -19,8 +19,8 @@ from synth2obs.training.evaluation_config import EvaluationConfig, ThresholdsCon
 from synth2obs.training.renamed import renamed
 from synth2obs.training.stages.anchors import AnchorsConfig
 from synth2obs.training.stages.critic import CriticConfig
+from synth2obs.training.stages.instrument import LatentConfig
 from synth2obs.training.stages.labels import LabelsConfig
-from synth2obs.training.stages.latent import LatentConfig
 from synth2obs.training.stages.theory import TheoryConfig
 
 

@@ -18,7 +18,7 @@ FASTER = ("threads", "checkpoint_every", "thresholds")
 """Settings that change no number of an evaluation."""
 
 
-def finished(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
+def finished(config: TrainConfig, folder: Path, base: str | Path | None = None) -> dict[str, Any] | None:
     """What a complete run of the same settings, data and code found; None if something is left to do.
 
     Complete is a run whose numbers, arrays, pages and bundle are there and whose tracked run says that it ended well,
@@ -27,6 +27,7 @@ def finished(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
     Args:
         config: Settings.
         folder: The run's.
+        base: Folder of the bridge that a survey was added to.
 
     Returns:
         The content of ``metrics.json``.
@@ -39,7 +40,11 @@ def finished(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
     )
     if metrics.get("format") != METRICS_FORMAT or not all(path.is_file() for path in wanted):
         return None
-    return metrics if _same(metrics.get("run", {}), run_card(config, 0.0)) and _ended_well(folder) else None
+    return (
+        metrics
+        if _same(metrics.get("run", {}), run_card(config, 0.0, base)) and _ended_well(folder)
+        else None
+    )
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -1,20 +1,22 @@
 """A whole training: data in, trained and tracked bridge out. Evaluation and reports are floors above."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from synth2obs.core.config_io import flatten, load_config, resolved_toml
+from synth2obs.core.config_io import Setting, flatten, load_config, resolved_toml
 from synth2obs.core.files import file_sha256, write_json_atomic
 from synth2obs.io.embedded import resolve
-from synth2obs.models.bundle import save_bundle
+from synth2obs.models.bridge import Bridge
+from synth2obs.models.bundle import WEIGHTS, save_bundle
 from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
@@ -99,25 +101,61 @@ def train(
     domains = load_domains(config.data, config.seed)
     config = sized(config, domains.grid, tell=progress)
     state = first_state(config, domains)
-    settings = flatten(config)
-    stages: list[Stage | Callable[[], Stage]] = [
-        partial(_stage, make, state, config) for make in stages_of(config)
-    ]
-    tracker = run_stages(
-        stages,
+    tracker = staged(
+        state,
+        config,
         folder,
+        stages_of(config),
         lambda: open_tracker(config, folder, store),
-        checkpoint_every=config.checkpoint_every,
-        settings=settings,
-        may_change=MAY_CHANGE,
-        progress=progress,
+        flatten(config),
+        progress,
     )
-    assert isinstance(tracker, Tracker)
     try:
         return _outcome(state, config, folder, tracker, began)
     except BaseException:
         tracker.close("FAILED")
         raise
+
+
+def staged(
+    state: State,
+    config: TrainConfig,
+    folder: Path,
+    makers: Sequence[Any],
+    tracker: Callable[[], Tracker],
+    settings: Mapping[str, Setting],
+    progress: bool,
+    sections: Mapping[str, str] = MappingProxyType({}),
+) -> Tracker:
+    """Run stages over a state, or go on where an earlier call stopped.
+
+    Args:
+        state: What they change.
+        config: Settings.
+        folder: For checkpoints.
+        makers: Classes of the stages, in order.
+        tracker: Opens the tracked run.
+        settings: Flattened; a resume with others is refused.
+        progress: Show progress bars.
+        sections: Of settings that have not the name of their stage.
+
+    Returns:
+        The open tracker.
+    """
+    stages: list[Stage | Callable[[], Stage]] = [
+        partial(make, state, getattr(config, sections.get(make.name, make.name))) for make in makers
+    ]
+    opened = run_stages(
+        stages,
+        folder,
+        tracker,
+        checkpoint_every=config.checkpoint_every,
+        settings=settings,
+        may_change=MAY_CHANGE,
+        progress=progress,
+    )
+    assert isinstance(opened, Tracker)
+    return opened
 
 
 def stages_of(config: TrainConfig) -> Sequence[Callable[[State, Any], StageBase]]:
@@ -126,21 +164,21 @@ def stages_of(config: TrainConfig) -> Sequence[Callable[[State, Any], StageBase]
     return [make for make in STAGES if wanted.get(getattr(make, "name", ""), True)]
 
 
-def _stage(make: Any, state: State, config: TrainConfig) -> StageBase:
-    stage: StageBase = make(state, getattr(config, make.name))
-    return stage
-
-
 def _outcome(state: State, config: TrainConfig, folder: Path, tracker: Tracker, began: float) -> Trained:
     card = run_card(config, began)
-    state.bridge.card = card | {"surveys": _taught(state)}
-    state.bridge.eval()
-    bundle = save_bundle(state.bridge, folder / "bridge")
+    state.bridge.card = card | {"surveys": taught(state)}
+    return Trained(state, config, kept(state.bridge, folder, card), tracker, card)
+
+
+def kept(bridge: Bridge, folder: Path, card: Mapping[str, Any]) -> Path:
+    """Write a trained bridge and a run's card into a run's folder; the folder of the bundle."""
+    bridge.eval()
+    bundle = save_bundle(bridge, folder / "bridge")
     write_json_atomic(folder / "card.json", card)
-    return Trained(state, config, bundle, tracker, card)
+    return bundle
 
 
-def _taught(state: State) -> dict[str, dict[str, Any]]:
+def taught(state: State) -> dict[str, dict[str, Any]]:
     """Domain of every survey and the stars that taught or stopped it, by which new ones are told from them."""
     return {
         name: {"domain": own.spectra.domain, "stars": own.spectra.star[own.part != "test"].tolist()}
@@ -163,12 +201,20 @@ def open_tracker(config: TrainConfig, folder: Path, store: str | Path | None = N
     )
 
 
-def run_card(config: TrainConfig, began: float) -> dict[str, Any]:
-    """What the run was, for the report and for whoever opens the bundle."""
+def run_card(config: TrainConfig, began: float, base: str | Path | None = None) -> dict[str, Any]:
+    """What the run was, for the report and for whoever opens the bundle.
+
+    Args:
+        config: Settings.
+        began: When, in seconds since 1970.
+        base: Folder of the bridge that a survey was added to.
+    """
     git = git_state(__file__)
     files = {"grid": config.data.grid, **config.data.surveys}
     if config.anchors.table:
         files["anchors"] = config.anchors.table
+    if base is not None:
+        files["bridge"] = str(Path(base) / WEIGHTS)
     return {
         "config": config.model_dump(mode="json"),
         "digests": {name: file_sha256(resolve(path)) for name, path in files.items()},

@@ -17,10 +17,11 @@ class State:
         bridge: As it is before the first stage.
         domains: Data.
         seed: Of every stage's random numbers.
+        theory_held: Whether what the grid taught stays as it is.
     """
 
-    def __init__(self, bridge: Bridge, domains: Domains, seed: int) -> None:
-        self.bridge, self.domains, self.seed = bridge, domains, seed
+    def __init__(self, bridge: Bridge, domains: Domains, seed: int, *, theory_held: bool = False) -> None:
+        self.bridge, self.domains, self.seed, self.theory_held = bridge, domains, seed, theory_held
         self.flux = torch.from_numpy(domains.grid.spectra.flux).float()
         self.x = self.bridge.scale(torch.as_tensor(domains.grid.values))
         self.kept = torch.from_numpy(~domains.grid.held_out)

@@ -23,7 +23,7 @@ from synth2obs.training.build import first_state
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import STAGES, read_config, train
 from synth2obs.training.stages.critic import SCATTER_STEP, CriticStage, _smooth_noise
-from synth2obs.training.stages.latent import _beyond, _lowest
+from synth2obs.training.stages.instrument import _beyond, _lowest
 from synth2obs.training.stages.morph import MorphStage
 from synth2obs.training.tracking.store import open_store
 

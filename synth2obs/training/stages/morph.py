@@ -26,7 +26,7 @@ class MorphStage(StageBase):
         bridge = state.bridge
         surveys = {name: bridge.survey(name) for name in bridge.surveys}
         pupils = {name: Pupil(model.morph, model.density) for name, model in surveys.items()}
-        self.learner = Learner(pupils, config, bridge.density)
+        self.learner = Learner(pupils, config, None if state.theory_held else bridge.density)
         self.optimizer = self.learner.optimizer
 
     def extra(self) -> dict[str, Tensor]:
@@ -56,7 +56,8 @@ class MorphStage(StageBase):
         bridge = self.state.bridge
         latents = grid_latents(self.state)[self.state.kept].double()
         self.latents = {GRID: (latents, torch.zeros(0, dtype=torch.float64))}
-        bridge.density.start(latents)
+        if not self.state.theory_held:
+            bridge.density.start(latents)
         for name in bridge.surveys:
             _, *encoded = encoded_stars(bridge, self.state.seen[name], self.state.stars[name].x)
             self.latents[name] = (encoded[0], encoded[1])
