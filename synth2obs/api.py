@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synth2obs.analysis.morph import Morphed, morph_labels
+from synth2obs.analysis.morph import Morphed
+from synth2obs.analysis.morph_labels import morph_labels
 from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle

@@ -38,7 +38,7 @@ ROOMS = {
         {"bundle", "fit"},
     ),
     "io": (
-        {"air", "noise", "quiet", "reduce", "shard", "tables"},
+        {"air", "noise", "quiet", "reduce", "shard", "specutils_in", "tables"},
         {"anchors", "grids", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids", "strong_lines"},

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.morph import velocities
+from synth2obs.analysis.per_star import velocities
 from synth2obs.core.errors import DataError
 from synth2obs.core.shown import Shown, Summary
 from synth2obs.models.bridge import Bridge

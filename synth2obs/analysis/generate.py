@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from synth2obs.analysis.flags import UNUSUAL
-from synth2obs.analysis.morph import Morphed, seen_by, velocities
+from synth2obs.analysis.morph import Morphed
+from synth2obs.analysis.per_star import velocities
+from synth2obs.analysis.seen import seen_by
 from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge
 

@@ -108,7 +108,8 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     wavelength = bridge.survey(survey).distortion.corrected(spectra.wavelength, segment)
     instrument = bridge.instrument(survey, spectra.wavelength, spectra.segment, spectra.line_spread)
     order = bridge.survey(survey).config.continuum.order
-    flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
+    # Scaled in the precision that they have: in units that make fluxes tiny, float32 does not hold their errors.
+    flux, ivar = torch.as_tensor(spectra.flux), torch.as_tensor(spectra.ivar)
     good = ivar > 0
     level = flux.where(good, torch.nan).nanmedian(1, keepdim=True).values.nan_to_num(1.0).abs()
     level = level.where(level > 0, 1.0)
@@ -116,8 +117,8 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     return Observation(
         survey,
         instrument,
-        flux.where(good, 0.0) / level,
-        ivar * level.square(),
+        (flux.where(good, 0.0) / level).float(),
+        (ivar * level.square()).float(),
         wavelength.log(),
         chebyshev_basis(wavelength, segment, order).float(),
         known if spectra.frame != "rest" else torch.zeros(len(spectra), dtype=torch.float64),
