@@ -39,7 +39,7 @@ ROOMS = {
     ),
     "io": (
         {"air", "noise", "quiet", "reduce", "shard", "specutils_in", "tables"},
-        {"anchors", "grids", "interop", "named_rows", "surveys", "trainable"},
+        {"anchors", "blocks", "grids", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids", "strong_lines"},
     ),

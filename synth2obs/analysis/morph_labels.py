@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import compress
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,35 @@ class Stars:
         """Some of them."""
         broadening = self.broadening.take(torch.arange(rows.start, rows.stop))
         return Stars(self.labels[rows], self.rv[rows], broadening)
+
+
+def refuse_both(labels: Any, spectrum: Any, vsini: ArrayLike, vmac: ArrayLike) -> None:
+    """Refuse stars that are given twice or not at all.
+
+    Raises:
+        DataError: If both or neither of labels and spectrum are given, or spectra with a broadening.
+    """
+    if (labels is None) == (spectrum is None):
+        raise DataError("give labels= or spectrum=, one of them", field="labels, spectrum")
+    if labels is None and any(floats("vsini, vmac", speed)[0].any() for speed in (vsini, vmac)):
+        raise DataError(
+            f"vsini and vmac in km/s are for labels, got {vsini!r} and {vmac!r} with a spectrum",
+            field="vsini, vmac",
+            remedy="leave them out: a spectrum is broadened already",
+        )
+
+
+def as_mapping(bridge: Bridge, labels: Any) -> Mapping[str, ArrayLike]:
+    """Labels by name, of a mapping or a table.
+
+    Raises:
+        DataError: For anything else.
+    """
+    if isinstance(labels, Mapping):
+        return labels
+    from synth2obs.analysis.given_labels import labels_of_table
+
+    return labels_of_table(labels, bridge.labels.names)
 
 
 def morph_labels(
