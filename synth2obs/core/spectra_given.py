@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.given import floats, in_unit, numbers, text, usable, whole
+from synth2obs.core.given import floats, in_unit, linear_unit, numbers, text, usable, whole
 from synth2obs.core.line_spread import LineSpread
-from synth2obs.core.linear import linear_unit
 from synth2obs.core.spectra_rules import (
     CHOICES,
     Problem,

@@ -44,11 +44,12 @@ def from_specutils(
         DataError: If there is no spectrum, the medium is not named, an uncertainty is missing or of no known kind, the
             spectral axis is no wavelength, a flux is in magnitudes, or shapes differ.
     """
+    singles = list(each(spectra))
     if medium not in MEDIA:
         raise DataError(
             f"got {medium!r}", field="medium", remedy="say 'vacuum' or 'air': the spectrum does not"
         )
-    many = [read_one(one) for one in each(spectra)]
+    many = [read_one(one) for one in singles]
     stated, flux, error = _stacked(many)
     flux, ivar = _scaled(flux, error)
     wavelength, count = air_to_vacuum(stated) if medium == "air" else stated, len(flux)

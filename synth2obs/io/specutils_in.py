@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.given import floats
-from synth2obs.core.linear import refuse_logarithm
+from synth2obs.core.given import floats, refuse_logarithm
 
 POWERS = {"std": 1.0, "var": 2.0, "ivar": -2.0}
 """By astropy's type of an uncertainty, the power of the flux's unit that it has."""
