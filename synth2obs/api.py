@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from synth2obs.analysis.morph import Morphed
 from synth2obs.analysis.morph_labels import as_mapping, morph_labels, refuse_both
+from synth2obs.core.files import as_path
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
 
@@ -36,13 +37,14 @@ def load_bridge(where: str | Path, store: str | Path | None = None) -> Bridge:
         store: Folder of ``mlflow.db`` for an address; by default the environment's ``MLFLOW_TRACKING_URI``.
 
     Raises:
+        DataError: For what is no path.
         ModelError: If nothing is there, or it is damaged.
     """
     if str(where).startswith(ADDRESSES):
         from synth2obs.training.tracking.fetch import fetch_bundle
 
         return load_bundle(fetch_bundle(str(where), store))
-    return load_bundle(where)
+    return load_bundle(as_path("where", where))
 
 
 def morph(
@@ -429,5 +431,7 @@ def train(
 
     if isinstance(config, TrainConfig) and overrides:
         raise ConfigError("overrides are for a TOML; change the settings with config.model_copy(update=…)")
-    run(config if isinstance(config, TrainConfig) else read_config(config, overrides), out, progress=progress)
+    if not isinstance(config, TrainConfig):
+        config = read_config(None if config is None else as_path("config", config), overrides)
+    run(config, as_path("out", out), progress=progress)
     return load_bridge(Path(out) / "bridge")

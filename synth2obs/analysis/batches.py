@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synth2obs.analysis.generate import whole
 from synth2obs.analysis.morph import Morphed
 from synth2obs.analysis.morph_labels import as_mapping, label_batches, refuse_both, stars_of
 from synth2obs.analysis.morphed_file import Written, write_batches
 from synth2obs.analysis.observed import as_spectra
-from synth2obs.analysis.per_star import velocities
+from synth2obs.analysis.per_star import velocities, whole
 from synth2obs.analysis.telescopes import morph_spectra
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra

@@ -14,7 +14,7 @@ from torch import Tensor
 from synth2obs.analysis.flags import FAR, OUTSIDE
 from synth2obs.analysis.morph import Morphed
 from synth2obs.analysis.per_star import speeds, velocities
-from synth2obs.analysis.seen import STARS, blocks, seen_by
+from synth2obs.analysis.seen import STARS, blocks, refuse_too_many, seen_by
 from synth2obs.core.errors import DataError
 from synth2obs.core.given import floats
 from synth2obs.models.bridge import Bridge
@@ -97,7 +97,9 @@ def morph_labels(
         ModelError: For an unknown survey.
     """
     bridge.survey(survey)
-    return morph_stars(bridge, stars_of(bridge, labels, rv, vsini, vmac), survey)
+    stars = stars_of(bridge, labels, rv, vsini, vmac)
+    refuse_too_many(bridge, survey, len(stars), "use morph_batches, or an .h5 file")
+    return morph_stars(bridge, stars, survey)
 
 
 def label_batches(bridge: Bridge, stars: Stars, survey: str, batch: int) -> Iterator[Morphed]:

@@ -1,5 +1,7 @@
 """What a user says of every star: one value for all, or one each."""
 
+from operator import index
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -78,3 +80,18 @@ def per_star(name: str, given: ArrayLike, count: int, what: str = "velocity in k
             remedy=f"give one {what}, or one per star",
         )
     return np.broadcast_to(values, count).copy()
+
+
+def whole(name: str, value: int, least: int) -> int:
+    """A whole number of at least ``least``.
+
+    Raises:
+        DataError: If it is none.
+    """
+    try:
+        number = index(value)
+    except TypeError:
+        number = least - 1
+    if not least <= number < 2**63:
+        raise DataError(f"must be a whole number of at least {least}, got {value!r}", field=name)
+    return number

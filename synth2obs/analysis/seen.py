@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synth2obs.analysis.morph import Morphed
+from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.models.bridge import Bridge
 from synth2obs.physics.broadening import Broadening
 
 STARS = 64
 """Stars that are seen at once: rest-frame spectra of more would fill the memory."""
+
+LARGEST = 32 * 2**30
+"""Bytes of spectra that are computed into memory."""
 
 
 class Views(NamedTuple):
@@ -30,6 +34,17 @@ class Views(NamedTuple):
 def blocks(count: int) -> Iterator[slice]:
     """Rows of `STARS` stars at a time, as every result is computed, so that none depends on how many were asked for."""
     return (slice(first, min(first + STARS, count)) for first in range(0, count, STARS))
+
+
+def refuse_too_many(bridge: Bridge, survey: str, count: int, remedy: str) -> None:
+    """Refuse more stars than memory is for.
+
+    Raises:
+        DataError: Naming what they would take.
+    """
+    size = 4 * len(Views._fields) * count * len(bridge.survey(survey).wavelength)
+    if size > LARGEST:
+        raise DataError(f"{count} stars take {size / 2**30:.0f} GiB", field="stars", remedy=remedy)
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ def marked_bad(flux: Floats, error: Floats) -> NDArray[np.bool_]:
     """
     with np.errstate(invalid="ignore"):
         known = np.isfinite(flux) & np.isfinite(error) & (error > 0)
-    usual = known & (error < HUGE_ERROR)
+        usual = known & ((error < HUGE_ERROR) | (error < WORTHLESS * np.abs(flux)))
     usual = np.where(usual.any(axis=1, keepdims=True), usual, known)
     return ~known | (error >= huge_error(levels(flux, usual)))
 

@@ -107,9 +107,7 @@ def test_counts(scene, refused, count):
     refused(lambda: generate(scene, count=count), "count|stars")
     if count != 0 and not (isinstance(count, int) and count > 0):
         refused(lambda: generate(scene, seed=count), "seed")
-        refused(
-            lambda: synth2obs.survey_population(scene.bridge, scene.stars, "miles", seed=count), "seed|few"
-        )
+        refused(lambda: synth2obs.survey_population(scene.bridge, scene.stars, "miles", seed=count), "seed")
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
@@ -127,7 +125,7 @@ LATENTS = {
     "a number": lambda s: 1.0,
     "None": lambda s: None,
     "none": lambda s: latents(s, rows=0),
-    "objects": lambda s: latents(s).astype(object) * None if False else [object()],
+    "objects": lambda s: [object()],
 }
 
 

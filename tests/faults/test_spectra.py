@@ -207,7 +207,7 @@ WRONG = {
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_can_be_right_is_right(scene, expected, name):
     found = scene.changed(**RIGHT[name](scene.stars))
-    np.testing.assert_allclose(found, expected, atol=5e-3)
+    np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 @pytest.mark.parametrize("name", WRONG)
