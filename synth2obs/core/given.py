@@ -44,22 +44,31 @@ def floats(name: str, given: Any, unit: str = "") -> tuple[NDArray[np.floating[A
     return array, masked
 
 
-def whole(name: str, given: Any) -> NDArray[np.integer[Any]]:
+def whole(name: str, given: Any, form: type[np.integer[Any]] = np.int64) -> NDArray[np.integer[Any]]:
     """As `numbers`, whole.
 
+    Args:
+        name: Of the field, for messages.
+        given: What somebody has.
+        form: Type that has room for every number; the array keeps its own.
+
     Raises:
-        DataError: If a number is not whole, or masked.
+        DataError: If a number is not whole, too large, or masked.
     """
     array, masked = numbers(name, given)
     if masked is not None and masked.any():
         raise DataError("is masked", field=name, remedy="give a whole number for every entry")
-    if array.dtype.kind in "iu":
-        return array
-    with np.errstate(invalid="ignore"):
-        rounded = array.astype(np.int64)
-    if not (rounded == array).all():
-        raise DataError(f"must be whole numbers, got {array.dtype}", field=name, remedy="round them")
-    return rounded
+    if array.dtype.kind not in "iu":
+        with np.errstate(invalid="ignore"):
+            rounded = array.astype(np.int64)
+        if not (rounded == array).all():
+            raise DataError(f"must be whole numbers, got {array.dtype}", field=name, remedy="round them")
+        array = rounded
+    least, most = np.iinfo(form).min, np.iinfo(form).max
+    if array.size and not least <= int(array.min()) <= int(array.max()) <= most:
+        found = f"runs from {array.min()} to {array.max()}"
+        raise DataError(found, field=name, remedy=f"it must be within {least} to {most}")
+    return array
 
 
 def text(name: str, given: Any) -> NDArray[np.str_]:
@@ -73,7 +82,10 @@ def text(name: str, given: Any) -> NDArray[np.str_]:
     if masked is not None and masked.any():
         raise DataError("is masked for a star", field=name, remedy="give every spectrum a name")
     if array.dtype.kind == "S":
-        return np.char.decode(array, "utf-8")
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError("is not UTF-8", field=name, remedy="decode the names") from error
     if array.dtype == object and all(isinstance(one, str) for one in array.ravel()):
         return array.astype(str)
     if array.dtype.kind not in "Uiu":

@@ -69,11 +69,11 @@ def _pixels(given: Mapping[str, Any]) -> dict[str, Any]:
     wavelength, hidden = floats("wavelength", given["wavelength"], "Angstrom")
     if hidden is not None and hidden.any():
         raise DataError("is masked", field="wavelength", remedy="every pixel needs one, bad ones too")
-    segment = whole("segment", given["segment"])
+    segment = whole("segment", given["segment"], np.int16)
     return {
         "flux": flux,
         "ivar": ivar,
-        "flags": None if given["flags"] is None else whole("flags", given["flags"]),
+        "flags": None if given["flags"] is None else whole("flags", given["flags"], np.uint32),
         "wavelength": wavelength,
         "segment": np.broadcast_to(segment, flux.shape[1]).copy() if segment.ndim == 0 else segment,
     }
