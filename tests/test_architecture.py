@@ -38,8 +38,8 @@ ROOMS = {
         {"bundle", "fit"},
     ),
     "io": (
-        {"air", "noise", "quiet", "reduce", "shard", "tables"},
-        {"anchors", "grids", "interop", "named_rows", "surveys", "trainable"},
+        {"air", "noise", "quiet", "reduce", "shard", "specutils_in", "tables"},
+        {"anchors", "blocks", "grids", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids", "strong_lines"},
     ),

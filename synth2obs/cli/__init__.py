@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from synth2obs.cli import config, files, finished, grid, model, runs, ui
+from synth2obs.cli import config, files, finished, grid, model, runs, spectra, ui
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,8 +19,8 @@ for command in (
     files.ingest,
     files.check,
     files.plot,
-    model.morph,
-    model.generate,
+    spectra.morph,
+    spectra.generate,
     model.fit,
     model.population,
     model.gap,

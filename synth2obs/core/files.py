@@ -62,6 +62,17 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def as_path(name: str, given: Any) -> Path:
+    """What somebody says of a file.
+
+    Raises:
+        DataError: If it is no path.
+    """
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise DataError(f"must be a path, got {given!r}", field=name, remedy="give a file's name")
+    return Path(given)
+
+
 def write_atomic(path: str | Path, content: bytes) -> None:
     """Write bytes so that ``path`` holds either the old content or all of the new.
 

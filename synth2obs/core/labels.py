@@ -110,7 +110,8 @@ class LabelSpace:
         """Set columns that were not given to what is usual."""
         if not set(STELLAR) <= set(self.names):
             return
-        star = [table[:, self.index(name)] for name in STELLAR]
+        # What is usual at labels of no star only has to be a number.
+        star = [np.clip(table[:, self.index(name)], *plausible(name)) for name in STELLAR]
         for column, name in enumerate(self.names):
             if name not in given and name not in STELLAR:
                 table[:, column] = np.clip(usual(name, *star), self.lower[column], self.upper[column])

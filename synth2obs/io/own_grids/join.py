@@ -1,7 +1,6 @@
 """Sources of spectra as one grid's shard, in memory that does not grow with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,7 @@ def _joined(parts: Sequence[GridPart], name: str) -> Spectra:
     spread = first.line_spread
     for table in tables[1:]:
         spread = spread.join(table.line_spread)
-    return replace(
-        first,
+    return first.with_valid(
         domain=name or first.domain,
         flux=without_flux(total),
         id=_column(tables, "id"),

@@ -20,9 +20,6 @@ COLUMN_ROWS = 16_384
 CHUNKS = {1: COLUMN_ROWS, 2: CHUNK_ROWS}
 """Rows per chunk by the number of axes; of what has more, every row is a chunk."""
 
-KINDS = ("grid", "survey")
-FRAMES = ("rest", "barycentric")
-FLUX_KINDS = ("normalized", "relative", "absolute")
 ATTRIBUTES = ("format", "domain", "kind", "medium", "frame", "flux_kind")
 ERROR_SUFFIX = "_error"
 """Ending of the name of a label's error."""

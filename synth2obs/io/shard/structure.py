@@ -6,6 +6,7 @@ from dataclasses import replace
 import h5py
 
 from synth2obs.core.constants import SHARD_FORMAT
+from synth2obs.core.spectra_rules import CHOICES, choice_problems
 from synth2obs.io.shard.fields import (
     ALWAYS,
     CODES,
@@ -19,10 +20,8 @@ from synth2obs.io.shard.fields import (
     STARS,
     Field,
 )
-from synth2obs.io.shard.layout import ATTRIBUTES, FLUX_KINDS, FRAMES, KINDS
+from synth2obs.io.shard.layout import ATTRIBUTES
 from synth2obs.io.shard.rules import Problem
-
-CHOICES = {"kind": KINDS, "frame": FRAMES, "flux_kind": FLUX_KINDS}
 
 
 def attribute_problems(file: h5py.File) -> Iterator[Problem]:
@@ -38,9 +37,7 @@ def attribute_problems(file: h5py.File) -> Iterator[Problem]:
             "format", f"is {version!r}, this version reads {SHARD_FORMAT!r}", "convert or ingest again"
         )
     for name, allowed in CHOICES.items():
-        value = file.attrs.get(name, allowed[0])
-        if value not in allowed:
-            yield Problem(name, f"is {value!r}", f"use one of {', '.join(allowed)}")
+        yield from choice_problems(name, file.attrs.get(name, allowed[0]))
     medium = file.attrs.get("medium", "vacuum")
     if medium != "vacuum":
         yield Problem("medium", f"is {medium!r}", "convert the wavelengths with io.air.air_to_vacuum")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.spectra_rules import SHORTEST
 from synth2obs.io.surveys.cards import REPAIR, Cards
 from synth2obs.io.surveys.fits_file import open_fits
-from synth2obs.io.surveys.record import SHORTEST
 
 Array = NDArray[np.float64]
 
