@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.labels import unit_of
-from synth2obs.core.names import name_problem
+from synth2obs.core.names import label_problem, name_problem
 from synth2obs.io.shard.fields import COLUMNS
 from synth2obs.io.shard.layout import CHUNK_ROWS
 from synth2obs.io.shard.line_spread import profile_problems, width_problems
@@ -118,7 +118,10 @@ def _labels(file: h5py.File) -> Iterator[Problem]:
         yield Problem("labels", "is a dataset", "make it a group with one dataset a label")
         return
     for name in group:
-        yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
+        if wrong := label_problem(name):
+            yield Problem("labels", f"{name!r} cannot name a label", wrong)
+        else:
+            yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
 
 
 def _label(column: h5py.Dataset, name: str, is_grid: bool) -> Iterator[Problem]:
