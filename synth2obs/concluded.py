@@ -15,8 +15,10 @@ from synth2obs.reports.figures import figures
 from synth2obs.reports.summary import ranking_numbers, summary
 from synth2obs.reports.survey import rebuild
 from synth2obs.reports.verdict import PASS, verdict
+from synth2obs.training.closing import closed_on_error
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import Trained, open_tracker
+from synth2obs.training.signals import signals_wait
 from synth2obs.training.tracking.tracker import Tracker
 
 VERDICT, PROMOTED = "synth2obs.verdict", "synth2obs.promoted"
@@ -67,10 +69,10 @@ def judged_again(
     metrics = {**metrics, "verdict": found, "run": {**metrics["run"], "config": settings}}
     write_json_atomic(folder / "metrics.json", metrics)
     tracker = open_tracker(config, folder)
-    try:
+    with closed_on_error(tracker, "stopped while judging; the same command evaluates again"):
         _track_pages(tracker, folder)
         _conclude(tracker, load_bundle(folder / "bridge"), folder / "bridge", config, metrics, promote)
-    finally:
+    with signals_wait():
         tracker.close("FINISHED")
     return metrics
 
