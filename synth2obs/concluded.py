@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from synth2obs.core.digests import forget_digests, keep_digests
 from synth2obs.core.files import write_json_atomic
 from synth2obs.core.told import Say
 from synth2obs.models.bridge import Bridge
@@ -67,7 +68,9 @@ def judged_again(
     say("judging by the thresholds")
     settings = {**metrics["run"]["config"], "thresholds": config.thresholds.model_dump(mode="json")}
     metrics = {**metrics, "verdict": found, "run": {**metrics["run"], "config": settings}}
+    forget_digests(folder)
     write_json_atomic(folder / "metrics.json", metrics)
+    keep_digests(folder, [folder / "metrics.json", *(folder / "evaluation").glob("*.npz")])
     tracker = open_tracker(config, folder)
     with closed_on_error(tracker, "stopped while judging; the same command evaluates again"):
         _track_pages(tracker, folder)

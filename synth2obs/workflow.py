@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from synth2obs.concluded import judged_again, track
+from synth2obs.core.digests import forget_digests, keep_digests
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.core.told import LOG, Say, told
 from synth2obs.measured import measure
@@ -78,11 +79,15 @@ def _run(
 
 
 def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    forget_digests(folder)
+    files = [folder / "metrics.json"]
     for name, columns in arrays.items():
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **columns)
-        write_atomic(folder / "evaluation" / f"{name}.npz", buffer.getvalue())
+        files.append(folder / "evaluation" / f"{name}.npz")
+        write_atomic(files[-1], buffer.getvalue())
     write_json_atomic(folder / "metrics.json", metrics)
+    keep_digests(folder, files)
 
 
 def _jsonable(value: Any) -> Any:
