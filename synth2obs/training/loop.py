@@ -19,6 +19,7 @@ from synth2obs.core.told import LOG
 from synth2obs.models.checkpoint import load_tensors, save_tensors
 from synth2obs.training.closing import closed_on_error, only_process
 from synth2obs.training.progress import Advance, Progress, watch_steps
+from synth2obs.training.rounding import rounding, warn_of_other_rounding
 from synth2obs.training.signals import StopRequest, stop_on_signals
 
 AT_ONCE = "stopped at once; the same command goes on from the last checkpoint"
@@ -190,6 +191,7 @@ def _resume(stage: Stage, session: Session) -> tuple[int, bool]:
             f"{path}: is at step {meta['step']}, but {stage.name} has {stage.steps}; "
             "train in a new folder, or ask for more steps"
         )
+    warn_of_other_rounding(stage.name, meta.get("rounding", {}))
     stage.load(tensors)
     return int(meta["step"]), bool(meta["done"])
 
@@ -197,7 +199,13 @@ def _resume(stage: Stage, session: Session) -> tuple[int, bool]:
 def _save(stage: Stage, session: Session, step: int, *, done: bool = False) -> None:
     """Metrics first: what a crash between the two repeats is recognised, what it loses is lost."""
     session.tracker.flush()
-    meta = {"stage": stage.name, "step": step, "done": done, "settings": session.settings_digest}
+    meta = {
+        "stage": stage.name,
+        "step": step,
+        "done": done,
+        "settings": session.settings_digest,
+        "rounding": rounding(),
+    }
     save_tensors(session.checkpoint(stage), stage.tensors(), meta)
 
 

@@ -13,6 +13,7 @@ import torch
 
 from synth2obs.core.config_io import flatten, load_config, resolved_toml
 from synth2obs.core.files import file_sha256, write_json_atomic
+from synth2obs.core.threads import use_threads
 from synth2obs.io.embedded import resolve
 from synth2obs.models.bundle import save_bundle
 from synth2obs.training.build import first_state
@@ -95,7 +96,7 @@ def train(
         DataError, ConfigError, OutputError, Interrupted: As the parts do.
     """
     began, folder = time.time(), Path(out)
-    torch.set_num_threads(config.threads)
+    use_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     domains = load_domains(config.data, config.seed)
     config = sized(config, domains.grid, tell=progress)
