@@ -3,6 +3,7 @@
 Prints a line of JSON for every moment: what came of the training there, and of the one that goes on from it.
 """
 
+import importlib
 import json
 import os
 import random
@@ -144,6 +145,9 @@ def status(out: Path) -> list[str]:
 def main(folder: Path, store: Path, kind: str, count: int, seed: int, overrides: list[str]) -> None:
     """Train once undisturbed, then at every moment."""
     torch.set_num_threads(1)
+    # Loaded once: the children have them by their fork.
+    for module in ("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "sklearn", "pandas"):
+        importlib.import_module(module)
     trainings, draw = Trainings(folder, store, overrides), random.Random(seed)
     began, out = time.monotonic(), trainings.new("whole")
     if ended(in_a_child(lambda: trainings.train(out))):

@@ -10,12 +10,8 @@ import pytest
 SCRIPT = Path(__file__).with_name("interrupted_trainings.py")
 KILLS, FULL = 20, 4
 TINY = (
-    "data.stop=5150",
-    "data.max_stars=16",
-    "theory.steps=3",
-    "morph.steps=3",
-    "critic.steps=2",
-    "checkpoint_every=1",
+    *("data.stop=5150", "data.max_stars=16", "checkpoint_every=1"),
+    *("theory.steps=3", "emulator.steps=5", "emulator.learned_from=60", "morph.steps=3", "critic.steps=2"),
 )
 
 
