@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from synth2obs.cli import config, files, finished, grid, model, runs, spectra, ui
+from synth2obs.core.threads import share_the_machine
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,3 +48,4 @@ def main(
     ] = False,
 ) -> None:
     """Measure and close the gap between theoretical stellar spectra and what telescopes see."""
+    share_the_machine()

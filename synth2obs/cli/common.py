@@ -5,14 +5,13 @@ import dataclasses
 import json
 import math
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from synth2obs.cli.interruptions import Heard, heard
 from synth2obs.core.errors import Interrupted, OutputError, Synth2ObsError
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
@@ -32,38 +31,17 @@ SurveyName = Annotated[str, typer.Option("--survey", "-s", help="A survey that t
 @contextlib.contextmanager
 def errors_for_people() -> Iterator[None]:
     """Our own errors as one message and exit code 2; Ctrl-C as 130, and SIGTERM, which acts like it, as 143."""
+    signals = Heard()
     try:
-        with _terminated() as code:
+        with heard() as signals:
             yield
     except Interrupted as stopped:
-        fail(f"interrupted: {stopped}", max(code[-1], 128 + stopped.number))
+        # SIGTERM's code, if there was one: a batch system looks at it.
+        fail(f"interrupted: {stopped}", max(signals.code, 128 + stopped.number))
     except KeyboardInterrupt:
-        fail("interrupted", code[-1])
+        fail("interrupted", signals.code)
     except Synth2ObsError as error:
         fail(f"error: {error}", 2)
-
-
-@contextlib.contextmanager
-def _terminated() -> Iterator[list[int]]:
-    """Let SIGTERM interrupt as Ctrl-C does, for the time of a command.
-
-    Yields:
-        Exit codes of an interruption, the one that holds last.
-    """
-    codes = [128 + signal.SIGINT]
-
-    def interrupt(number: int, frame: Any) -> None:
-        codes.append(128 + number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield codes
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield codes
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def fail(message: str, code: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.core.digests import refuse_changed
 from synth2obs.core.errors import Synth2ObsError
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import run_card
@@ -30,6 +31,9 @@ def finished(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
 
     Returns:
         The content of ``metrics.json``.
+
+    Raises:
+        DataError: If the numbers or the arrays are not as they were written.
     """
     metrics = _stored(folder / "metrics.json")
     wanted = (
@@ -39,6 +43,8 @@ def finished(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
     )
     if metrics.get("format") != METRICS_FORMAT or not all(path.is_file() for path in wanted):
         return None
+    for path in (folder / "metrics.json", *wanted):
+        refuse_changed(path)
     return metrics if _same(metrics.get("run", {}), run_card(config, 0.0)) and _ended_well(folder) else None
 
 

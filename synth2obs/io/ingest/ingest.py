@@ -9,6 +9,7 @@ from typing import Any
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import file_sha256, folder_lock
+from synth2obs.core.threads import free_cpus
 from synth2obs.io.ingest.inventory import Inventory, take_stock
 from synth2obs.io.ingest.merge import merge
 from synth2obs.io.ingest.parts import Part, Skipped, plan, run_jobs
@@ -45,7 +46,7 @@ def ingest(
             are carried along.
         progress: Called with files read and files in all.
         on_error: ``stop`` at the first file that cannot be read, or ``skip`` it and say so in the summary.
-        workers: Processes; as many as there are CPUs if None.
+        workers: Processes; as many as CPUs are free to this process if None.
         options: Fields of the survey's options, as values or as text.
 
     Raises:
@@ -66,7 +67,7 @@ def ingest(
     stop = on_error == "stop"
     with _alone(folder):
         jobs = plan(survey, reader.group(paths), options, table, stop, folder)
-        parts = run_jobs(jobs, workers or os.cpu_count() or 1, _counter(progress, len(paths)))
+        parts = run_jobs(jobs, workers or free_cpus(), _counter(progress, len(paths)))
         shards = [Path(shard) for part in parts for shard in part.shards]
         stock = take_stock(shards, reader.same_pixels, stop) if shards else _nothing(parts)
         if table is not None and labels is not None:

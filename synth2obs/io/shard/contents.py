@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from synth2obs.core.labels import unit_of
+from synth2obs.core.names import label_problem
 from synth2obs.core.spectra_rules import (
     column_problems,
     domain_problems,
@@ -78,7 +79,10 @@ def _labels(file: h5py.File) -> Iterator[Problem]:
         yield Problem("labels", "is a dataset", "make it a group with one dataset a label")
         return
     for name in group:
-        yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
+        if wrong := label_problem(name):
+            yield Problem("labels", f"{name!r} cannot name a label", wrong)
+        else:
+            yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
 
 
 def _label(column: h5py.Dataset, name: str, is_grid: bool) -> Iterator[Problem]:

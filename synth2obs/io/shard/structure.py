@@ -6,6 +6,7 @@ from dataclasses import replace
 import h5py
 
 from synth2obs.core.constants import SHARD_FORMAT
+from synth2obs.core.names import label_suggestion
 from synth2obs.core.spectra_rules import CHOICES, choice_problems
 from synth2obs.io.shard.fields import (
     ALWAYS,
@@ -65,6 +66,7 @@ def shape_problems(file: h5py.File) -> Iterator[Problem]:
         if field.name in file:
             yield from _shape_problem(file[field.name].shape, field, sizes)
     yield from _table_problems(file)
+    yield from _group_problems(file)
     for kind, codes in CODES.items():
         yield from _types(file, [field.name for field in FIELDS if field.kind == kind], codes, kind)
 
@@ -73,7 +75,20 @@ def _named(file: h5py.File, field: Field) -> Iterator[Field]:
     """The datasets of a group."""
     group = field.name.partition("/")[0]
     if isinstance(file.get(group), h5py.Group):
-        yield from (replace(field, name=f"{group}/{name}") for name in file[group])
+        datasets = (name for name, one in file[group].items() if isinstance(one, h5py.Dataset))
+        yield from (replace(field, name=f"{group}/{name}") for name in datasets)
+
+
+def _group_problems(file: h5py.File) -> Iterator[Problem]:
+    """Groups where datasets belong: that is what HDF5 makes of a slash in a name."""
+    for field in (LABELS, NATIVE):
+        group = field.name.partition("/")[0]
+        columns = file.get(group)
+        for name, one in columns.items() if isinstance(columns, h5py.Group) else ():
+            if isinstance(one, h5py.Group):
+                whole = "/".join([name, *list(one)[:1]])
+                remedy = f"a name holds no slash; call it {label_suggestion(whole) or 'column'}"
+                yield Problem(group, f"{whole!r} is a group", remedy)
 
 
 def _shape_problem(found: tuple[int, ...], field: Field, sizes: Mapping[str, int]) -> Iterator[Problem]:
