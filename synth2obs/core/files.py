@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,38 @@ def file_sha256(path: str | Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check the name") from error
+
+
+def refuse_overwriting(out: str | Path, inputs: Iterable[str | Path | None]) -> None:
+    """Refuse to write a result onto what it is made of, by whatever name or link.
+
+    Args:
+        out: File to write.
+        inputs: What is read: files, or folders of which nothing may be written over; None and what is not there,
+            such as the address of a model, do not count.
+
+    Raises:
+        OutputError: Naming both.
+    """
+    target = Path(os.path.realpath(out))
+    for one in inputs:
+        if one is not None and _is_or_holds(one, target):
+            same = "" if str(one) == str(out) else f" ({one})"
+            raise OutputError(
+                f"{out}: is read by this command{same}, and would be lost; choose another --out"
+            )
+
+
+def _is_or_holds(source: str | Path, target: Path) -> bool:
+    """Whether a file is the target, or a folder holds it."""
+    try:
+        if not target.exists() or not os.path.exists(source):
+            return os.path.realpath(source) == str(target)
+        if os.path.samefile(source, target):
+            return True
+        return target.is_relative_to(os.path.realpath(source))
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager

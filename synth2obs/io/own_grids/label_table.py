@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
 from synth2obs.io.own_grids.description import Description
-from synth2obs.io.surveys.own_columns import numbers
+from synth2obs.io.surveys.fits_file import open_mapped
+from synth2obs.io.surveys.own_columns import is_fits, numbers
+from synth2obs.io.surveys.text_table import read_text_table
 
 Array = NDArray[np.float64]
-
-TEXT = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, Array]:
@@ -115,11 +115,14 @@ def _open(path: Path) -> Any:
 
     if not path.is_file():
         raise DataError("no such file", path=path, field="label_table", remedy="check the name")
-    kind = "fits" if path.suffix.lower() in (".fits", ".fit") else TEXT.get(path.suffix.lower(), "ascii")
+    if not is_fits(path):
+        return read_text_table(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_mapped(path) as hdus:
             warnings.simplefilter("ignore")
-            return Table.read(path, format=kind)
+            return Table.read(hdus)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"cannot be read as a table ({type(error).__name__})",

@@ -1,5 +1,6 @@
 """Cards of FITS headers, read so that an error names the file and the card."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,36 @@ class Cards:
                 f"header card must name something, got {value!r}", path=self.path, field=card, remedy=REPAIR
             )
         return str(value)
+
+
+@dataclass(frozen=True)
+class Headers:
+    """Cards of all headers of a file; only those that are asked for have to make sense.
+
+    Args:
+        headers: astropy's, in the order of the file.
+        path: Its file, for messages.
+    """
+
+    headers: Sequence[Any]
+    path: Path
+
+    def get(self, card: str) -> Any:
+        """Value of a card in the first header that has it; None if none has.
+
+        Raises:
+            DataError: If it breaks the standard so that it has no value.
+        """
+        for header in self.headers:
+            try:
+                value = header[card] if card in header else None
+            except Exception as error:
+                raise DataError(
+                    f"cannot be read ({error})", path=self.path, field=card, remedy=REPAIR
+                ) from error
+            if value is not None:
+                return value
+        return None
 
 
 def optional_number(value: Any) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.unpacked import read_text
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.cards import REPAIR, Cards
@@ -69,10 +70,7 @@ def read_parameters(path: str | Path) -> Rows:
         DataError: If the file cannot be read or a row is not number, Teff, log g, [Fe/H].
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="give MILES_params.db") from error
+    lines = read_text(path).splitlines()
     rows = (line for line in lines if line.strip() and not line.startswith("#"))
     return dict(_row(line, path) for line in rows if not UNIDENTIFIED.match(line))
 
