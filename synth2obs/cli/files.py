@@ -93,7 +93,7 @@ def ingest(
     Example: synth2obs ingest miles MILES/*.fits --parameters MILES_params.db -o miles.h5
     """
     with errors_for_people(), messages(quiet, log_level) as bars:
-        file_ready(out)
+        file_ready(out, [survey, parameters, *(files or [])])
         from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 

@@ -13,11 +13,13 @@ from synth2obs.cli.common import (
     SurveyName,
     TableOut,
     answer,
+    bundle_of,
     errors_for_people,
     load,
     table_ready,
 )
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import named_files
 from synth2obs.core.labels import labels_in_words
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def morph(
     """
     with errors_for_people():
         labels = _labels(label or []) if label or spectrum is None else None
-        table_ready(out)
+        table_ready(out, [spectrum, bundle_of(model)])
         import synth2obs
         from synth2obs.analysis.morphed_table import spectrum_table
         from synth2obs.io.tables import write_table
@@ -121,7 +123,7 @@ def generate(
     Example: synth2obs generate OUT -s miles -n 100 --seed 1 -o spectra.fits
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [bundle_of(model)])
         import synth2obs
         from synth2obs.analysis.flags import UNUSUAL
         from synth2obs.analysis.morphed_table import spectrum_table
@@ -150,7 +152,7 @@ def population(
     Example: synth2obs population OUT embedded:miles -s miles -n 1000 -o stars.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [shard, bundle_of(model)])
         import synth2obs
         from synth2obs.io.tables import as_table, write_table
 
@@ -218,7 +220,7 @@ def fit(
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [shard, priors, bundle_of(model)])
         import synth2obs
         from synth2obs.io.tables import read_table, write_table
 
@@ -277,8 +279,9 @@ def gap(
         if overlay is not None and overlay.suffix != ".ecsv":
             raise DataError("keeps which list it belongs to", path=overlay, remedy="end its name with .ecsv")
         lines_out = out.with_stem(f"{out.stem}-lines")
-        for table in (out, lines_out, *([overlay] if overlay else [])):
-            table_ready(table)
+        tables = [out, lines_out, *([overlay] if overlay else [])]
+        for number, table in enumerate(tables):
+            table_ready(table, [shard, *_line_files(lines), bundle_of(model), *tables[:number]])
         import synth2obs
         from synth2obs.analysis.remeasure import gap_table, line_table
         from synth2obs.io.tables import write_table
@@ -297,6 +300,15 @@ def gap(
         if corrected:
             fixed, missing = corrected["corrected"], corrected["missing"]
             typer.echo(f"{overlay}: log gf of {fixed} lines, and {missing} lines that the list lacks")
+
+
+def _line_files(lines: Path | None) -> list[Path]:
+    """A line list, or a recipe and the files that it names."""
+    if lines is None or lines.suffix != ".toml":
+        return [] if lines is None else [lines]
+    from synth2obs.synthesis.recipe import read_recipe
+
+    return [lines, *named_files(read_recipe(lines).model_dump(), lines.parent)]
 
 
 def _gap_facts(found: "GapMeasurement", out: Path, lines_out: Path) -> dict[str, Any]:

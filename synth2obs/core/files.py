@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 """What a user can do about each kind of failure to write."""
+
+
+LONGEST = 1024
+"""Letters of a text that may be the path of a file."""
 
 
 @contextmanager
@@ -126,6 +130,39 @@ def _is_or_holds(source: str | Path, target: Path) -> bool:
         return target.is_relative_to(os.path.realpath(source))
     except (OSError, ValueError):
         return False
+
+
+def refuse_within(folder: str | Path, names: Iterable[str], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse a folder of results in which something that is read stands where results go.
+
+    Args:
+        folder: What is written into.
+        names: Files and folders that are written in it.
+        inputs: Files that are read.
+
+    Raises:
+        OutputError: Naming the input.
+    """
+    places = [Path(os.path.realpath(Path(folder) / name)) for name in names]
+    for one in inputs:
+        source = Path(os.path.realpath(one)) if one is not None else None
+        if source is not None and any(source == place or place in source.parents for place in places):
+            raise OutputError(
+                f"{one}: is read by this command, and {folder} would be written over it; choose another --out"
+            )
+
+
+def named_files(settings: Any, folder: str | Path = ".") -> Iterator[Path]:
+    """Every file that a tree of settings names, relative to a folder."""
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for item in settings:
+            yield from named_files(item, folder)
+    elif isinstance(settings, str | Path) and 0 < len(str(settings)) < LONGEST and "\0" not in str(settings):
+        with suppress(OSError):
+            if (path := Path(folder) / settings).is_file():
+                yield path
 
 
 @contextmanager

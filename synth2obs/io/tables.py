@@ -10,8 +10,16 @@ from numpy.typing import ArrayLike
 
 from synth2obs.core.errors import DataError, OutputError
 from synth2obs.core.files import atomic_path
+from synth2obs.core.unpacked import first_bytes
+from synth2obs.io.text_table import read_text_table
 
 FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".parquet": "parquet"}
+
+BINARY = (b"SIMPLE  =", b"PAR1", b"\x89HDF")
+"""How tables begin that are no text."""
+
+NAMES = ("id", "survey", "object", "file")
+"""Columns whose cells are names, however much they look like numbers."""
 
 MOST_COLUMNS = 999
 """Of a FITS table (FITS standard 4.0, section 7.3.1)."""
@@ -74,12 +82,19 @@ def read_table(path: Path) -> Any:
     from astropy.table import Table
 
     try:
+        if _is_text(path):
+            return _with_meta(read_text_table(path, as_text=NAMES))
         return _with_meta(Table.read(path))
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(
             f"cannot be read as a table ({reason})", path=path, remedy="write ECSV, CSV, FITS or Parquet"
         ) from error
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file is no table in binary form."""
+    return not first_bytes(path).startswith(BINARY)
 
 
 def check_ending(path: Path) -> None:

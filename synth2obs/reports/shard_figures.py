@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from synth2obs.core.errors import DataError, OutputError
-from synth2obs.core.files import atomic_path
+from synth2obs.core.files import atomic_path, refuse_overwriting
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.named_rows import read_named
@@ -52,6 +52,7 @@ def plot_shard(
     spectra = read_named(path, names, rows if names or rows else [0])
     target = out or Path(default_name(path, spectra.id.tolist()))
     refuse_format(target)
+    refuse_overwriting(target, [path])
     try:
         figure = shard_figure(spectra, ends)
     except DataError as error:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.own_grids.description import Description
 from synth2obs.io.surveys.fits_file import open_mapped
 from synth2obs.io.surveys.own_columns import is_fits, numbers
-from synth2obs.io.surveys.text_table import read_text_table
+from synth2obs.io.text_table import read_text_table
 
 Array = NDArray[np.float64]
 
@@ -39,13 +40,13 @@ def labels_by_file(one: Description, path: Path, files: Sequence[Path]) -> dict[
         raise _no_column(path, one.file_column, table.colnames)
     named = [Path(str(name).strip()).name for name in table[one.file_column]]
     row = {name: number for number, name in enumerate(named)}
-    stems = {Path(name).stem: number for name, number in row.items()}
+    stems = {bare_name(name): number for name, number in row.items()}
     if len(row) < len(named):
         twice = next(name for name in named if named.count(name) > 1)
         raise DataError(
             f"{twice} has several rows", path=path, field=one.file_column, remedy="keep one row a file"
         )
-    rows = [row.get(file.name, stems.get(file.stem, -1)) for file in files]
+    rows = [row.get(file.name, stems.get(bare_name(file.name), -1)) for file in files]
     _refuse_unmatched(rows, named, files, path)
     return {name: _numbers(table, name, path)[rows] for name in one.columns}
 

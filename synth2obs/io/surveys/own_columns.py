@@ -13,8 +13,8 @@ from synth2obs.core.unpacked import first_bytes
 from synth2obs.io.surveys.cards import Headers, optional_number
 from synth2obs.io.surveys.fits_file import FitsFile, open_fits, refuse_unreadable
 from synth2obs.io.surveys.own_wcs import WCS, Axis, wcs_axis
-from synth2obs.io.surveys.text_table import read_text_table
 from synth2obs.io.surveys.unknown import WORDS
+from synth2obs.io.text_table import read_text_table
 
 Array = NDArray[np.floating[Any]]
 

@@ -17,7 +17,7 @@ from synth2obs.io.surveys.own_columns import is_fits
 from synth2obs.io.surveys.own_rows import EXACT, plain, star_name
 from synth2obs.io.surveys.star_tables import open_star_table
 from synth2obs.io.surveys.survey import FILE, ID, OBJECT, Column, Parameters
-from synth2obs.io.surveys.text_table import read_text_table
+from synth2obs.io.text_table import read_text_table
 
 Cells = list[str | int | float | None]
 

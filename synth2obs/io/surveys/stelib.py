@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.images import blank_bad, linear_image
@@ -75,7 +76,8 @@ def _scale(flux: NDArray[np.float64], path: Path) -> float:
 
 
 def _star(path: Path) -> str:
-    return path.stem.rsplit("_", 1)[-1] if path.stem.startswith("STELIB_") else path.stem
+    name = bare_name(path.name)
+    return name.rsplit("_", 1)[-1] if name.startswith("STELIB_") else name
 
 
 STELIB = SurveyReader(
