@@ -15,6 +15,7 @@ import typer
 
 from synth2obs.core.errors import Interrupted, OutputError, Synth2ObsError
 from synth2obs.core.files import refuse_overwriting
+from synth2obs.core.text import visible
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
 Overrides = Annotated[
@@ -69,17 +70,19 @@ def _terminated() -> Iterator[list[int]]:
 
 def fail(message: str, code: int) -> None:
     """End with a message in red."""
-    typer.secho(message, fg=typer.colors.RED, err=True)
+    typer.secho(visible(message, "\n"), fg=typer.colors.RED, err=True)
     raise typer.Exit(code)
 
 
 def answer(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
     """The result of a command on standard output: lines for people, or one JSON object for programs."""
     if as_json:
-        typer.echo(json.dumps(plain(facts), ensure_ascii=False))
+        text = json.dumps(plain(facts), ensure_ascii=False)
+        # UTF-8 has no lone surrogates, which names of files may have; JSON has, as escapes.
+        typer.echo(text.encode("utf-8", "backslashreplace").decode())
     else:
         for line in lines:
-            typer.echo(line)
+            typer.echo(visible(line, "\n\t"))
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import typer
 
 from synth2obs.cli.common import Json, answer, errors_for_people, file_ready, plain, writable
 from synth2obs.cli.messages import Level, LogLevel, Quiet, bar, messages
+from synth2obs.core.text import visible
 
 
 class OnError(StrEnum):
@@ -128,9 +129,10 @@ def check(files: Annotated[list[Path], typer.Argument(help="Shards")], as_json: 
         if as_json:
             answer(True, {"files": {file: problems for file, problems in found.items()}})
         for file, problems in found.items() if not as_json else ():
-            typer.echo(f"{file}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
+            typer.echo(f"{visible(str(file))}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
             for problem in problems:
-                typer.secho(f"  {problem.field}: {problem.message}; {problem.remedy}", fg=typer.colors.RED)
+                text = f"  {problem.field}: {problem.message}; {problem.remedy}"
+                typer.secho(visible(text), fg=typer.colors.RED)
         if any(found.values()):
             raise typer.Exit(2)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.text import from_cell
 from synth2obs.core.unpacked import read_text, suffix_of, uncommented
 
 FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
@@ -40,13 +41,21 @@ def read_text_table(path: Path, as_text: Iterable[str] = ()) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Table.read(lines, format=kind, **options)
+            return _unquoted(Table.read(lines, format=kind, **options), as_text)
     except Exception as error:
         raise DataError(
             f"cannot be read as a text table ({type(error).__name__}: {_first(error)})",
             path=path,
             remedy="give CSV, ECSV, or columns of text with a header",
         ) from error
+
+
+def _unquoted(table: Any, names: Iterable[str]) -> Any:
+    """A table whose names are without the quote that keeps a spreadsheet from computing them."""
+    for name in names:
+        if name in table.colnames and table[name].dtype.kind == "U":
+            table[name] = [from_cell(str(value)) for value in table[name]]
+    return table
 
 
 def _first(error: Exception) -> str:

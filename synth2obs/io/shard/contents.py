@@ -182,7 +182,7 @@ RULES: dict[Callable[[h5py.File], Iterator[Problem]], tuple[str, ...]] = {
     _wavelength: ("wavelength", "segment"),
     _identity: ("id",),
     _columns: COLUMNS,
-    width_problems: ("lsf/sigma", "lsf/group"),
+    width_problems: ("lsf/sigma", "lsf/group", "wavelength"),
     profile_problems: ("lsf/hermite", "lsf/kernel", "lsf/offset"),
     _native: ("native",),
     _labels: ("labels", "flux"),

@@ -18,12 +18,25 @@ def width_problems(file: h5py.File) -> Iterator[Problem]:
     sigma, group = file["lsf/sigma"], file["lsf/group"][:]
     if not all(_positive(block) for block in _blocks(sigma, CHUNK_ROWS)):
         yield Problem("lsf/sigma", "must be finite and > 0 Å everywhere", "give sigma = FWHM / 2.3548 in Å")
+    else:
+        wide = max(float(block.max()) for block in _blocks(sigma, CHUNK_ROWS))
+        whole = _covered(file["wavelength"])
+        if wide >= whole:
+            found = f"is up to {wide:g} Å, more than the {whole:g} Å that the spectra cover"
+            yield Problem("lsf/sigma", found, "give sigma = FWHM / 2.3548 in Å")
     if group.min() < 0 or group.max() >= len(sigma):
         yield Problem(
             "lsf/group",
             f"runs from {group.min()} to {group.max()}",
             f"it must be within 0 to {len(sigma) - 1}",
         )
+
+
+def _covered(wavelength: h5py.Dataset) -> float:
+    """Å from the first to the last wavelength of all spectra."""
+    rows = [wavelength[:]] if wavelength.ndim == 1 else _blocks(wavelength, CHUNK_ROWS)
+    ends = [(float(block.min()), float(block.max())) for block in rows]
+    return max(high for _, high in ends) - min(low for low, _ in ends)
 
 
 def profile_problems(file: h5py.File) -> Iterator[Problem]:

@@ -29,6 +29,9 @@ WAVELENGTH, IN_AIR = "em.wl", "obs.atmos"
 NAMES = ("WAVE", "WAVELENGTH", "LAMBDA")
 """Names of the wavelength in tables without UCDs."""
 
+RESOLUTIONS = (100.0, 1e6)
+"""Resolving powers of spectrographs: a card beyond is damaged, or in another unit."""
+
 CGS = 1e-16
 """Unit in erg/s/cm²/Å of a shard's flux where the file's is absolute: its inverse variance must fit float32."""
 
@@ -226,7 +229,10 @@ def _frame(cards: Cards) -> str:
 
 
 def _resolution(cards: Cards) -> float:
-    value = cards.optional("SPEC_RES")
+    value, (low, high) = cards.optional("SPEC_RES"), RESOLUTIONS
+    if value > 0 and not low <= value <= high:
+        found = f"is {value:g}, not within {low:g} to {high:g}"
+        raise DataError(found, path=cards.path, field="SPEC_RES", remedy="give resolving_power")
     if not value > 0:
         raise DataError(
             "does not say its resolving power",

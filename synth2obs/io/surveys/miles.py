@@ -27,6 +27,9 @@ UNIDENTIFIED = re.compile(r"\s*\d{3}\.\s")
 WITHIN = (3400.0, 7700.0)
 """Air Å that contain every MILES spectrum."""
 
+STEPS, WIDTHS = (0.85, 0.95), (1.0, 10.0)
+"""Å between pixels, and FWHM in Å, that a spectrum of the library can have, convolved to others' resolution or not."""
+
 RV_ERROR_KMS = 5.0
 """Scatter of the rest frame: against theory, 281 stars lie at +1.2 ± 3.6 km/s (median, scaled MAD)."""
 
@@ -43,7 +46,7 @@ def read_miles(unit: Unit, options: NoOptions) -> Iterator[Record]:
         DataError: If the file cannot be read or its name has no MILES number.
     """
     (path,) = unit
-    with linear_image(path, WITHIN) as image:
+    with linear_image(path, WITHIN, STEPS) as image:
         name = f"MILES_{_number(path):04d}"
         flux, bad = blank_bad(image.flux)
         ivar, _ = estimate_ivar(np.where(bad, np.nan, flux)[None])
@@ -118,8 +121,11 @@ def _number(path: Path) -> int:
 def _fwhm(cards: Cards) -> float:
     """FWHM in Å."""
     value = cards.number("FWHM")
-    if value <= 0:
-        raise DataError(f"must be > 0 Å, got {value}", path=cards.path, field="FWHM", remedy=REPAIR)
+    low, high = WIDTHS
+    if not low <= value <= high:
+        raise DataError(
+            f"must be within {low:g} to {high:g} Å, got {value}", path=cards.path, field="FWHM", remedy=REPAIR
+        )
     return value
 
 

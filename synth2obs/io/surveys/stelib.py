@@ -24,6 +24,9 @@ CARDS = {"teff": "TEFF", "logg": "LOG_G", "fe_h": "FE_H"}
 WITHIN = (3100.0, 10_000.0)
 """Air Å that contain every STELIB spectrum."""
 
+STEPS = (0.95, 1.05)
+"""Å between pixels: 1, shifted to the star's rest frame."""
+
 RV_ERROR_KMS = 10.0
 """Scatter of the rest frame: against theory, 113 stars lie at +1.1 ± 9.5 km/s (median, scaled MAD)."""
 
@@ -46,7 +49,7 @@ def read_stelib(unit: Unit, options: NoOptions) -> Iterator[Record]:
         DataError: If the file cannot be read, or its spectrum has no positive flux.
     """
     (path,) = unit
-    with linear_image(path, WITHIN) as image:
+    with linear_image(path, WITHIN, STEPS) as image:
         flux, bad = blank_bad(image.flux)
         flux = flux / _scale(flux, path)
         ivar, _ = estimate_ivar(np.where(bad, np.nan, flux)[None])
