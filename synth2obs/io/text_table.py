@@ -53,8 +53,10 @@ def read_text_table(path: Path, as_text: Iterable[str] = ()) -> Any:
 def _unquoted(table: Any, names: Iterable[str]) -> Any:
     """A table whose names are without the quote that keeps a spreadsheet from computing them."""
     for name in names:
-        if name in table.colnames and table[name].dtype.kind == "U":
-            table[name] = [from_cell(str(value)) for value in table[name]]
+        cells = table[name].tolist() if name in table.colnames else []
+        for row, value in enumerate(cells):
+            if isinstance(value, str) and from_cell(value) != value:
+                table[name][row] = from_cell(value)
     return table
 
 

@@ -73,5 +73,8 @@ def test_what_is_asked_for_can_be_said(native, tmp_path):
 
 
 def test_another_product_is_refused(native, tmp_path):
-    with pytest.raises(DataError, match="has no table SPECTRUM, nor another with a wavelength, but PRIMARY"):
+    words = "has no table SPECTRUM, nor another with wavelength, flux and error, but PRIMARY"
+    with pytest.raises(DataError, match=words):
+        DataError, match="has no table SPECTRUM, nor another with wavelength, flux and error, but PRIMARY"
+    ):
         read(native.apstar(tmp_path / "a.fits"))

@@ -13,7 +13,7 @@ from synth2obs.core.labels import unit_of
 from synth2obs.core.names import name_problem
 from synth2obs.io.shard.fields import COLUMNS
 from synth2obs.io.shard.layout import CHUNK_ROWS
-from synth2obs.io.shard.line_spread import profile_problems, width_problems
+from synth2obs.io.shard.line_spread import bound_problems, profile_problems, width_problems
 from synth2obs.io.shard.rules import Problem, fields, guarded
 from synth2obs.io.shard.structure import attribute_problems, missing_problems, shape_problems
 
@@ -182,7 +182,8 @@ RULES: dict[Callable[[h5py.File], Iterator[Problem]], tuple[str, ...]] = {
     _wavelength: ("wavelength", "segment"),
     _identity: ("id",),
     _columns: COLUMNS,
-    width_problems: ("lsf/sigma", "lsf/group", "wavelength"),
+    width_problems: ("lsf/sigma", "lsf/group"),
+    bound_problems: ("lsf/sigma", "lsf/group", "wavelength"),
     profile_problems: ("lsf/hermite", "lsf/kernel", "lsf/offset"),
     _native: ("native",),
     _labels: ("labels", "flux"),

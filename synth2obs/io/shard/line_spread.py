@@ -18,18 +18,21 @@ def width_problems(file: h5py.File) -> Iterator[Problem]:
     sigma, group = file["lsf/sigma"], file["lsf/group"][:]
     if not all(_positive(block) for block in _blocks(sigma, CHUNK_ROWS)):
         yield Problem("lsf/sigma", "must be finite and > 0 Å everywhere", "give sigma = FWHM / 2.3548 in Å")
-    else:
-        wide = max(float(block.max()) for block in _blocks(sigma, CHUNK_ROWS))
-        whole = _covered(file["wavelength"])
-        if wide >= whole:
-            found = f"is up to {wide:g} Å, more than the {whole:g} Å that the spectra cover"
-            yield Problem("lsf/sigma", found, "give sigma = FWHM / 2.3548 in Å")
     if group.min() < 0 or group.max() >= len(sigma):
         yield Problem(
             "lsf/group",
             f"runs from {group.min()} to {group.max()}",
             f"it must be within 0 to {len(sigma) - 1}",
         )
+
+
+def bound_problems(file: h5py.File) -> Iterator[Problem]:
+    """Gaussian widths larger than the range of the wavelengths: those of no instrument."""
+    wide = max(float(np.nanmax(block)) for block in _blocks(file["lsf/sigma"], CHUNK_ROWS))
+    whole = _covered(file["wavelength"])
+    if wide >= whole:
+        found = f"is up to {wide:g} Å, more than the {whole:g} Å that the spectra cover"
+        yield Problem("lsf/sigma", found, "give sigma = FWHM / 2.3548 in Å")
 
 
 def _covered(wavelength: h5py.Dataset) -> float:

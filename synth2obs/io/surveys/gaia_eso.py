@@ -23,11 +23,13 @@ FRAMES = {"BARYCENT": "barycentric", "HELIOCEN": "barycentric", "SOURCE": "rest"
 
 MEDIA = ("vacuum", "air")
 
-WAVELENGTH, IN_AIR = "em.wl", "obs.atmos"
-"""UCD of the wavelength, and the word in it that says air; without, it is vacuum (ESO-044286)."""
+IN_AIR = "obs.atmos"
+"""Word in the UCD of a wavelength that is one in air; without, it is vacuum (ESO-044286)."""
 
-NAMES = ("WAVE", "WAVELENGTH", "LAMBDA")
-"""Names of the wavelength in tables without UCDs."""
+WAVELENGTH = "em.wl", ("WAVE", "WAVELENGTH", "LAMBDA")
+FLUX = "phot.flux.density", ("FLUX", "FLUX_REDUCED")
+ERROR = "stat.error", ("ERR", "ERR_REDUCED")
+"""UCD of each column, and its names in tables without UCDs."""
 
 RESOLUTIONS = (100.0, 1e6)
 """Resolving powers of spectrographs: a card beyond is damaged, or in another unit."""
@@ -72,7 +74,7 @@ class Column:
 def read_gaia_eso(unit: Unit, options: EsoOptions) -> Iterator[Record]:
     """The spectrum of one file: a table of one row, whose columns are told by UCD, or by name without.
 
-    The table is SPECTRUM, or the first that has a wavelength, whatever it is called.
+    The table is SPECTRUM, or the first that has wavelength, flux and error, whatever it is called.
 
     Air or vacuum is the UCD of the wavelength, the frame SPECSYS, the kind of flux CONTNORM and FLUXCAL; nothing
     is guessed.
@@ -89,15 +91,16 @@ def _table(file: FitsFile) -> int:
     """Number of the HDU with the spectrum.
 
     Raises:
-        DataError: If no table has a wavelength.
+        DataError: If no table has wavelength, flux and error.
     """
     tables = [number for number, hdu in enumerate(file.hdus) if hdu.header.get("TFIELDS") is not None]
     tables.sort(key=lambda number: file.names[number] != "SPECTRUM")
     for number in tables:
-        if _found(_columns(file, number), WAVELENGTH, NAMES):
+        columns = _columns(file, number)
+        if all(_found(columns, *kind) for kind in (WAVELENGTH, FLUX, ERROR)):
             return number
     raise DataError(
-        f"has no table SPECTRUM, nor another with a wavelength, but {', '.join(file.names)}",
+        f"has no table SPECTRUM, nor another with wavelength, flux and error, but {', '.join(file.names)}",
         path=file.path,
         remedy="give one-dimensional spectra of ESO's Phase 3",
     )
@@ -127,7 +130,7 @@ def _record(file: FitsFile, hdu: int, options: EsoOptions) -> Record:
 
 def _wavelength(columns: list[Column], file: FitsFile, options: EsoOptions) -> tuple[Array, str]:
     """Vacuum Å, and the medium in which the file has them."""
-    axis = _pick(columns, file, WAVELENGTH, NAMES)
+    axis = _pick(columns, file, *WAVELENGTH)
     medium = options.medium or _medium(axis.ucd)
     if not medium:
         raise DataError(
@@ -143,15 +146,15 @@ def _wavelength(columns: list[Column], file: FitsFile, options: EsoOptions) -> t
 def _medium(ucd: str) -> str:
     """By the words of a wavelength's UCD; nothing if it has none."""
     words = ucd.split(";")
-    if WAVELENGTH not in words:
+    if WAVELENGTH[0] not in words:
         return ""
     return "air" if IN_AIR in words else "vacuum"
 
 
 def _fluxes(columns: list[Column], file: FitsFile) -> tuple[Array, Array, NDArray[np.uint32] | None]:
     """Flux and inverse variance in the file's units, and the quality of each pixel if there is one."""
-    flux = _pick(columns, file, "phot.flux.density", ("FLUX", "FLUX_REDUCED"))
-    error = _pick(columns, file, "stat.error", ("ERR", "ERR_REDUCED"))
+    flux = _pick(columns, file, *FLUX)
+    error = _pick(columns, file, *ERROR)
     quality = next((c for c in columns if c.ucd.startswith("meta.code.qual") or c.name == "QUAL"), None)
     bits = None if quality is None else as_bits(_cell(quality, file), file.path, quality.name)
     bad = False if bits is None else bits > 0
