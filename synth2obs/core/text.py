@@ -59,12 +59,17 @@ def file_part(text: str) -> str:
 def as_cell(value: Any) -> str:
     """A text as a cell of a CSV that no spreadsheet computes; numbers that stand as text stay."""
     text = visible(str(value))
-    return QUOTE + text if text[:1] in tuple(FORMULA) and not _is_number(text) else text
+    return QUOTE + text if _computes(text) and not _is_number(text) else text
 
 
 def from_cell(text: str) -> str:
     """What `as_cell` was given, hidden letters excepted."""
-    return text[1:] if text[:1] == QUOTE and text[1:2] in tuple(FORMULA) else text
+    return text[1:] if text[:1] == QUOTE and _computes(text) else text
+
+
+def _computes(text: str) -> bool:
+    """Whether a text is a formula, or one with quotes before it."""
+    return text.lstrip(QUOTE)[:1] in tuple(FORMULA)
 
 
 def _is_number(text: str) -> bool:

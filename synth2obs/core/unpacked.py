@@ -14,7 +14,7 @@ GZIP = b"\x1f\x8b"
 LARGEST = 2**31
 """Bytes that a gzipped file may unpack to."""
 
-FREE, RATIO = 2**26, 200
+FREE, RATIO = 2**26, 50
 """Bytes beyond which a file may not grow by more than this factor: spectra shrink by 2 to 20, zeros by 1000."""
 
 BLOCK = 2**20

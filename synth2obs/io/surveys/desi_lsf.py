@@ -14,7 +14,7 @@ STEP = 0.8
 
 DIAGONALS = 11
 
-WHOLE = 0.97
+WHOLE = 0.995
 """Sum of a response in units of the middle one, below which pixels beside it were masked and some of it is missing."""
 
 

@@ -42,7 +42,7 @@ def velocity(value: Any, path: Any, name: str) -> float:
 def label(value: Any, name: str) -> float:
     """A label in its unit; NaN for none, a mark of the unknown, or what no star has."""
     number, (low, high) = optional_number(value), plausible(name)
-    return number if low <= number <= high else float("nan")
+    return number if low <= number <= high and not NINES.fullmatch(f"{number:.6g}") else float("nan")
 
 
 def label_error(value: Any) -> float:
