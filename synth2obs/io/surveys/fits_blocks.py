@@ -93,11 +93,20 @@ def _hdu(content: Buffer, start: int, path: Path, number: int) -> Hdu:
         _note(card, cards, sums, path)
         at += CARD
     data = start + _up(at + CARD - start)
+    _refuse_cards(bytes(content[at + CARD : data]), path, number)
     size = _size(cards, path)
     if data + size > len(content):
         found = f"FITS file is truncated: {len(content)} of {data + size} bytes"
         raise DataError(found, path=path, field=f"HDU {number}", remedy=AGAIN)
     return Hdu(start, data, data + size, cards, sums)
+
+
+def _refuse_cards(behind: bytes, path: Path, number: int) -> None:
+    """Refuse cards behind END, which nobody reads: END has got before them. Anything else there is padding."""
+    for first in range(0, len(behind), CARD):
+        if behind[first + 8 : first + 10] == b"= ":
+            found = f"has the card {behind[first : first + 8].decode('latin-1').strip()} behind END"
+            raise DataError(found, path=path, field=f"HDU {number}", remedy=AGAIN)
 
 
 def _note(card: bytes, cards: dict[str, int], sums: dict[str, str], path: Path) -> None:

@@ -131,7 +131,7 @@ def _refuse_contradictions(one: Description, columns: Columns, path: Path) -> No
         described[one.rv] = "km/s"
     described |= {card: unit_of(name) for name, card in one.labels.items() if "dex" not in unit_of(name)}
     for name, unit in described.items():
-        what = "unit" if name == one.wavelength else "the column that is named"
+        what = "unit" if name == one.wavelength else "the column"
         refuse_contradiction(columns.units.get(name), unit, path, name, what)
     if one.error:
         refuse_contradiction(columns.units.get(one.error), columns.units.get(one.flux) or "", path, one.error)
