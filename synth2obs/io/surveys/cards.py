@@ -1,5 +1,6 @@
 """Cards of FITS headers, read so that an error names the file and the card."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from synth2obs.core.errors import DataError
+
+BELOW = re.compile(r"-9{3,}(\.9*|\.0*)?")
+"""-999, -9999.9 and the like, which no card holds but for the unknown; 999 may be the number of a fibre."""
 
 REPAIR = "repair the header or leave the file out"
 
@@ -45,8 +49,9 @@ class Cards:
         return float(value)
 
     def optional(self, card: str) -> float:
-        """A number that a header may leave out, blank, as text, or as ``-``: NaN when it is not one."""
-        return optional_number(self.get(card))
+        """A number that a header may leave out, blank, as text, as ``-`` or as -9999: NaN when it is not one."""
+        number = optional_number(self.get(card))
+        return float("nan") if BELOW.fullmatch(f"{number:.6g}") else number
 
     def text(self, card: str) -> str:
         """A card that must hold text or a whole number.

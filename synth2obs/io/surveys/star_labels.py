@@ -17,6 +17,7 @@ from synth2obs.io.surveys.own_columns import is_fits
 from synth2obs.io.surveys.own_rows import EXACT, plain, star_name
 from synth2obs.io.surveys.star_tables import open_star_table
 from synth2obs.io.surveys.survey import FILE, ID, OBJECT, Column, Parameters
+from synth2obs.io.surveys.unknown import NINES
 from synth2obs.io.text_table import read_text_table
 
 Cells = list[str | int | float | None]
@@ -146,6 +147,8 @@ def _label(name: str, cells: Cells, unit: Any, path: Path) -> Column:
     if own != name:
         return np.where(values >= 0, values, np.nan)
     low, high = plausible(name)
+    marks = np.array([bool(NINES.fullmatch(f"{value:.6g}")) for value in values], bool)
+    values = np.where(marks, np.nan, values)
     inside = (values >= low) & (values <= high)
     if np.isfinite(values).any() and inside.sum() * 2 < np.isfinite(values).sum():
         found = f"is {np.nanmedian(values):g} {unit_of(name)} in the middle, not within {low:g} to {high:g}"

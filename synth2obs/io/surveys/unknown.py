@@ -5,13 +5,10 @@ from typing import Any
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import plausible
-from synth2obs.io.surveys.cards import optional_number
+from synth2obs.io.surveys.cards import BELOW, optional_number
 
 NINES = re.compile(r"-?9{3,}(\.9*|\.0*)?|-99(\.9+|\.0*)?")
 """-9999, -999.9, -99, 9999 and the like."""
-
-BELOW = re.compile(r"-9{3,}(\.9*|\.0*)?")
-"""Those that no fact of any kind is taken for; 999 may be the number of a fibre."""
 
 FASTEST = 2500.0
 """km/s that no star reaches: the fastest known has 1700 (S5-HVS1), and 20 km/s in m/s is 20 000."""
