@@ -37,6 +37,7 @@ HARMLESS = {
     "value that is none": lambda c: with_card(c, b"AIRMASS = 1.2.3 / what"),
     "NaN": lambda c: with_card(c, b"AIRMASS =                  NaN"),
     "text without end": lambda c: with_card(c, b"NOTE    = 'no end"),
+    "NUL behind END": lambda c: c.replace(END, b"END" + bytes(77)),
     "NUL in a comment": lambda c: with_card(c, b"COMMENT a\0b"),
     "gzipped": lambda c: gzip.compress(c, 1),
 }
@@ -93,6 +94,13 @@ def test_a_damaged_header_of_an_extension_is_not_bytes_at_the_end(native, tmp_pa
     place = content.rfind(b"XTENSION")
     paths[0].write_bytes(content[:place] + b"YTENSION" + content[place + 8 :])
     with pytest.raises(DataError, match="HDU .*no FITS extension"):
+        read_survey(survey, paths, **options)
+
+
+def test_a_damaged_end_does_not_swallow_the_next_header(native, tmp_path):
+    survey, paths, options = native.LAYOUTS["apstar"](tmp_path)
+    paths[0].write_bytes(paths[0].read_bytes().replace(END, b"ENX".ljust(80), 1))
+    with pytest.raises(DataError, match="HDU 0: is no whole FITS file: a header has no card END"):
         read_survey(survey, paths, **options)
 
 

@@ -86,8 +86,8 @@ def _refuse_lost_header(content: Buffer, at: int, path: Path, number: int) -> No
 
 def _hdu(content: Buffer, start: int, path: Path, number: int) -> Hdu:
     cards, sums, at = dict[str, int](), dict[str, str](), start
-    while (card := bytes(content[at : at + CARD]))[:8].rstrip() != END.rstrip():
-        if len(card) < CARD:
+    while (card := bytes(content[at : at + CARD]))[:8].rstrip(b" \0") != END.rstrip():
+        if len(card) < CARD or (at > start and card.startswith(EXTENSION)):
             found = "is no whole FITS file: a header has no card END"
             raise DataError(found, path=path, field=f"HDU {number}", remedy=AGAIN)
         _note(card, cards, sums, path)

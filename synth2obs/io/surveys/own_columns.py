@@ -186,7 +186,7 @@ def numbers(column: Any, path: Path, name: str) -> NDArray[np.float64]:
 def _cell(value: Any) -> float:
     if value is np.ma.masked or value is None or str(value).strip().lower() in WORDS:
         return float("nan")
-    return float(value)
+    return float(str(value))
 
 
 def no_column(path: Path, name: str, there: Sequence[str]) -> DataError:
