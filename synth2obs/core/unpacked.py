@@ -140,8 +140,8 @@ def uncommented(lines: Iterable[str], mark: str = "#") -> list[str]:
     return [line for line in lines if line.strip() and not line.lstrip().startswith(mark)]
 
 
-def first_bytes(path: str | Path, count: int = 16) -> bytes:
-    """How a file begins, unpacked if it is gzipped.
+def first_bytes(path: str | Path, count: int = 16, packed: bool = False) -> bytes:
+    """How a file begins, unpacked if it is gzipped, or as it is.
 
     Raises:
         DataError: If it cannot be read.
@@ -150,10 +150,10 @@ def first_bytes(path: str | Path, count: int = 16) -> bytes:
     try:
         with path.open("rb") as stream:
             start = stream.read(count)
-        if not start.startswith(GZIP):
+        if packed or not start.startswith(GZIP):
             return start
-        with gzip.open(path) as packed:
-            return packed.read(count)
+        with gzip.open(path) as stream:
+            return stream.read(count)
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(
             f"cannot be read as FITS or text ({error})", path=path, remedy="copy it again"

@@ -107,6 +107,13 @@ class TestUnits:
         with pytest.raises(DataError, match="has unit 'nm', but it is described as 'Angstrom'"):
             read_survey(describe(**STARS), [path])
 
+    def test_errors_in_the_unit_of_the_flux(self, describe, tmp_path):
+        units = {"flux": "erg/s/cm2/Angstrom", "sigma": "10**-17 erg/s/cm2/Angstrom"}
+        with pytest.raises(DataError, match="sigma: has unit .*but the flux has 'erg/s/cm2/Angstrom'"):
+            read_survey(describe(), [fits_table(tmp_path / "a.fits", units)])
+        units["sigma"] = "erg / (s cm2 Angstrom)"
+        assert len(read_survey(describe(), [fits_table(tmp_path / "a.fits", units)])) == 1
+
     def test_velocities_and_labels(self, describe, tmp_path):
         cells = {name: np.tile(values, (2, 1)) for name, values in ARRAYS.items()}
         facts = {"name": ["a", "b"], "v": [1.0, 2.0], "t": [5000.0, 6000.0], "g": [4.0, 4.5]}
@@ -141,6 +148,16 @@ class TestBlanks:
         columns = [
             fits.Column("name", "2A", array=["a", "b"]),
             fits.Column("flux", "200J", array=whole, null=-99),
+        ]
+        columns += [fits.Column(n, "200D", array=np.tile(ARRAYS[n], (2, 1))) for n in ("wave", "sigma")]
+        fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "a.fits")
+        self.check(read_survey(describe(**STARS), [tmp_path / "a.fits"]))
+
+    def test_integers_of_fits_of_their_own_lengths(self, describe, tmp_path):
+        whole = np.array([np.where(self.blank, -99, n).astype(np.int32) for n in (5, 6)], dtype=object)
+        columns = [
+            fits.Column("name", "2A", array=["a", "b"]),
+            fits.Column("flux", "PJ()", array=whole, null=-99),
         ]
         columns += [fits.Column(n, "200D", array=np.tile(ARRAYS[n], (2, 1))) for n in ("wave", "sigma")]
         fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "a.fits")

@@ -134,7 +134,10 @@ def _refuse_contradictions(one: Description, columns: Columns, path: Path) -> No
         what = "unit" if name == one.wavelength else "the column"
         refuse_contradiction(columns.units.get(name), unit, path, name, what)
     if one.error:
-        refuse_contradiction(columns.units.get(one.error), columns.units.get(one.flux) or "", path, one.error)
+        flux = columns.units.get(one.flux) or ""
+        refuse_contradiction(
+            columns.units.get(one.error), flux, path, one.error, "the column", "the flux has"
+        )
     if axis is not None and axis.medium not in ("", one.medium):
         found, remedy = f"means {axis.medium}, but medium is {one.medium!r}", "correct the one that is wrong"
         raise DataError(found, path=path, field="CTYPE1", remedy=remedy)

@@ -131,6 +131,8 @@ def _image(file: FitsFile, name: str) -> Array:
 def table_column(data: Any, name: str) -> Any:
     """A column of a FITS table; masked where an integer is TNULL, or a cell of an ASCII table is blank."""
     values, null = data[name], data.columns[name].null
+    if values.dtype.kind == "O":
+        return _ragged(values, null)
     raw = data.view(np.ndarray)[name]
     if raw.dtype.kind == "S" and values.dtype.kind != "S" and np.asarray(values).dtype.kind in "fiu":
         cells = np.char.strip(raw)
@@ -140,6 +142,15 @@ def table_column(data: Any, name: str) -> Any:
     else:
         return values
     return np.ma.masked_array(np.asarray(values), blank)
+
+
+def _ragged(values: Any, null: Any) -> NDArray[Any]:
+    """Arrays of their own lengths, masked where an integer is TNULL."""
+    result = np.empty(len(values), object)
+    for row, own in enumerate(values):
+        integers = null is not None and own.dtype.kind in "iu"
+        result[row] = np.ma.masked_equal(own, null) if integers else own
+    return result
 
 
 def floats(values: Any) -> NDArray[np.float64]:

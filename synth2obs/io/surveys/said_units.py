@@ -1,5 +1,6 @@
 """Units that a file states, against those that a description says: they must not contradict each other."""
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ LOGARITHMS = ("log10(", "log(", "lg(", "dex(")
 SAME = 1e-6
 
 
-def refuse_contradiction(said: Any, described: str, path: Path, name: str, what: str = "unit") -> None:
+def refuse_contradiction(
+    said: Any, described: str, path: Path, name: str, what: str = "unit", by: str = "it is described as"
+) -> None:
     """Refuse a unit of the file's that is another one than the description's; one that nobody knows is no objection.
 
     Args:
@@ -27,6 +30,7 @@ def refuse_contradiction(said: Any, described: str, path: Path, name: str, what:
         described: By the description, or by what the project takes such a column to be in.
         path, name: File and column.
         what: Key of the description, for the remedy.
+        by: Who describes it, for the message.
 
     Raises:
         DataError: Naming both units.
@@ -35,7 +39,7 @@ def refuse_contradiction(said: Any, described: str, path: Path, name: str, what:
     if mine is None or other is None or _agree(mine, other):
         return
     raise DataError(
-        f"has unit {str(said).strip()!r}, but it is described as {described!r}",
+        f"has unit {str(said).strip()!r}, but {by} {described!r}",
         path=path,
         field=name,
         remedy=f"correct {what} in the description, or the unit in the file",
@@ -54,7 +58,10 @@ def _known(text: str) -> tuple[bool, Any] | None:
     if not inner:
         return None
     try:
-        return bool(start), units.Unit(SPELLINGS.get(inner.strip().lower(), _cased(inner.strip())))
+        # How a file spells a unit that can be told is nobody's concern.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bool(start), units.Unit(SPELLINGS.get(inner.strip().lower(), _cased(inner.strip())))
     except (ValueError, TypeError):
         return None
 
