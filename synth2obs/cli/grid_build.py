@@ -161,6 +161,7 @@ def choose(
         from synth2obs.synthesis.sampling.table import write_table
 
         settings = read_recipe(recipe)
+        refuse_overwriting(out, named_files(settings.model_dump(), recipe.parent))
         names = settings.labels.names
         chosen = choose_labels(load(model, store), names, settings.draw(candidates, seed), count)
         write_table(names, chosen, out)

@@ -75,6 +75,15 @@ def test_tables_with_a_row_per_star(tmp_path, secret, words):
         read_survey(str(tmp_path / "m.toml"), [tmp_path / "a.h5"])
 
 
+def test_a_dataset_of_nothing(shard):
+    with h5py.File(shard, "r+") as file:
+        shape = len(file["id"]), 10**9
+        del file["flux"]
+        file.create_dataset("flux", shape, np.float32, chunks=(64, 4096))
+    with pytest.raises(DataError, match=r"valid\.h5: /flux: claims 600000 MB in a file of 0\."):
+        read_shard(shard)
+
+
 def test_links_inside_a_file_are_its_own(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a/data"] = np.zeros(3)

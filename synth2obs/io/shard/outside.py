@@ -1,4 +1,4 @@
-"""What an HDF5 file can take from other files: it is refused, for a file is what its bytes say and nothing else."""
+"""What an HDF5 file can take from elsewhere: it is refused, for a file is what its bytes say and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,15 @@ import h5py
 
 from synth2obs.core.errors import DataError
 
+FREE, RATIO = 2**26, 1000
+"""Bytes beyond which a dataset may not be larger than its file by more than this factor: what is not stored is filled
+up with zeros when it is read."""
+
 REMEDY = "copy what it points to into the file itself"
 
 
 def refuse_outside(file: h5py.File, path: Path) -> None:
-    """Refuse links to other files, storage in other files, and virtual datasets, wherever they stand.
+    """Refuse links to other files, storage in other files, virtual datasets, and datasets of next to no bytes.
 
     Raises:
         DataError: Naming the first.
@@ -42,6 +46,9 @@ def _member(group: h5py.Group, name: str, path: Path) -> Any:
 
 
 def _refuse_storage(dataset: h5py.Dataset, path: Path, field: str) -> None:
+    if dataset.nbytes > FREE and dataset.nbytes > RATIO * path.stat().st_size:
+        found = f"claims {dataset.nbytes / 1e6:.0f} MB in a file of {path.stat().st_size / 1e6:.3g} MB"
+        raise DataError(found, path=path, field=field, remedy="write it again with its data")
     if dataset.external:
         where = dataset.external[0][0]
         raise DataError(f"is stored in {where!r}", path=path, field=field, remedy=REMEDY)
