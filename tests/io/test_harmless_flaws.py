@@ -124,7 +124,14 @@ def test_a_wrong_checksum_is_damage(tmp_path, native, where):
 
 @pytest.mark.parametrize(
     ("card", "value"),
-    [("FWHM", 25000.0), ("FWHM", 0.01), ("CDELT1", 0.09), ("CDELT1", 9.0), ("CRVAL1", 5000.0)],
+    [
+        ("FWHM", 25000.0),
+        ("FWHM", 0.01),
+        ("CDELT1", 0.09),
+        ("CDELT1", 0.91),
+        ("CDELT1", 9.0),
+        ("CRVAL1", 5000.0),
+    ],
 )
 def test_a_header_that_cannot_be_is_refused(native, tmp_path, card, value):
     survey, paths, options = native.LAYOUTS["miles"](tmp_path)

@@ -27,7 +27,7 @@ UNIDENTIFIED = re.compile(r"\s*\d{3}\.\s")
 WITHIN = (3400.0, 7700.0)
 """Air Å that contain every MILES spectrum."""
 
-STEPS, WIDTHS = (0.85, 0.95), (1.0, 10.0)
+STEPS, WIDTHS = (0.899, 0.901), (1.0, 10.0)
 """Å between pixels, and FWHM in Å, that a spectrum of the library can have, convolved to others' resolution or not."""
 
 RV_ERROR_KMS = 5.0

@@ -24,7 +24,7 @@ CARDS = {"teff": "TEFF", "logg": "LOG_G", "fe_h": "FE_H"}
 WITHIN = (3100.0, 10_000.0)
 """Air Å that contain every STELIB spectrum."""
 
-STEPS = (0.95, 1.05)
+STEPS = (0.99, 1.01)
 """Å between pixels: 1, shifted to the star's rest frame."""
 
 RV_ERROR_KMS = 10.0
