@@ -38,6 +38,7 @@ ROOMS = {
         {"bundle", "fit"},
     ),
     "io": (
+        {"text_table"},
         {"air", "noise", "quiet", "reduce", "shard", "specutils_in", "tables"},
         {"anchors", "blocks", "grids", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},

@@ -13,11 +13,13 @@ from synth2obs.cli.common import (
     SurveyName,
     TableOut,
     answer,
+    bundle_of,
     errors_for_people,
     load,
     table_ready,
 )
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import named_files
 
 if TYPE_CHECKING:
     from synth2obs.analysis.attribution import AttributedLine
@@ -45,7 +47,7 @@ def population(
     Example: synth2obs population OUT embedded:miles -s miles -n 1000 -o stars.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [shard, bundle_of(model)])
         import synth2obs
         from synth2obs.io.tables import as_table, write_table
 
@@ -94,7 +96,7 @@ def fit(
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [shard, priors, bundle_of(model)])
         import synth2obs
         from synth2obs.io.tables import read_table, write_table
 
@@ -153,8 +155,9 @@ def gap(
         if overlay is not None and overlay.suffix != ".ecsv":
             raise DataError("keeps which list it belongs to", path=overlay, remedy="end its name with .ecsv")
         lines_out = out.with_stem(f"{out.stem}-lines")
-        for table in (out, lines_out, *([overlay] if overlay else [])):
-            table_ready(table)
+        tables = [out, lines_out, *([overlay] if overlay else [])]
+        for number, table in enumerate(tables):
+            table_ready(table, [shard, *_line_files(lines), bundle_of(model), *tables[:number]])
         import synth2obs
         from synth2obs.analysis.remeasure import gap_table, line_table
         from synth2obs.io.tables import write_table
@@ -173,6 +176,15 @@ def gap(
         if corrected:
             fixed, missing = corrected["corrected"], corrected["missing"]
             typer.echo(f"{overlay}: log gf of {fixed} lines, and {missing} lines that the list lacks")
+
+
+def _line_files(lines: Path | None) -> list[Path]:
+    """A line list, or a recipe and the files that it names."""
+    if lines is None or lines.suffix != ".toml":
+        return [] if lines is None else [lines]
+    from synth2obs.synthesis.recipe import read_recipe
+
+    return [lines, *named_files(read_recipe(lines).model_dump(), lines.parent)]
 
 
 def _gap_facts(found: "GapMeasurement", out: Path, lines_out: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from synth2obs.cli.common import (
     writable,
 )
 from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
+from synth2obs.core.files import named_files, refuse_within
 from synth2obs.core.told import LOG
 
 Promote = Annotated[
@@ -24,6 +25,12 @@ Promote = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Settings in force, stars, spectra, time and memory; trains nothing")
 ]
+
+WRITTEN = (
+    *("bridge", "checkpoints", "evaluation", "mlflow", "report"),
+    *("card.json", "metrics.json", "proof.html", "run.json", "scores.json", "settings.json"),
+)
+"""What a training or a bench writes into its folder."""
 
 FAILED = 3
 """Exit code of a run whose verdict is FAIL."""
@@ -104,6 +111,7 @@ def prove(
         from synth2obs.reports.console import proof_table
 
         settings = read_config(config, overrides or [])
+        refuse_within(out, WRITTEN, [config, *named_files(settings.model_dump(mode="json"))])
         found = run_bench(settings, out, scenario or [], progress=bars, say=LOG.info)
         files = {"page": out / "proof.html", "numbers": out / "scores.json"}
         if as_json:
@@ -129,6 +137,7 @@ def _run(
     from synth2obs.training.run import read_config
 
     settings = read_config(config, overrides)
+    refuse_within(out, WRITTEN, [config, *named_files(settings.model_dump(mode="json"))])
     LOG.info("loading torch and the data")
     from synth2obs.reports.console import baseline_table, verdict_lines
     from synth2obs.reports.verdict import FAIL

@@ -13,6 +13,7 @@ from synth2obs.cli.common import (
     SurveyName,
     TableOut,
     answer,
+    bundle_of,
     errors_for_people,
     file_ready,
     load,
@@ -82,7 +83,7 @@ def morph(
     with errors_for_people():
         labels = _given(label or [], stars, spectrum)
         ready = file_ready if out.suffix == STREAMED else table_ready
-        ready(out)
+        ready(out, [stars, spectrum, bundle_of(model)])
         import synth2obs
 
         batches = synth2obs.morph_batches(
@@ -176,7 +177,7 @@ def generate(
     Example: synth2obs generate OUT -s miles -n 100 --seed 1 -o spectra.fits
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [bundle_of(model)])
         import synth2obs
         from synth2obs.analysis.flags import UNUSUAL
         from synth2obs.analysis.morphed_file import Written

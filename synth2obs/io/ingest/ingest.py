@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.files import file_sha256, folder_lock
+from synth2obs.core.files import file_sha256, folder_lock, named_files, refuse_overwriting
 from synth2obs.core.threads import free_cpus
 from synth2obs.io.ingest.inventory import Inventory, take_stock
 from synth2obs.io.ingest.merge import merge
@@ -52,7 +52,7 @@ def ingest(
     Raises:
         DataError: For an unknown survey or option, no files, a file that cannot be read (``stop``), spectra that
             break a rule, or another ingest that is writing the same shard.
-        OutputError: If the shard cannot be written.
+        OutputError: If the shard cannot be written, or would be written over one of the files.
     """
     choose("on_error", on_error, ON_ERROR)
     reader = find_survey(survey)
@@ -61,6 +61,7 @@ def ingest(
     if not paths:
         raise DataError("no files given", remedy="name at least one file")
     table = None if parameters is None else Path(parameters)
+    refuse_overwriting(out, [*named_files([survey]), *paths, table])
     labels = read_parameters(reader, table)
     out = Path(os.path.realpath(out))
     folder = out.with_name(f".{out.name}.parts")

@@ -10,6 +10,7 @@ import hdf5plugin
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.io.shard.outside import refuse_outside
 
 CHUNK_ROWS = 64
 """Rows per chunk of flux and ivar, and per block that the streaming reader reads at once."""
@@ -34,12 +35,14 @@ def open_shard(path: str | Path) -> Iterator[h5py.File]:
     """Open a shard for reading; whatever goes wrong inside the block is a DataError about this file.
 
     Raises:
-        DataError: If the file is missing, a folder, empty, not HDF5, truncated or damaged.
+        DataError: If the file is missing, a folder, empty, not HDF5, truncated or damaged, or takes anything from
+            another file.
     """
     path = Path(path)
     refuse_unreadable(path)
     try:
         with h5py.File(path, "r") as file:
+            refuse_outside(file, path)
             yield file
     except DataError:
         raise

@@ -131,7 +131,7 @@ def as_json(provenance: Mapping[str, Any]) -> np.bytes_:
 def _dataset(file: h5py.File, name: str, values: NDArray[Any], dtype: Any) -> h5py.Dataset:
     """A dataset of numbers, or of text without a type."""
     if dtype is None:
-        values = np.char.encode(values, "utf-8")
+        values = np.char.encode(values, "utf-8", "backslashreplace")
         dtype = text_type(values.dtype.itemsize)
     # A value too large for float32 becomes infinite, which the checker then names.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import KNOWN
 from synth2obs.core.names import label_suggestion, name_problem
+from synth2obs.core.unpacked import read_text
 from synth2obs.io.shard.layout import ERROR_SUFFIX
 from synth2obs.io.surveys.survey import choose
 
@@ -90,8 +91,8 @@ def read_description(path: Path) -> Description:
         DataError: As `own_survey`.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        given = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise DataError(
             f"cannot be read ({error})", path=path, remedy="give a description in TOML"
         ) from error

@@ -193,6 +193,10 @@ def _width_problems(record: Record) -> list[tuple[str, str, str]]:
     spread = record.line_spread
     if not (np.isfinite(spread.sigma).all() and (spread.sigma > 0).all()):
         return [("lsf", "the line spread must be finite and > 0 Å", remedy)]
+    wide, whole = float(spread.sigma.max()), float(np.ptp(record.wavelength))
+    if wide >= whole:
+        found = f"has σ = {wide:g} Å, more than the {whole:g} Å that the spectrum covers"
+        return [("lsf", found, remedy)]
     if not all(np.isfinite(array).all() for array in spread.arrays()):
         return [("lsf", "the line spread must be finite", remedy)]
     if spread.kernel is not None and not (spread.kernel.sum(axis=-1) > 0).all():
