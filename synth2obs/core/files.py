@@ -15,6 +15,7 @@ from synth2obs.core.errors import DataError, OutputError, Synth2ObsError
 REMEDIES = {
     errno.ENOSPC: "free some space or choose another disk",
     errno.EDQUOT: "your quota is used up: free some space or choose another disk",
+    errno.EFBIG: "the disk or a limit (ulimit -f) allows no larger file: raise it or choose another disk",
     errno.EROFS: "the disk is read-only: choose another folder",
     errno.EACCES: "you may not write there: choose another folder or change its permissions",
     errno.EPERM: "you may not write there: choose another folder or change its permissions",
