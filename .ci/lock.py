@@ -54,7 +54,7 @@ UNSAID = {
         "BSD-3-Clause",
     ),
 }
-"""Licences that a package's files say and its metadata do not."""
+"""Licences that metadata do not say: from the packages' files or, where these have none, their repositories."""
 
 LONGEST = 60
 """Characters of a licence's name; what is longer is its text."""
