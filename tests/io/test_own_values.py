@@ -114,6 +114,11 @@ class TestUnits:
         units["sigma"] = "erg / (s cm2 Angstrom)"
         assert len(read_survey(describe(), [fits_table(tmp_path / "a.fits", units)])) == 1
 
+    @pytest.mark.parametrize("unit", ["mag", "ABmag", "dex(erg / (s cm2))"])
+    def test_fluxes_are_no_logarithms(self, describe, tmp_path, unit):
+        with pytest.raises(DataError, match="a.fits: flux: has unit .* a logarithm; convert it"):
+            read_survey(describe(), [fits_table(tmp_path / "a.fits", {"flux": unit, "sigma": unit})])
+
     def test_velocities_and_labels(self, describe, tmp_path):
         cells = {name: np.tile(values, (2, 1)) for name, values in ARRAYS.items()}
         facts = {"name": ["a", "b"], "v": [1.0, 2.0], "t": [5000.0, 6000.0], "g": [4.0, 4.5]}
@@ -215,6 +220,13 @@ class TestUnknown:
         "labels": '{ teff = "TEFF", teff_error = "ETEFF" }',
         "metadata": '{ s = "SNR", f = "FIB" }',
     }
+
+    @pytest.mark.parametrize("mark", [-999.0, -9999.0, -32768.0])
+    def test_fluxes_that_stand_for_none(self, describe, tmp_path, mark):
+        flux = ARRAYS["flux"].copy()
+        flux[3:9] = mark
+        spectra = read_survey(describe(), [fits_table(tmp_path / "a.fits", flux=flux)])
+        assert (spectra.ivar[0] == 0).nonzero()[0].tolist() == list(range(3, 9))
 
     @pytest.mark.parametrize(
         "mark", [-9999.0, -9999, -999.0, -99.0, -99.9, -999.99, 9999.0, 99999, "", "-9999.0"]

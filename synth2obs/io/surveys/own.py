@@ -19,9 +19,9 @@ from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns, r
 from synth2obs.io.surveys.own_description import STARS, Description, read_description
 from synth2obs.io.surveys.own_rows import EXACT, plain, star_name, star_rows
 from synth2obs.io.surveys.record import Record, constant_resolution, mask, padded, weigh
-from synth2obs.io.surveys.said_units import refuse_contradiction
+from synth2obs.io.surveys.said_units import refuse_contradiction, refuse_log_flux
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
-from synth2obs.io.surveys.unknown import fact, label, label_error, velocity
+from synth2obs.io.surveys.unknown import BAD_FLUX, fact, label, label_error, velocity
 
 Array = NDArray[np.floating[Any]]
 
@@ -126,6 +126,7 @@ def _refuse_contradictions(one: Description, columns: Columns, path: Path) -> No
     """
     inner = one.unit.removeprefix("log10(").removesuffix(")")
     axis = columns.axis
+    refuse_log_flux(columns.units.get(one.flux), path, one.flux)
     described = {one.wavelength: one.unit if axis is None or not axis.log else inner, one.sigma: "Angstrom"}
     if isinstance(one.rv, str):
         described[one.rv] = "km/s"
@@ -151,7 +152,9 @@ def _velocity(one: Description, columns: Columns, path: Path) -> float:
 def _fluxes(one: Description, columns: Columns) -> tuple[Array, Array]:
     """Flux and inverse variance, scaled."""
     flux = one.flux_scale * columns[one.flux]
-    bad = columns[one.mask] != 0 if one.mask else np.zeros(len(flux), bool)
+    bad = np.isin(columns[one.flux], BAD_FLUX)
+    if one.mask:
+        bad |= columns[one.mask] != 0
     if one.error:
         return weigh(flux, one.flux_scale * columns[one.error], bad)
     return mask(flux, columns[one.ivar] / one.flux_scale**2, bad)

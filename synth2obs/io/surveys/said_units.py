@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.given import refuse_logarithm
 
 SPELLINGS = {
     **dict.fromkeys(("a", "aa", "ang", "angstroms", "ångström", "å", "0.1 nm", "0.1nm"), "Angstrom"),
@@ -86,3 +87,22 @@ def _agree(one: tuple[bool, Any], other: tuple[bool, Any]) -> bool:
         return bool(abs(one[1].to(other[1]) - 1.0) < SAME)
     except (units.UnitConversionError, ValueError, TypeError):
         return False
+
+
+def refuse_log_flux(unit: str | None, path: Path, name: str) -> None:
+    """Refuse a flux in magnitudes or dex; a unit that astropy does not know is not looked at.
+
+    Raises:
+        DataError: Naming the column and its unit.
+    """
+    from astropy.units import Unit
+
+    # Magnitudes of a system are no unit of astropy's by the names that people give them.
+    in_words = (unit or "").strip().lower()
+    known = Unit("mag" if in_words.endswith(("mag", "mags")) else unit or "", parse_strict="silent")
+    try:
+        refuse_logarithm(name, known)
+    except DataError as error:
+        raise DataError(
+            f"has unit {unit!r}, a logarithm", path=path, field=name, remedy=error.remedy
+        ) from None

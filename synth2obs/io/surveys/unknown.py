@@ -10,6 +10,9 @@ from synth2obs.io.surveys.cards import BELOW, optional_number
 NINES = re.compile(r"-?9{3,}(\.9*|\.0*)?|-99(\.9+|\.0*)?")
 """-9999, -999.9, -99, 9999 and the like."""
 
+BAD_FLUX = (-999.0, -9999.0, -99999.0, -32768.0)
+"""Fluxes that stand for none, exactly so, in whatever unit."""
+
 FASTEST = 2500.0
 """km/s that no star reaches: the fastest known has 1700 (S5-HVS1), and 20 km/s in m/s is 20 000."""
 
