@@ -19,8 +19,8 @@ WAITING = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")
 BRIEF = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 """Threads that wait soon sleep; GNU's library knows the first, Intel's and LLVM's the second.
 
-Fits on two CPUs take 9.9 s where threads spin as long as GNU's library lets them, 10.8 s with 1000 turns and 15.7 s with
-none; beside two busy processes 63, 20 and 22 s.
+With so many turns fits are as fast alone as with the library's own number, and beside busy processes as with none
+(`experiments/benchmarks/waiting.py`).
 """
 
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
