@@ -11,6 +11,7 @@ from typing import Any
 _HOMES = {
     "load_bridge": "synth2obs.api",
     "morph": "synth2obs.api",
+    "morph_batches": "synth2obs.api",
     "encode": "synth2obs.api",
     "fit_labels": "synth2obs.api",
     "generate": "synth2obs.api",
@@ -39,6 +40,7 @@ __all__ = [
     "load_bridge",
     "measure_gap",
     "morph",
+    "morph_batches",
     "read",
     "survey_population",
     "train",

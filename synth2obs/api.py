@@ -3,19 +3,20 @@
 What only some of them need is imported by these: whoever morphs labels loads no fit, no reader and no report.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from synth2obs.analysis.morph import Morphed, morph_labels
-from synth2obs.core.errors import DataError
+from synth2obs.analysis.morph import Morphed
+from synth2obs.analysis.morph_labels import as_mapping, morph_labels, refuse_both
+from synth2obs.core.files import as_path
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
 
 if TYPE_CHECKING:
+    from synth2obs.analysis.batches import Batches
     from synth2obs.analysis.decoded import Decoded
     from synth2obs.analysis.labels import Latents
     from synth2obs.analysis.latent_lines import LatentLines
@@ -36,6 +37,7 @@ def load_bridge(where: str | Path, store: str | Path | None = None) -> Bridge:
         store: Folder of ``mlflow.db`` for an address; by default the environment's ``MLFLOW_TRACKING_URI``.
 
     Raises:
+        DataError: For what is no path.
         ModelError: If nothing is there, or it is damaged.
     """
     return load_bundle(bundle_of(where, store))
@@ -51,8 +53,9 @@ def bundle_of(where: str | Path, store: str | Path | None = None) -> Path:
         from synth2obs.training.tracking.fetch import fetch_bundle
 
         return fetch_bundle(str(where), store)
-    inner = Path(where) / "bridge"
-    return inner if inner.is_dir() else Path(where)
+    folder = as_path("where", where)
+    inner = folder / "bridge"
+    return inner if inner.is_dir() else folder
 
 
 def morph(
@@ -88,25 +91,60 @@ def morph(
         DataError: If both or neither of labels and spectrum are given, or a value is not usable.
         ModelError: For an unknown survey.
     """
-    if (labels is None) == (spectrum is None):
-        raise DataError("give labels= or spectrum=, one of them", field="labels, spectrum")
+    refuse_both(labels, spectrum, vsini, vmac)
     if labels is not None:
-        if not isinstance(labels, Mapping):
-            from synth2obs.analysis.given_labels import labels_of_table
-
-            labels = labels_of_table(labels, bridge.labels.names)
-        return morph_labels(bridge, labels, survey, 0.0 if rv is None else rv, vsini, vmac)
-    if np.any(vsini) or np.any(vmac):
-        raise DataError(
-            f"vsini and vmac in km/s are for labels, got {vsini!r} and {vmac!r} with a spectrum",
-            field="vsini, vmac",
-            remedy="leave them out: a spectrum is broadened already",
+        return morph_labels(
+            bridge, as_mapping(bridge, labels), survey, 0.0 if rv is None else rv, vsini, vmac
         )
     from synth2obs.analysis.observed import as_spectra
     from synth2obs.analysis.telescopes import morph_spectra
 
     own = source or survey
     return morph_spectra(bridge, as_spectra(bridge, spectrum, own, medium, force=force), own, survey, rv)
+
+
+def morph_batches(
+    bridge: Bridge,
+    *,
+    survey: str,
+    labels: Any = None,
+    spectrum: Any = None,
+    rv: ArrayLike | None = None,
+    vsini: ArrayLike = 0.0,
+    vmac: ArrayLike = 0.0,
+    source: str | None = None,
+    medium: str = "",
+    force: bool = False,
+    batch: int = 1024,
+) -> "Batches":
+    """As `morph`, some stars at a time, for more stars than fit into memory.
+
+    From labels, the numbers are those of `morph` to the bit. Of a shard, rows are read as they are needed, and pixels
+    beyond the survey's range are left out batch by batch.
+
+    Args:
+        bridge, survey, labels, spectrum, rv, vsini, vmac, source, medium, force: As for `morph`.
+        batch: Most stars at a time, at least 64; it becomes a multiple of 64.
+
+    Returns:
+        An iterator over `Morphed`, with its number of stars as length; ``write(path)`` writes what is left of it to
+        one HDF5 file.
+
+    Raises:
+        DataError: As `morph`, and for a batch that is no whole number of at least 64.
+        ModelError: For an unknown survey.
+    """
+    from synth2obs.analysis.batches import batches_of
+
+    given: dict[str, Any] = {
+        "rv": rv,
+        "vsini": vsini,
+        "vmac": vmac,
+        "source": source,
+        "medium": medium,
+        "force": force,
+    }
+    return batches_of(bridge, survey, labels, spectrum, batch, **given)
 
 
 def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLike = 0.0) -> Morphed:
@@ -404,7 +442,9 @@ def train(
 
     if isinstance(config, TrainConfig) and overrides:
         raise ConfigError("overrides are for a TOML; change the settings with config.model_copy(update=…)")
-    run(config if isinstance(config, TrainConfig) else read_config(config, overrides), out, progress=progress)
+    if not isinstance(config, TrainConfig):
+        config = read_config(None if config is None else as_path("config", config), overrides)
+    run(config, as_path("out", out), progress=progress)
     return load_bridge(Path(out) / "bridge")
 
 

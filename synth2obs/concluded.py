@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from synth2obs.core.digests import forget_digests, keep_digests
 from synth2obs.core.files import write_json_atomic
 from synth2obs.core.told import Say
 from synth2obs.models.bridge import Bridge
@@ -15,8 +16,10 @@ from synth2obs.reports.figures import figures
 from synth2obs.reports.summary import ranking_numbers, summary
 from synth2obs.reports.survey import rebuild
 from synth2obs.reports.verdict import PASS, verdict
+from synth2obs.training.closing import closed_on_error
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import Trained, open_tracker
+from synth2obs.training.signals import signals_wait
 from synth2obs.training.tracking.tracker import Tracker
 
 VERDICT, PROMOTED = "synth2obs.verdict", "synth2obs.promoted"
@@ -65,12 +68,14 @@ def judged_again(
     say("judging by the thresholds")
     settings = {**metrics["run"]["config"], "thresholds": config.thresholds.model_dump(mode="json")}
     metrics = {**metrics, "verdict": found, "run": {**metrics["run"], "config": settings}}
+    forget_digests(folder)
     write_json_atomic(folder / "metrics.json", metrics)
+    keep_digests(folder, [folder / "metrics.json", *(folder / "evaluation").glob("*.npz")])
     tracker = open_tracker(config, folder)
-    try:
+    with closed_on_error(tracker, "stopped while judging; the same command evaluates again"):
         _track_pages(tracker, folder)
         _conclude(tracker, load_bundle(folder / "bridge"), folder / "bridge", config, metrics, promote)
-    finally:
+    with signals_wait():
         tracker.close("FINISHED")
     return metrics
 

@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 
 from synth2obs.concluded import judged_again, track
-from synth2obs.core.errors import Interrupted
+from synth2obs.core.digests import forget_digests, keep_digests
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.core.told import LOG, Say, told
 from synth2obs.measured import measure
 from synth2obs.reports.verdict import verdict
 from synth2obs.training.adapted import adapt
+from synth2obs.training.closing import closed_on_error, nothing_left_open
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.finished import finished
 from synth2obs.training.run import train
+from synth2obs.training.signals import signals_wait
 
 STAGE = "evaluation"
+
+STOPPED = "stopped while evaluating; the same command goes on with what was trained"
 
 
 def run(
@@ -52,12 +56,27 @@ def run(
     folder, began = Path(out), time.time()
     if complete := finished(config, folder, base):
         say(f"{folder} is complete: nothing is trained; delete its metrics.json to have it evaluated again")
-        return judged_again(config, folder, complete, say, promote)
+        with nothing_left_open(folder):
+            return judged_again(config, folder, complete, say, promote)
+    with nothing_left_open(folder):
+        return _run(config, folder, progress=progress, say=say, promote=promote, began=began, base=base)
+
+
+def _run(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    progress: bool,
+    say: Say,
+    promote: bool,
+    began: float,
+    base: str | Path | None,
+) -> dict[str, Any]:
     if base is None:
         outcome = train(config, folder, progress=progress)
     else:
         outcome = adapt(base, config, folder, progress=progress)
-    try:
+    with closed_on_error(outcome.tracker, STOPPED):
         outcome.tracker.start_stage(STAGE)
         with told(STAGE):
             metrics, arrays = measure(outcome, say)
@@ -68,24 +87,21 @@ def run(
         outcome.tracker.log(0, dict(_numbers(metrics)))
         outcome.tracker.end_stage()
         track(outcome, folder, plain, arrays, say, promote)
-    except KeyboardInterrupt:
-        outcome.tracker.close("KILLED")
-        raise Interrupted(
-            "stopped while evaluating; the same command goes on with what was trained"
-        ) from None
-    except BaseException:
-        outcome.tracker.close("FAILED")
-        raise
-    outcome.tracker.close("FINISHED")
+    with signals_wait():
+        outcome.tracker.close("FINISHED")
     return metrics
 
 
 def _write(folder: Path, metrics: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    forget_digests(folder)
+    files = [folder / "metrics.json"]
     for name, columns in arrays.items():
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **columns)
-        write_atomic(folder / "evaluation" / f"{name}.npz", buffer.getvalue())
+        files.append(folder / "evaluation" / f"{name}.npz")
+        write_atomic(files[-1], buffer.getvalue())
     write_json_atomic(folder / "metrics.json", metrics)
+    keep_digests(folder, files)
 
 
 def _jsonable(value: Any) -> Any:

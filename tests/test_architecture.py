@@ -38,8 +38,9 @@ ROOMS = {
         {"bundle", "fit"},
     ),
     "io": (
-        {"air", "noise", "quiet", "reduce", "shard", "tables"},
-        {"anchors", "grids", "interop", "named_rows", "surveys", "trainable"},
+        {"text_table"},
+        {"air", "noise", "quiet", "reduce", "shard", "specutils_in", "tables"},
+        {"anchors", "blocks", "grids", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids", "strong_lines"},
     ),

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from synth2obs.analysis.morph import velocities
+from synth2obs.analysis.per_star import velocities
 from synth2obs.core.errors import DataError
+from synth2obs.core.given import floats
 from synth2obs.core.shown import Shown, Summary
 from synth2obs.models.bridge import Bridge
 
@@ -70,15 +71,10 @@ def decoded(bridge: Bridge, latent: Any, survey: str | None = None, rv: ArrayLik
 
 def _latents(bridge: Bridge, latent: ArrayLike) -> Tensor:
     size = bridge.decoder.latent
-    try:
-        values = np.atleast_2d(np.asarray(latent, float))
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"must be numbers, got a {type(latent).__name__}",
-            field="latent",
-            remedy=f"give shape (N, {size})",
-        ) from error
-    if values.ndim != 2 or values.shape[1] != size or not np.isfinite(values).all():
+    found, masked = floats("latent", latent)
+    values = np.atleast_2d(found).astype(np.float64)
+    fits = values.ndim == 2 and values.shape[1] == size and len(values)
+    if not fits or masked is not None or not np.isfinite(values).all():
         raise DataError(
             f"must be finite numbers of shape (N, {size}), got shape {np.shape(latent)}",
             field="latent",

@@ -1,7 +1,6 @@
 """Typical spectra of a survey: drawn from the density of its latents."""
 
 import math
-from operator import index
 
 import numpy as np
 import torch
@@ -9,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from synth2obs.analysis.flags import UNUSUAL
-from synth2obs.analysis.morph import Morphed, seen_by, velocities
-from synth2obs.core.errors import DataError
+from synth2obs.analysis.morph import Morphed
+from synth2obs.analysis.per_star import velocities, whole
+from synth2obs.analysis.seen import refuse_too_many, seen_by
 from synth2obs.models.bridge import Bridge
 
 BEYOND = 2.3263
@@ -37,6 +37,7 @@ def generated(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayL
     """
     model = bridge.survey(survey)
     count, seed = whole("count", count, 1), whole("seed", seed, 0)
+    refuse_too_many(bridge, survey, count, "ask for fewer, with other seeds")
     velocity = velocities(rv, count)
     drawn = model.density.sample(count, torch.Generator().manual_seed(seed))
     latent = model.morph.inverse(drawn)[0]
@@ -61,18 +62,3 @@ def unusual(latent: Tensor) -> NDArray[np.bool_]:
     spread = 2.0 / (9.0 * size)
     limit = size * (1.0 - spread + BEYOND * math.sqrt(spread)) ** 3
     return (latent.square().sum(1) > limit).numpy()
-
-
-def whole(name: str, value: int, least: int) -> int:
-    """A whole number of at least ``least``.
-
-    Raises:
-        DataError: If it is none.
-    """
-    try:
-        number = index(value)
-    except TypeError:
-        number = least - 1
-    if not least <= number < 2**63:
-        raise DataError(f"must be a whole number of at least {least}, got {value!r}", field=name)
-    return number

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from synth2obs.analysis.flags import LIMIT, OPEN, RIVAL, UNSETTLED, WIDTH, meaning
-from synth2obs.analysis.morph import speeds
+from synth2obs.analysis.per_star import speeds
 from synth2obs.analysis.star_flags import star_flags
 from synth2obs.analysis.widths import Fitted, Widths, fits
 from synth2obs.core.labels import STELLAR, unit_of

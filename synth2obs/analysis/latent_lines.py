@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synth2obs.analysis.per_star import whole
 from synth2obs.analysis.star_lines import abundance_labels
 from synth2obs.analysis.survey_gap import STEP
 from synth2obs.core.constants import BALMER
@@ -137,7 +138,11 @@ def latent_lines(bridge: Bridge, lines: int = LINES) -> LatentLines:
     Args:
         bridge: Trained.
         lines: Of each latent.
+
+    Raises:
+        DataError: If ``lines`` is no whole number of at least 0.
     """
+    lines = whole("lines", lines, 0)
     known = bridge.emulator.known
     latents, values = bridge.emulator(known).numpy(), bridge.scale.inverse(known).numpy()
     columns = abundance_labels(bridge)

@@ -1,29 +1,20 @@
 """From theory to what a survey sees."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from itertools import compress
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from synth2obs.analysis.flags import FAR, OUTSIDE, in_words
-from synth2obs.core.errors import DataError
+from synth2obs.analysis.flags import in_words
 from synth2obs.core.labels import labels_in_words
 from synth2obs.core.shown import Shown, Summary
-from synth2obs.core.wavelengths import bands, log_step
-from synth2obs.models.bridge import Bridge
-from synth2obs.physics.broadening import Broadening
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-FASTEST = 1000.0
-"""km/s that no star's rotation or macroturbulence reaches: the fastest O stars break up at some 700."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,181 +117,3 @@ class Morphed(Shown):
 def _rms(values: NDArray[np.float32]) -> float:
     finite = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(np.square(finite, dtype=np.float64)))) if finite.size else float("nan")
-
-
-@torch.no_grad()
-def morph_labels(
-    bridge: Bridge,
-    labels: Mapping[str, ArrayLike],
-    survey: str,
-    rv: ArrayLike = 0.0,
-    vsini: ArrayLike = 0.0,
-    vmac: ArrayLike = 0.0,
-) -> Morphed:
-    """Theory of some labels as a survey sees it; a label outside the grid is answered and flagged.
-
-    Args:
-        bridge: Trained.
-        labels: Name → value or values, in the grid's units; what is left out follows Teff, log g and
-            [Fe/H], see `trends.usual`.
-        survey: One of the bridge's surveys.
-        rv: km/s, positive receding.
-        vsini, vmac: Rotation and radial–tangential macroturbulence in km/s, one value or one per star.
-
-    Raises:
-        DataError: For an unknown label, one that is not finite, numbers of values that differ, or a velocity that
-            cannot be.
-        ModelError: For an unknown survey.
-    """
-    _same_length(labels)
-    try:
-        table = bridge.labels.table(labels)
-    except (KeyError, ValueError) as error:
-        raise DataError(str(error).strip('"'), field="labels", remedy="give finite values by name") from error
-    bridge.survey(survey)
-    velocity = velocities(rv, len(table))
-    broadening = Broadening(*(speeds(*pair, len(table)) for pair in (("vsini", vsini), ("vmac", vmac))))
-    x = bridge.scale(torch.as_tensor(table))
-    distance = bridge.grid_distance(x).numpy()
-    outside = bridge.labels.outside(table)
-    names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
-    flags = outside.any(1) * np.int64(OUTSIDE) | (distance > 1.0) * np.int64(FAR)
-    latents = bridge.emulator(x), bridge.theory_latents(survey, x)
-    seen = seen_by(bridge, survey, *latents, velocity, flags, names, broadening)
-    variance = partial(bridge.emulator_variance, survey, x, velocity)
-    used = dict(zip(bridge.labels.names, table.T.copy(), strict=True))
-    return replace(seen, distance=distance, emulator_variance=variance, labels=used)
-
-
-def seen_by(
-    bridge: Bridge,
-    survey: str,
-    latent: Tensor,
-    looks: Tensor,
-    rv: Tensor,
-    flags: NDArray[np.int64],
-    names: tuple[tuple[str, ...], ...],
-    broadening: Broadening | None = None,
-) -> Morphed:
-    """Theory's latents through a survey's morph and gap; theory's own error is that of the decoder alone.
-
-    Args:
-        bridge, survey: Trained, and one of its surveys.
-        latent: Theory's, shape (N, D).
-        looks: Those where theory looks like these stars, `Bridge.theory_latents`; the same where no labels are known.
-        rv: km/s, shape (N,).
-        flags, names: The result's ``flags`` and ``outside``.
-        broadening: Rotation and macroturbulence of every star, of theory and gap alike; None: of no star.
-    """
-    model = bridge.survey(survey)
-    moved = model.morph(looks)[0]
-    flux = bridge.native.flux(model.value(bridge.decoder, moved), survey, rv, broadening=broadening)
-    plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
-    theory = bridge.native.flux(plain, survey, rv, broadening=broadening)
-    features, instrument = model.gap.features(moved).float(), bridge.instrument(survey)
-    gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
-    variance = _turned(bridge, model.gap.variance(features), broadening)
-    error = instrument(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
-    return Morphed(
-        survey=survey,
-        wavelength=model.wavelength.numpy(),
-        flux=flux,
-        flux_theory=theory,
-        gap=np.where(np.isfinite(flux), gap, np.nan),
-        gap_error=np.where(np.isfinite(flux), error, np.nan),
-        distance=np.full(len(rv), np.nan),
-        latent=latent.numpy(),
-        flags=flags,
-        outside=names,
-        emulator_variance=partial(_remainder, bridge, survey, rv),
-    )
-
-
-@torch.no_grad()
-def _remainder(bridge: Bridge, survey: str, rv: Tensor) -> Tensor:
-    """Variance of what the decoder leaves, in native pixels, shape (N, P)."""
-    rest = bridge.theory_error.remainder.expand(len(rv), -1)
-    return bridge.instrument(survey)(rest, rv, 0.0).clamp(min=0.0)
-
-
-def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> Tensor:
-    """The gap's variance (N, L) where stars rotate: averaged like the gap, which is again an upper limit."""
-    if broadening is None or not bool(broadening.present.any()):
-        return variance
-    grid, rotates = bridge.decoder.rest_wavelength.numpy(), broadening.present
-    averaged = broadening.take(rotates).apply(variance[rotates], log_step(grid), bands(grid))
-    return variance.index_put((rotates,), averaged)
-
-
-def velocities(rv: ArrayLike, count: int) -> Tensor:
-    """One velocity for each of ``count`` stars, km/s, shape (count,).
-
-    Raises:
-        DataError: For other numbers of velocities, or one that is not finite.
-    """
-    values = per_star("rv", rv, count)
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"rv in km/s must be finite, got {values}", field="rv", remedy="use 0 for the rest frame"
-        )
-    return torch.as_tensor(values)
-
-
-def speeds(name: str, given: ArrayLike, count: int) -> Tensor:
-    """One speed inside a star for each of ``count`` stars, km/s, shape (count,).
-
-    Args:
-        name: ``vsini`` or ``vmac``, for the message.
-        given: One value, or one per star.
-        count: Number of stars.
-
-    Raises:
-        DataError: For other numbers of values, or one that is negative, not finite, or beyond any star's.
-    """
-    values = per_star(name, given, count)
-    bad = values[~((values >= 0) & (values < FASTEST))]
-    if len(bad):
-        raise DataError(
-            f"{name} in km/s must be at least 0 and below {FASTEST:g}, got {bad[0]}",
-            field=name,
-            remedy="use 0 for a star without",
-        )
-    return torch.as_tensor(values)
-
-
-def per_star(name: str, given: ArrayLike, count: int, what: str = "velocity in km/s") -> NDArray[np.float64]:
-    """One value for each of ``count`` stars, shape (count,).
-
-    Args:
-        name: Of the argument, for the message.
-        given: One value, or one per star.
-        count: Number of stars.
-        what: A value is, for the message.
-
-    Raises:
-        DataError: For other numbers of values, or what is no number.
-    """
-    try:
-        values = np.asarray(given, float)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"must be numbers, got {given!r}", field=name, remedy=f"give one {what}, or one per star"
-        ) from error
-    if values.shape not in ((), (1,), (count,)):
-        raise DataError(
-            f"has shape {values.shape} for {count} star{'s' * (count != 1)}",
-            field=name,
-            remedy=f"give one {what}, or one per star",
-        )
-    return np.broadcast_to(values, count).copy()
-
-
-def _same_length(labels: Mapping[str, ArrayLike]) -> None:
-    sizes = {name: np.size(values) for name, values in labels.items()}
-    if len(set(sizes.values()) - {1}) > 1:
-        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(
-            f"numbers of values differ: {found}",
-            field="labels",
-            remedy="give one value each, or one per star",
-        )

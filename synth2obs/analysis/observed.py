@@ -8,6 +8,7 @@ import numpy as np
 from synth2obs.analysis.right_survey import check_survey
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
+from synth2obs.core.weights import marked_bad
 from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
@@ -31,10 +32,12 @@ def as_spectra(
     """
     model = bridge.survey(survey)
     found = _read(bridge, spectra, survey, medium)
+    if not len(found):
+        raise DataError("is empty", field="spectra", remedy="give at least one spectrum")
     if found.kind != "survey" or found.ivar is None:
         raise DataError(f"is a {found.kind} without errors", field="ivar", remedy="give observed spectra")
     ends = float(model.wavelength.min()) - 1.0, float(model.wavelength.max()) + 1.0
-    cut = cut_wavelengths(found, *ends)
+    cut = _without_marks(cut_wavelengths(found, *ends))
     if not force:
         check_survey(bridge, cut, survey, (float(found.wavelength.min()), float(found.wavelength.max())))
     return cut
@@ -45,16 +48,17 @@ def _read(bridge: Bridge, spectra: Any, survey: str, medium: str) -> Spectra:
         return spectra
     if isinstance(spectra, str | Path):
         return read_shard(resolve(spectra))
-    model = bridge.survey(survey)
-    first = spectra[0] if isinstance(spectra, list | tuple) else spectra
-    if not hasattr(first, "spectral_axis"):
-        raise DataError(
-            f"cannot read spectra from a {type(first).__name__}",
-            field="spectra",
-            remedy="give a shard's path, Spectra, or specutils spectra",
-        )
     from synth2obs.io.interop import from_specutils
 
-    axis = first.spectral_axis.to_value("Angstrom")
-    sigma = np.interp(axis, model.wavelength.numpy(), model.lsf_sigma.numpy())
-    return from_specutils(spectra, survey=survey, medium=medium, lsf_sigma=sigma)
+    model = bridge.survey(survey)
+    own, sigma = model.wavelength.numpy(), model.lsf_sigma.numpy()
+    return from_specutils(
+        spectra, survey=survey, medium=medium, lsf_sigma=lambda at: np.interp(at, own, sigma)
+    )
+
+
+def _without_marks(spectra: Spectra) -> Spectra:
+    """The same without pixels whose errors only say that they are bad."""
+    with np.errstate(divide="ignore"):
+        error = np.asarray(spectra.ivar, float) ** -0.5
+    return spectra.masked(marked_bad(spectra.flux, error))

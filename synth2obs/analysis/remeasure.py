@@ -144,10 +144,15 @@ def remeasure(
         listed: Lines of line lists, which say what elements have lines where, and are corrected.
 
     Raises:
-        DataError: If there are fewer than 8 spectra.
+        DataError: If there are fewer than 8 spectra with good pixels, or none that the bridge explains.
     """
+    spectra = spectra.take(np.flatnonzero((np.asarray(spectra.ivar) > 0).any(axis=1)))
     if len(spectra) < FEWEST:
-        raise DataError(f"{len(spectra)} spectra are too few for a gap", remedy=f"give at least {FEWEST}")
+        raise DataError(
+            f"{len(spectra)} spectra are too few for a gap",
+            field="spectra",
+            remedy=f"give at least {FEWEST} with good pixels",
+        )
     seen = prepare(bridge, survey, spectra)
     fit = fit_labels(bridge, seen, Options(refresh=2))
     model = bare(bridge.survey(survey), alignment="")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from synth2obs.analysis.generate import whole
+from synth2obs.analysis.per_star import whole
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import STELLAR
 from synth2obs.core.shown import Shown, Summary, with_error
@@ -115,9 +115,10 @@ def survey_population(bridge: Bridge, spectra: Spectra, survey: str, seed: int =
         seed: Of draws and first weights.
 
     Raises:
-        DataError: For fewer stars.
+        DataError: For fewer stars, or a seed that is no whole number of at least 0.
         ModelError: For an unknown survey.
     """
+    seed = whole("seed", seed, 0)
     fit = explained(bridge, spectra, survey)
     if len(fit.x) < 2 * VALIDATES:
         raise DataError(

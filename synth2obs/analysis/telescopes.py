@@ -4,7 +4,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from synth2obs.analysis.flags import quality
-from synth2obs.analysis.morph import Morphed, seen_by, velocities
+from synth2obs.analysis.morph import Morphed
+from synth2obs.analysis.per_star import velocities
+from synth2obs.analysis.seen import seen_by
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.observation import prepare

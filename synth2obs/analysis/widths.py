@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from synth2obs.analysis.morph import per_star, speeds
+from synth2obs.analysis.per_star import per_star, speeds
 from synth2obs.analysis.rivals import against_rivals
 from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge

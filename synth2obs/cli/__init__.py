@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from synth2obs.cli import adapt, config, files, finished, grid, model, runs, ui
+from synth2obs.cli import adapt, config, files, finished, grid, model, runs, spectra, ui
+from synth2obs.core.threads import share_the_machine
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,8 +21,8 @@ for command in (
     files.ingest,
     files.check,
     files.plot,
-    model.morph,
-    model.generate,
+    spectra.morph,
+    spectra.generate,
     model.fit,
     model.population,
     model.gap,
@@ -48,3 +49,4 @@ def main(
     ] = False,
 ) -> None:
     """Measure and close the gap between theoretical stellar spectra and what telescopes see."""
+    share_the_machine()

@@ -7,8 +7,9 @@ import typer
 
 from synth2obs.cli.common import Json, Model, Out, Overrides, Store, errors_for_people, writable
 from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
-from synth2obs.cli.runs import Promote, run_and_tell
+from synth2obs.cli.runs import WRITTEN, Promote, run_and_tell
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import named_files, refuse_within
 
 
 def adapt(
@@ -24,8 +25,8 @@ def adapt(
 ) -> None:
     """Add a survey to a trained bridge: minutes, for theory is not trained again; resumable.
 
-    Learns the new survey's instrument, noise, morph and gap from its own spectra, evaluates, reports and registers. What
-    the bridge knows of theory and of its other surveys stays as it is, to the last bit.
+    Learns the new survey's instrument, noise, morph and gap from its own spectra, evaluates, reports and registers.
+    What the bridge knows of theory and of its other surveys stays as it is, to the last bit.
 
     Example: synth2obs adapt runs/first --survey mine=mine.h5 --out runs/with_mine
     """
@@ -37,6 +38,7 @@ def adapt(
         name, shard = named(survey)
         base = bundle_of(model, store)
         settings = adaptation(base, name, shard, overrides or [])
+        refuse_within(out, WRITTEN, [base, *named_files(settings.model_dump(mode="json"))])
         run_and_tell(settings, out, bars=bars, as_json=as_json, promote=promote, base=base)
 
 

@@ -5,15 +5,16 @@ import dataclasses
 import json
 import math
 import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from synth2obs.cli.interruptions import Heard, heard
 from synth2obs.core.errors import Interrupted, OutputError, Synth2ObsError
+from synth2obs.core.files import refuse_overwriting
+from synth2obs.core.text import visible
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
 Overrides = Annotated[
@@ -32,53 +33,34 @@ SurveyName = Annotated[str, typer.Option("--survey", "-s", help="A survey that t
 @contextlib.contextmanager
 def errors_for_people() -> Iterator[None]:
     """Our own errors as one message and exit code 2; Ctrl-C as 130, and SIGTERM, which acts like it, as 143."""
+    signals = Heard()
     try:
-        with _terminated() as code:
+        with heard() as signals:
             yield
     except Interrupted as stopped:
-        fail(f"interrupted: {stopped}", max(code[-1], 128 + stopped.number))
+        # SIGTERM's code, if there was one: a batch system looks at it.
+        fail(f"interrupted: {stopped}", max(signals.code, 128 + stopped.number))
     except KeyboardInterrupt:
-        fail("interrupted", code[-1])
+        fail("interrupted", signals.code)
     except Synth2ObsError as error:
         fail(f"error: {error}", 2)
 
 
-@contextlib.contextmanager
-def _terminated() -> Iterator[list[int]]:
-    """Let SIGTERM interrupt as Ctrl-C does, for the time of a command.
-
-    Yields:
-        Exit codes of an interruption, the one that holds last.
-    """
-    codes = [128 + signal.SIGINT]
-
-    def interrupt(number: int, frame: Any) -> None:
-        codes.append(128 + number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield codes
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield codes
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def fail(message: str, code: int) -> None:
     """End with a message in red."""
-    typer.secho(message, fg=typer.colors.RED, err=True)
+    typer.secho(visible(message, "\n"), fg=typer.colors.RED, err=True)
     raise typer.Exit(code)
 
 
 def answer(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
     """The result of a command on standard output: lines for people, or one JSON object for programs."""
     if as_json:
-        typer.echo(json.dumps(plain(facts), ensure_ascii=False))
+        text = json.dumps(plain(facts), ensure_ascii=False)
+        # UTF-8 has no lone surrogates, which names of files may have; JSON has, as escapes.
+        typer.echo(text.encode("utf-8", "backslashreplace").decode())
     else:
         for line in lines:
-            typer.echo(line)
+            typer.echo(visible(line, "\n\t"))
 
 
 def plain(value: Any) -> Any:
@@ -111,24 +93,37 @@ def writable(folder: Path) -> None:
         raise OutputError(f"cannot write in {folder}: {error.strerror}; choose another --out") from error
 
 
-def table_ready(out: Path) -> None:
+Inputs = Iterable[str | Path | None]
+"""What a command reads: files, folders, and addresses, which are neither."""
+
+
+def table_ready(out: Path, inputs: Inputs = ()) -> None:
     """Refuse a table that could not be written, before any work is done.
 
+    Args:
+        out: The table.
+        inputs: What is read, over which it may not be written.
+
     Raises:
-        OutputError: If its ending is unknown, a folder is in its way, or nothing can be written there.
+        OutputError: If its ending is unknown, a folder or an input is in its way, or nothing can be written there.
     """
     from synth2obs.io.tables import check_ending
 
     check_ending(out)
-    file_ready(out)
+    file_ready(out, inputs)
 
 
-def file_ready(out: Path) -> None:
+def file_ready(out: Path, inputs: Inputs = ()) -> None:
     """Refuse a file that could not be written, before any work is done.
 
+    Args:
+        out: The file.
+        inputs: What is read, over which it may not be written.
+
     Raises:
-        OutputError: If a folder is in its way, or nothing can be written there.
+        OutputError: If a folder or an input is in its way, or nothing can be written there.
     """
+    refuse_overwriting(out, inputs)
     if out.is_dir():
         raise OutputError(f"{out}: a folder of that name is in the way; choose another --out")
     writable(out.parent)
@@ -138,4 +133,10 @@ def load(model: str, store: Path | None) -> Any:
     """A bridge; a run's folder stands for the bundle in it."""
     import synth2obs
 
-    return synth2obs.load_bridge(model, store)
+    return synth2obs.load_bridge(bundle_of(model), store)
+
+
+def bundle_of(model: str) -> str | Path:
+    """The folder of a bundle, which may be a run's; or the address of a model, as it is."""
+    inner = Path(model) / "bridge"
+    return inner if inner.is_dir() else model

@@ -8,6 +8,7 @@ import typer
 
 from synth2obs.cli.common import Json, answer, errors_for_people, file_ready, plain, writable
 from synth2obs.cli.messages import Level, LogLevel, Quiet, bar, messages
+from synth2obs.core.text import visible
 
 
 class OnError(StrEnum):
@@ -93,7 +94,7 @@ def ingest(
     Example: synth2obs ingest miles MILES/*.fits --parameters MILES_params.db -o miles.h5
     """
     with errors_for_people(), messages(quiet, log_level) as bars:
-        file_ready(out)
+        file_ready(out, [survey, parameters, *(files or [])])
         from synth2obs.io.ingest.ingest import ingest as read
         from synth2obs.io.surveys.survey import parse_options
 
@@ -128,9 +129,10 @@ def check(files: Annotated[list[Path], typer.Argument(help="Shards")], as_json: 
         if as_json:
             answer(True, {"files": {file: problems for file, problems in found.items()}})
         for file, problems in found.items() if not as_json else ():
-            typer.echo(f"{file}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
+            typer.echo(f"{visible(str(file))}: {'ok' if not problems else f'{len(problems)} problem(s)'}")
             for problem in problems:
-                typer.secho(f"  {problem.field}: {problem.message}; {problem.remedy}", fg=typer.colors.RED)
+                text = f"  {problem.field}: {problem.message}; {problem.remedy}"
+                typer.secho(visible(text), fg=typer.colors.RED)
         if any(found.values()):
             raise typer.Exit(2)
 

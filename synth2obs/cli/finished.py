@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from synth2obs.cli.common import Force, Json, Store, answer, errors_for_people, file_ready, load
+from synth2obs.cli.common import Force, Json, Store, answer, bundle_of, errors_for_people, file_ready, load
 from synth2obs.core.errors import DataError
 
 
@@ -43,7 +43,7 @@ def report(
             raise DataError(
                 "--spectra needs a survey and a page", field="--survey, --out", remedy="give both"
             )
-        file_ready(out)
+        file_ready(out, [spectra, bundle_of(model)])
         import synth2obs
 
         options = {"trained": "keep" if keep else "leave out", "force": force}
@@ -85,7 +85,7 @@ def compare(
     Example: synth2obs compare runs/old runs/new -o old_new.html
     """
     with errors_for_people():
-        file_ready(out)
+        file_ready(out, [run / "metrics.json" for run in (first, second)])
         from synth2obs.reports.compare import write_comparison
         from synth2obs.reports.run_list import find_run
 

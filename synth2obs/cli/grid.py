@@ -37,7 +37,7 @@ def join(
     Example: synth2obs grid join dwarfs.toml giants.toml older.h5 --name optical -o grid.h5
     """
     with errors_for_people(), messages(quiet, log_level) as bars:
-        file_ready(out)
+        file_ready(out, sources)
         from synth2obs.io.own_grids.join import join_grids
         from synth2obs.io.trainable import grid_problems
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth2obs.cli.common import Json, Model, Store, answer, errors_for_people, file_ready, load
+from synth2obs.cli.common import Json, Model, Store, answer, bundle_of, errors_for_people, file_ready, load
 from synth2obs.cli.messages import Level, LogLevel, Quiet, bar, messages
 from synth2obs.core.errors import Interrupted
+from synth2obs.core.files import named_files, refuse_overwriting
 
 if TYPE_CHECKING:
     from synth2obs.synthesis.build import Build
@@ -154,12 +155,13 @@ def choose(
     Example: synth2obs grid choose runs/optical grids/optical/recipe.toml -n 300 -o chosen.csv
     """
     with errors_for_people():
-        file_ready(out)
+        file_ready(out, [recipe, bundle_of(model)])
         from synth2obs.analysis.choose import choose_labels
         from synth2obs.synthesis.recipe import read_recipe
         from synth2obs.synthesis.sampling.table import write_table
 
         settings = read_recipe(recipe)
+        refuse_overwriting(out, named_files(settings.model_dump(), recipe.parent))
         names = settings.labels.names
         chosen = choose_labels(load(model, store), names, settings.draw(candidates, seed), count)
         write_table(names, chosen, out)
@@ -171,8 +173,9 @@ def _grid(recipe: Path, out: Path, overlay: Path | None) -> "Build":
     from synth2obs.synthesis.overlaid import overlaid
     from synth2obs.synthesis.recipe import read_recipe
 
-    file_ready(out)
+    file_ready(out, [recipe, overlay])
     settings = read_recipe(recipe)
+    refuse_overwriting(out, named_files(settings.model_dump(), recipe.parent))
     return Build(settings if overlay is None else overlaid(settings, overlay), out)
 
 

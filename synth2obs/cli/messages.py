@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from synth2obs.core.text import visible
 from synth2obs.core.told import LOG, told
 
 Move = Callable[..., None]
@@ -35,7 +36,7 @@ class StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(visible(self.format(record), "\n"), file=sys.stderr, flush=True)
 
 
 @contextmanager

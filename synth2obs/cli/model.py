@@ -13,125 +13,22 @@ from synth2obs.cli.common import (
     SurveyName,
     TableOut,
     answer,
+    bundle_of,
     errors_for_people,
     load,
     table_ready,
 )
 from synth2obs.core.errors import DataError
-from synth2obs.core.labels import labels_in_words
+from synth2obs.core.files import named_files
 
 if TYPE_CHECKING:
     from synth2obs.analysis.attribution import AttributedLine
-    from synth2obs.analysis.morph import Morphed
     from synth2obs.analysis.remeasure import GapMeasurement
     from synth2obs.synthesis.overlay import Overlay
     from synth2obs.synthesis.settings import LineListConfig
 
 EVERYWHERE = (2000.0, 1e6)
 """Å: of a line list of which all is wanted."""
-
-
-def morph(
-    model: Model,
-    survey: SurveyName,
-    out: TableOut,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", "-l", help="name=value or name=value,value,…; repeat")
-    ] = None,
-    spectrum: Annotated[Path | None, typer.Option(help="Shard of observed spectra instead of labels")] = None,
-    source: Annotated[str | None, typer.Option(help="Survey of that shard")] = None,
-    rv: Annotated[float | None, typer.Option(help="km/s, positive receding")] = None,
-    vsini: Annotated[float, typer.Option(help="Projected rotation in km/s, with labels")] = 0.0,
-    vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence in km/s, with labels")] = 0.0,
-    force: Force = False,
-    store: Store = None,
-    as_json: Json = False,
-) -> None:
-    """What a survey sees of a star given by labels, or by another telescope's spectrum.
-
-    Labels that are left out follow Teff, log g and [Fe/H] (microturbulence, α elements) or are solar; what was used is
-    printed. Those outside the grid are answered and named.
-
-    Example: synth2obs morph OUT -s miles -l teff=5777 -l logg=4.44 -l fe_h=0 -o sun.ecsv
-
-    Example: synth2obs morph OUT -s miles -l teff=4500,5500,6500 -o three.ecsv
-
-    Example: synth2obs morph OUT -s miles -l teff=6400 --vsini 80 -o rotating.ecsv
-
-    Example: synth2obs morph OUT -s miles --spectrum stelib.h5 --source stelib -o as_miles.ecsv
-    """
-    with errors_for_people():
-        labels = _labels(label or []) if label or spectrum is None else None
-        table_ready(out)
-        import synth2obs
-        from synth2obs.analysis.morphed_table import spectrum_table
-        from synth2obs.io.tables import write_table
-
-        bridge = load(model, store)
-        turning = {"vsini": vsini, "vmac": vmac}
-        found = synth2obs.morph(
-            bridge,
-            survey=survey,
-            labels=labels,
-            spectrum=spectrum,
-            source=source,
-            rv=rv,
-            force=force,
-            **turning,
-        )
-        write_table(spectrum_table(found), out)
-        for row, names in enumerate(found.outside):
-            if names:
-                typer.secho(
-                    f"star {row}: outside the grid in {', '.join(names)}: flagged", fg="yellow", err=True
-                )
-        if found.labels and not as_json:
-            typer.echo(f"labels used: {labels_in_words(found.labels)}", err=True)
-        answer(
-            as_json, _counts(out, found), f"{out}: {len(found.flux)} spectra of {found.flux.shape[1]} pixels"
-        )
-
-
-def _counts(out: Path, found: "Morphed") -> dict[str, Any]:
-    """What a table of spectra holds, for programs."""
-    stars, pixels = found.flux.shape
-    outside = found.outside if any(found.outside) else ()
-    return {
-        "table": out,
-        "spectra": stars,
-        "pixels": pixels,
-        "flags": found.flags,
-        "outside": outside,
-        "labels": found.labels,
-    }
-
-
-def generate(
-    model: Model,
-    survey: SurveyName,
-    out: TableOut,
-    count: Annotated[int, typer.Option("--count", "-n", help="How many spectra", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed and count give the same spectra", min=0)] = 0,
-    rv: Annotated[float, typer.Option(help="km/s, positive receding")] = 0.0,
-    store: Store = None,
-    as_json: Json = False,
-) -> None:
-    """Typical spectra of a survey's stars, drawn from what the model learned of them: no noise, no labels.
-
-    Example: synth2obs generate OUT -s miles -n 100 --seed 1 -o spectra.fits
-    """
-    with errors_for_people():
-        table_ready(out)
-        import synth2obs
-        from synth2obs.analysis.flags import UNUSUAL
-        from synth2obs.analysis.morphed_table import spectrum_table
-        from synth2obs.io.tables import write_table
-
-        found = synth2obs.generate(load(model, store), survey, count, seed, rv)
-        write_table(spectrum_table(found), out)
-        unusual = int((found.flags & UNUSUAL > 0).sum())
-        text = f"{out}: {count} spectra of {found.flux.shape[1]} pixels, {unusual} beyond 99 % of the grid"
-        answer(as_json, _counts(out, found), text)
 
 
 def population(
@@ -150,7 +47,7 @@ def population(
     Example: synth2obs population OUT embedded:miles -s miles -n 1000 -o stars.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [shard, bundle_of(model)])
         import synth2obs
         from synth2obs.io.tables import as_table, write_table
 
@@ -165,25 +62,6 @@ def population(
             f"{out}: {count} draws from {kind} that {found.stars} stars taught; weighted to them, the grid is worth "
             f"{found.grid_spectra:.0f} of its spectra",
         )
-
-
-def _labels(pairs: list[str]) -> dict[str, list[float]]:
-    labels: dict[str, list[float]] = {}
-    for pair in pairs:
-        name, _, values = (part.strip() for part in pair.partition("="))
-        if name in labels:
-            raise DataError(f"{name!r} is given twice", field="--label", remedy=f"write {name}=value,value")
-        try:
-            labels[name] = [float(value) for value in values.split(",")]
-        except ValueError:
-            raise DataError(
-                f"got {pair!r}", field="--label", remedy="write name=number, e.g. teff=5777"
-            ) from None
-    if not labels:
-        raise DataError(
-            "nothing to morph", field="--label", remedy="give --label name=value or --spectrum SHARD"
-        )
-    return labels
 
 
 def fit(
@@ -218,7 +96,7 @@ def fit(
     Example: synth2obs fit models:/optical@champion mine.h5 -s miles --store OUT/mlflow -o labels.ecsv
     """
     with errors_for_people():
-        table_ready(out)
+        table_ready(out, [shard, priors, bundle_of(model)])
         import synth2obs
         from synth2obs.io.tables import read_table, write_table
 
@@ -277,8 +155,9 @@ def gap(
         if overlay is not None and overlay.suffix != ".ecsv":
             raise DataError("keeps which list it belongs to", path=overlay, remedy="end its name with .ecsv")
         lines_out = out.with_stem(f"{out.stem}-lines")
-        for table in (out, lines_out, *([overlay] if overlay else [])):
-            table_ready(table)
+        tables = [out, lines_out, *([overlay] if overlay else [])]
+        for number, table in enumerate(tables):
+            table_ready(table, [shard, *_line_files(lines), bundle_of(model), *tables[:number]])
         import synth2obs
         from synth2obs.analysis.remeasure import gap_table, line_table
         from synth2obs.io.tables import write_table
@@ -297,6 +176,15 @@ def gap(
         if corrected:
             fixed, missing = corrected["corrected"], corrected["missing"]
             typer.echo(f"{overlay}: log gf of {fixed} lines, and {missing} lines that the list lacks")
+
+
+def _line_files(lines: Path | None) -> list[Path]:
+    """A line list, or a recipe and the files that it names."""
+    if lines is None or lines.suffix != ".toml":
+        return [] if lines is None else [lines]
+    from synth2obs.synthesis.recipe import read_recipe
+
+    return [lines, *named_files(read_recipe(lines).model_dump(), lines.parent)]
 
 
 def _gap_facts(found: "GapMeasurement", out: Path, lines_out: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from synth2obs.cli.common import (
     writable,
 )
 from synth2obs.cli.messages import Level, LogLevel, Quiet, messages
+from synth2obs.core.files import named_files, refuse_within
 from synth2obs.core.told import LOG
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ Promote = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Settings in force, stars, spectra, time and memory; trains nothing")
 ]
+
+WRITTEN = (
+    *("bridge", "checkpoints", "evaluation", "mlflow", "report"),
+    *("card.json", "metrics.json", "proof.html", "run.json", "scores.json", "settings.json"),
+)
+"""What a training or a bench writes into its folder."""
 
 FAILED = 3
 """Exit code of a run whose verdict is FAIL."""
@@ -107,6 +114,7 @@ def prove(
         from synth2obs.reports.console import proof_table
 
         settings = read_config(config, overrides or [])
+        refuse_within(out, WRITTEN, [config, *named_files(settings.model_dump(mode="json"))])
         found = run_bench(settings, out, scenario or [], progress=bars, say=LOG.info)
         files = {"page": out / "proof.html", "numbers": out / "scores.json"}
         if as_json:
@@ -131,7 +139,9 @@ def _run(
     writable(out)
     from synth2obs.training.run import read_config
 
-    run_and_tell(read_config(config, overrides), out, bars=bars, as_json=as_json, promote=promote)
+    settings = read_config(config, overrides)
+    refuse_within(out, WRITTEN, [config, *named_files(settings.model_dump(mode="json"))])
+    run_and_tell(settings, out, bars=bars, as_json=as_json, promote=promote)
 
 
 def run_and_tell(

@@ -52,6 +52,7 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
+        _end_group(process)
         return 0
     finally:
         _end_group(process)

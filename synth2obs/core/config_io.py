@@ -11,7 +11,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from synth2obs.core.errors import ConfigError
+from synth2obs.core.errors import ConfigError, DataError
+from synth2obs.core.unpacked import read_text
 
 Config = TypeVar("Config", bound=BaseModel)
 Setting = str | float
@@ -93,9 +94,9 @@ def differences(old: Mapping[str, Setting], new: Mapping[str, Setting]) -> list[
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a TOML file") from None
+        return tomllib.loads(read_text(path))
+    except DataError as error:
+        raise ConfigError(f"{error}; give the path of a TOML file") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}; correct that line") from None
 

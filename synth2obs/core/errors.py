@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from synth2obs.core.text import visible
+
 
 class Synth2ObsError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -28,7 +30,8 @@ class DataError(Synth2ObsError):
         self.path = None if path is None else Path(path)
         self.field = field
         self.remedy = remedy
-        where = ": ".join(str(part) for part in (path, field) if part is not None)
+        where = visible(": ".join(str(part) for part in (path, field) if part is not None))
+        message, remedy = visible(message, "\n"), None if remedy is None else visible(remedy, "\n")
         text = f"{where}: {message}" if where else message
         super().__init__(f"{text}; {remedy}" if remedy else text)
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from synth2obs.core.errors import DataError, OutputError, Synth2ObsError
 REMEDIES = {
     errno.ENOSPC: "free some space or choose another disk",
     errno.EDQUOT: "your quota is used up: free some space or choose another disk",
+    errno.EFBIG: "the disk or a limit (ulimit -f) allows no larger file: raise it or choose another disk",
     errno.EROFS: "the disk is read-only: choose another folder",
     errno.EACCES: "you may not write there: choose another folder or change its permissions",
     errno.EPERM: "you may not write there: choose another folder or change its permissions",
@@ -24,6 +25,10 @@ REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 """What a user can do about each kind of failure to write."""
+
+
+LONGEST = 1024
+"""Letters of a text that may be the path of a file."""
 
 
 @contextmanager
@@ -62,6 +67,17 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def as_path(name: str, given: Any) -> Path:
+    """What somebody says of a file.
+
+    Raises:
+        DataError: If it is no path.
+    """
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise DataError(f"must be a path, got {given!r}", field=name, remedy="give a file's name")
+    return Path(given)
+
+
 def write_atomic(path: str | Path, content: bytes) -> None:
     """Write bytes so that ``path`` holds either the old content or all of the new.
 
@@ -94,6 +110,71 @@ def file_sha256(path: str | Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check the name") from error
+
+
+def refuse_overwriting(out: str | Path, inputs: Iterable[str | Path | None]) -> None:
+    """Refuse to write a result onto what it is made of, by whatever name or link.
+
+    Args:
+        out: File to write.
+        inputs: What is read: files, or folders of which nothing may be written over; None and what is not there,
+            such as the address of a model, do not count.
+
+    Raises:
+        OutputError: Naming both.
+    """
+    target = Path(os.path.realpath(out))
+    for one in inputs:
+        if one is not None and _is_or_holds(one, target):
+            same = "" if str(one) == str(out) else f" ({one})"
+            raise OutputError(
+                f"{out}: is read by this command{same}, and would be lost; choose another --out"
+            )
+
+
+def _is_or_holds(source: str | Path, target: Path) -> bool:
+    """Whether a file is the target, or a folder holds it."""
+    try:
+        if not target.exists() or not os.path.exists(source):
+            return os.path.realpath(source) == str(target)
+        if os.path.samefile(source, target):
+            return True
+        return target.is_relative_to(os.path.realpath(source))
+    except (OSError, ValueError):
+        return False
+
+
+def refuse_within(folder: str | Path, names: Iterable[str], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse a folder of results in which something that is read stands where results go.
+
+    Args:
+        folder: What is written into.
+        names: Files and folders that are written in it.
+        inputs: Files that are read.
+
+    Raises:
+        OutputError: Naming the input.
+    """
+    places = [Path(os.path.realpath(Path(folder) / name)) for name in names]
+    for one in inputs:
+        source = Path(os.path.realpath(one)) if one is not None else None
+        if source is not None and any(source == place or place in source.parents for place in places):
+            raise OutputError(
+                f"{one}: is read by this command, and {folder} would be written over it; choose another --out"
+            )
+
+
+def named_files(settings: Any, folder: str | Path = ".") -> Iterator[Path]:
+    """Every file that a tree of settings names, relative to a folder."""
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for item in settings:
+            yield from named_files(item, folder)
+    elif isinstance(settings, str | Path) and 0 < len(str(settings)) < LONGEST and "\0" not in str(settings):
+        with suppress(OSError):
+            if (path := Path(folder) / settings).is_file():
+                yield path
 
 
 @contextmanager

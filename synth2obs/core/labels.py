@@ -23,6 +23,16 @@ ELEMENTS = (
 KNOWN = (*UNITS, "fe_h", "alpha_fe", *(f"{element.lower()}_fe" for element in ELEMENTS if element != "Fe"))
 """Every label of the project; abundances are [X/Fe]."""
 
+OF_METALS = {
+    "m_h": "fe_h",
+    "mh": "fe_h",
+    "feh": "fe_h",
+    "a_m": "alpha_fe",
+    "alpha_m": "alpha_fe",
+    "a_fe": "alpha_fe",
+}
+"""Other names of labels that mean the same in a grid: [M/H] scales all metals, iron among them."""
+
 PLAUSIBLE = {
     "teff": (1_000.0, 200_000.0),
     "logg": (-2.0, 10.0),
@@ -39,6 +49,14 @@ DEX = (-10.0, 5.0)
 def unit_of(name: str) -> str:
     """The unit of a label; every abundance is in dex."""
     return UNITS.get(name, "dex")
+
+
+def usual_name(name: str) -> str:
+    """The project's name of a label: ``m_h`` is ``fe_h``, ``alpha_m`` is ``alpha_fe``, ``c_m`` is ``c_fe``."""
+    relative_to_iron = f"{name.removesuffix('_m')}_fe"
+    return OF_METALS.get(
+        name, relative_to_iron if name.endswith("_m") and relative_to_iron in KNOWN else name
+    )
 
 
 def plausible(name: str) -> tuple[float, float]:
@@ -110,7 +128,8 @@ class LabelSpace:
         """Set columns that were not given to what is usual."""
         if not set(STELLAR) <= set(self.names):
             return
-        star = [table[:, self.index(name)] for name in STELLAR]
+        # What is usual at labels of no star only has to be a number.
+        star = [np.clip(table[:, self.index(name)], *plausible(name)) for name in STELLAR]
         for column, name in enumerate(self.names):
             if name not in given and name not in STELLAR:
                 table[:, column] = np.clip(usual(name, *star), self.lower[column], self.upper[column])

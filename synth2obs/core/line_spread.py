@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.given import floats, numbers, whole
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -45,7 +46,9 @@ class LineSpread:
     def __post_init__(self) -> None:
         for name in (*ARRAYS, "group"):
             value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else np.asarray(value))
+            object.__setattr__(
+                self, name, None if value is None else numbers(f"line_spread.{name}", value)[0]
+            )
         _check_groups(self.sigma, self.group)
         for name in ("hermite", "kernel"):
             _check_profile(name, getattr(self, name), self.sigma)
@@ -105,6 +108,24 @@ class LineSpread:
             "give the row of each star",
         )
         return cls(sigma=rows, group=np.arange(stars) if len(rows) == stars else np.zeros(stars, np.int64))
+
+    @classmethod
+    def of_widths(
+        cls, sigma: ArrayLike | None, group: ArrayLike | None, stars: int, old: "LineSpread | None" = None
+    ) -> "LineSpread":
+        """Gaussian line spreads of σ in Å and the row of each star, each as in ``old`` where it is not given.
+
+        Raises:
+            DataError: As for `gaussian`, or without any σ.
+        """
+        if sigma is None:
+            _demand(old is not None, "sigma", "is missing", "give lsf_sigma in Å")
+            assert old is not None
+            return replace(old, group=whole("lsf_group", group))
+        rows = np.atleast_2d(floats("lsf_sigma", sigma, "Angstrom")[0])
+        if group is None and old is not None and len(old.group) == stars and len(rows) == len(old.sigma):
+            group = old.group
+        return cls.gaussian(rows, stars=stars, group=None if group is None else whole("lsf_group", group))
 
     @classmethod
     def of_stars(cls, spreads: Sequence["LineSpread"]) -> "LineSpread":

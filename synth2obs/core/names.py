@@ -1,6 +1,9 @@
-"""Names of surveys and models: they become files, parts of a model, and metrics, so that one pattern holds for all."""
+"""Names of surveys, models and labels: they become files, parts of a model, and metrics; one pattern holds for all."""
 
+import difflib
 import re
+
+from synth2obs.core.labels import KNOWN, usual_name
 
 PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 """A letter or digit, then letters, digits, ``_`` and ``-``; 64 characters at most."""
@@ -26,3 +29,25 @@ def name_problem(text: str) -> str:
         return ""
     near = suggestion(text)
     return f"{RULE}{f', e.g. {near!r}' if near else ''}"
+
+
+def label_problem(text: str) -> str:
+    """What to do about a text that cannot name a label, e.g. ``[Fe/H]``; empty if it can."""
+    if is_name(text):
+        return ""
+    near = label_suggestion(text)
+    return f"{RULE}{f', e.g. {near!r}' if near else ''}"
+
+
+def label_suggestion(text: str) -> str:
+    """The project's name of a label that is written otherwise, e.g. ``fe_h`` for ``[Fe/H]``; else the nearest name."""
+    plain = usual_name(suggestion(text).lower())
+    near = difflib.get_close_matches(plain, KNOWN, 1, cutoff=0.8) or [plain]
+    return near[0]
+
+
+def part_problem(text: str) -> str:
+    """What to do about a text that cannot name a column of a file, where a slash begins a group; empty if it can."""
+    if text.strip(".") and "/" not in text and "\0" not in text:
+        return ""
+    return f"write it without '/', e.g. {suggestion(text) or 'column'!r}"

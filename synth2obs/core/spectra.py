@@ -1,14 +1,17 @@
 """A table of spectra of one domain, in memory: the same fields as a shard on disk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.spectra_given import right_fields
 
+T = TypeVar("T")
 Floats = NDArray[np.floating[Any]]
 
 
@@ -46,9 +49,29 @@ class Gradients:
         return replace(self, values={name: rows[:, pixels] for name, rows in self.values.items()})
 
 
+def _takes_widths(cls: type[T]) -> type[T]:
+    """A class whose constructor, and so `dataclasses.replace`, takes ``lsf_sigma`` and ``lsf_group`` too."""
+    made: Any = cls.__init__
+
+    @wraps(made)
+    def init(self: Any, *, lsf_sigma: Any = None, lsf_group: Any = None, **given: Any) -> None:
+        if lsf_sigma is not None or lsf_group is not None:
+            old, stars = given.get("line_spread"), len(given["flux"])
+            given["line_spread"] = LineSpread.of_widths(lsf_sigma, lsf_group, stars, old)
+        made(self, **given)
+
+    cls.__init__ = init  # type: ignore[method-assign]
+    return cls
+
+
+@_takes_widths
 @dataclass(frozen=True, kw_only=True)
 class Spectra:
     """Spectra of one grid or survey. N stars, P pixels.
+
+    They are checked when they are made, by the rules of the file format. What can be right is made right: lists,
+    tensors, big-endian and masked arrays and quantities become arrays of this machine, a masked pixel a bad one, one
+    number for all stars a column, and detectors that run from red to blue are turned.
 
     Args:
         domain: Name of the grid or survey, e.g. ``miles``.
@@ -62,7 +85,8 @@ class Spectra:
         id: Unique star names, shape (N,).
         rv, rv_error: km/s, positive receding, NaN = unknown, shape (N,).
         snr: Median signal to noise per pixel, shape (N,).
-        line_spread: Of every star at its pixels; `LineSpread.gaussian` makes one from σ in Å.
+        line_spread: Of every star at its pixels. For a Gaussian say instead ``lsf_sigma``, its σ in Å, shape (P,),
+            (N, P), or (G, P) with ``lsf_group``, the row of each star, shape (N,).
         labels, label_errors: Columns of shape (N,), NaN = unknown.
         native: What the survey's own files say of each spectrum (file, object, published velocity …),
             columns of numbers or text, shape (N,).
@@ -71,6 +95,9 @@ class Spectra:
         flux_kind: ``normalized``, ``relative`` or ``absolute``.
         air_formula: How air wavelengths became vacuum; empty if they were vacuum.
         provenance: Where it came from: sources with sha256, licence, citation, how errors were made.
+
+    Raises:
+        DataError: Naming each field that is wrong, what was found, and what to do.
     """
 
     domain: str
@@ -95,8 +122,30 @@ class Spectra:
     air_formula: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        vars(self).update(right_fields(vars(self)))
+
+    @classmethod
+    def unchecked(cls, **given: Any) -> "Spectra":
+        """A table of fields that are known to be valid, as those of a checked file or of rows of another table."""
+        table = cls.__new__(cls)
+        for one in fields(cls):
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            vars(table)[one.name] = given[one.name] if default is MISSING else given.get(one.name, default)
+        return table
+
     def __len__(self) -> int:
         return len(self.flux)
+
+    @property
+    def lsf_sigma(self) -> Floats:
+        """Gaussian σ of the line spreads in Å, shape (G, P)."""
+        return self.line_spread.sigma
+
+    @property
+    def lsf_group(self) -> NDArray[np.integer[Any]]:
+        """Row of ``lsf_sigma`` that each star has, shape (N,)."""
+        return self.line_spread.group
 
     @property
     def shared_wavelength(self) -> bool:
@@ -116,8 +165,7 @@ class Spectra:
         def pick(value: Any) -> Any:
             return None if value is None else value[rows]
 
-        return replace(
-            self,
+        return self.with_valid(
             wavelength=self.wavelength if self.shared_wavelength else self.wavelength[rows],
             flux=self.flux[rows],
             ivar=pick(self.ivar),
@@ -132,3 +180,26 @@ class Spectra:
             native={name: column[rows] for name, column in self.native.items()},
             gradients=None if self.gradients is None else self.gradients.take(rows, len(self)),
         )
+
+    def cut(self, pixels: NDArray[Any]) -> "Spectra":
+        """The same table with only the given pixels (a boolean array, shape (P,))."""
+        return self.with_valid(
+            wavelength=self.wavelength[..., pixels],
+            segment=self.segment[pixels],
+            flux=self.flux[:, pixels],
+            ivar=None if self.ivar is None else self.ivar[:, pixels],
+            flags=None if self.flags is None else self.flags[:, pixels],
+            line_spread=self.line_spread.cut(pixels),
+            gradients=None if self.gradients is None else self.gradients.cut(pixels),
+        )
+
+    def masked(self, bad: NDArray[np.bool_]) -> "Spectra":
+        """A survey's table with further bad pixels, shape (N, P)."""
+        if not bad.any():
+            return self
+        ivar = None if self.ivar is None else np.where(bad, 0, self.ivar)
+        return self.with_valid(flux=np.where(bad, 0, self.flux), ivar=ivar)
+
+    def with_valid(self, **changes: Any) -> "Spectra":
+        """As `dataclasses.replace`, with fields that are known to be valid, as rows and pixels of this table are."""
+        return Spectra.unchecked(**{**vars(self), **changes})

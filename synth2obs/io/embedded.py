@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.files import as_path
 
 SAME_STARS = "same_stars.csv"
 
@@ -36,10 +37,12 @@ def resolve(path_or_name: str | Path) -> Path:
     """A path as it is, or the file of ``embedded:<name>``.
 
     Raises:
-        DataError: For an unknown embedded name.
+        DataError: For an unknown embedded name, or what is no path.
     """
     text = str(path_or_name)
-    return embedded_path(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else Path(path_or_name)
+    if text.startswith(PREFIX):
+        return embedded_path(text.removeprefix(PREFIX))
+    return as_path("shard", path_or_name)
 
 
 def same_stars() -> dict[str, str]:

@@ -4,13 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.given import floats
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Spectra
+from synth2obs.core.weights import levels, marked_bad
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
+from synth2obs.io.specutils_in import One, each, read_one
+
+Floats = NDArray[np.floating[Any]]
 
 MEDIA = ("vacuum", "air")
+
+MOST_DECADES = 12
+"""Powers of ten of fluxes and errors whose squares float32 holds with room to spare."""
 
 
 def from_specutils(
@@ -18,68 +27,91 @@ def from_specutils(
 ) -> Spectra:
     """One `specutils.Spectrum`, or several on the same number of pixels, as a table.
 
-    Pixels that are masked, not finite, or without a finite positive inverse variance are bad.
+    Pixels that are masked, not finite, or without a finite positive error are bad, and so are those whose error is the
+    mark of a bad pixel, `core.weights.huge_error`. Where units make fluxes too small or too large for float32, a
+    spectrum is scaled to a median of 1.
 
     Args:
-        spectra: Spectrum or a sequence of them, with an uncertainty.
+        spectra: Spectrum with one row of flux or several, a collection, or a sequence of spectra, with uncertainties.
         survey: Domain of the result.
         medium: ``vacuum`` or ``air``: a Spectrum does not say.
-        lsf_sigma: Gaussian σ in Å at the pixels, scalar or shape (P,) in the order of the first spectrum.
+        lsf_sigma: Gaussian σ in Å at the pixels: scalar, shape (P,) in the order of the first spectrum, or a function
+            of the wavelengths in vacuum Å.
         rv: Known velocity in km/s, scalar or shape (N,); the spectra's own ``radial_velocity`` if None.
         frame: ``rest`` or ``barycentric``.
 
     Raises:
-        DataError: If there is no spectrum, the medium is not named, an uncertainty is missing, the spectral
-            axis is no wavelength, or shapes differ.
+        DataError: If there is no spectrum, the medium is not named, an uncertainty is missing or of no known kind, the
+            spectral axis is no wavelength, a flux is in magnitudes, or shapes differ.
     """
+    singles = list(each(spectra))
     if medium not in MEDIA:
         raise DataError(
             f"got {medium!r}", field="medium", remedy="say 'vacuum' or 'air': the spectrum does not"
         )
-    many = list(spectra) if isinstance(spectra, Sequence) else [spectra]
-    wavelength, flux, ivar, sigma = _increasing(*_stacked(many), lsf_sigma)
-    good = (ivar > 0) & np.isfinite(flux) & np.isfinite(ivar)
-    flux, ivar = np.where(good, flux, 0.0), np.where(good, ivar, 0.0)
-    count = len(flux)
-    velocity = [_velocity(one) for one in many] if rv is None else rv
+    many = [read_one(one) for one in singles]
+    stated, flux, error = _stacked(many)
+    flux, ivar = _scaled(flux, error)
+    wavelength, count = air_to_vacuum(stated) if medium == "air" else stated, len(flux)
     return Spectra(
         domain=survey,
         kind="survey",
-        wavelength=air_to_vacuum(wavelength) if medium == "air" else wavelength,
+        wavelength=wavelength,
         segment=np.zeros(wavelength.shape[1], np.int16),
-        flux=flux.astype(np.float32),
-        ivar=ivar.astype(np.float32),
+        flux=flux,
+        ivar=ivar,
         id=np.array([f"{survey}_{row}" for row in range(count)]),
-        line_spread=LineSpread.gaussian(sigma, stars=count),
-        rv=np.broadcast_to(np.asarray(velocity, float), count).copy(),
+        line_spread=LineSpread.gaussian(_widths(lsf_sigma, wavelength[0], many[0].turned), stars=count),
+        rv=np.array([one.rv for one in many]) if rv is None else rv,
         rv_error=np.full(count, np.nan),
-        snr=np.array([_snr(*star) for star in zip(flux, ivar, good, strict=True)]),
+        snr=np.array([_snr(*star) for star in zip(flux, ivar, ivar > 0, strict=True)]),
         frame=frame,
         air_formula=AIR_FORMULA if medium == "air" else "",
     )
 
 
-def _stacked(spectra: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wavelength, flux and ivar of spectra on the same number of pixels, shape (N, P) each."""
-    if not spectra:
+def _stacked(many: Sequence[One]) -> tuple[Floats, Floats, Floats]:
+    """Wavelength, flux and error of spectra on the same number of pixels, shape (N, P) each."""
+    if not many:
         raise DataError("is empty", field="spectra", remedy="give at least one spectrum")
-    rows = [_arrays(one) for one in spectra]
-    if len({len(row[0]) for row in rows}) != 1:
+    if len({len(one.flux) for one in many}) != 1:
         raise DataError(
             "spectra have different numbers of pixels", field="spectral_axis", remedy="pass them singly"
         )
-    wavelength, flux, ivar = (np.stack(column) for column in zip(*rows, strict=True))
-    return wavelength, flux, ivar
+    wavelength, flux, error = (
+        np.stack([getattr(one, name) for one in many]) for name in ("wavelength", "flux", "error")
+    )
+    return wavelength, flux, error
 
 
-def _increasing(
-    wavelength: np.ndarray, flux: np.ndarray, ivar: np.ndarray, lsf_sigma: Any
-) -> tuple[np.ndarray, ...]:
-    """Arrays and σ (P,), turned if the first spectrum's wavelengths fall."""
-    sigma = np.broadcast_to(np.asarray(lsf_sigma, float), wavelength.shape[1:])
-    step = -1 if wavelength[0, 0] > wavelength[0, -1] else 1
-    wavelength, flux, ivar, sigma = (array[..., ::step] for array in (wavelength, flux, ivar, sigma))
-    return wavelength, flux, ivar, sigma.copy()
+def _scaled(flux: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Flux and inverse variance in float32, 0 in bad pixels; a median of 1 for stars that float32 does not hold."""
+    good = ~marked_bad(flux, error)
+    level = levels(flux, good)
+    extreme = np.abs(np.log10(level)) > MOST_DECADES
+    with np.errstate(divide="ignore"):
+        noisiest = np.where(good, np.abs(np.log10(error)), 0.0).max(axis=1, keepdims=True)
+    unit = np.where(extreme | (noisiest > MOST_DECADES), level, 1.0)
+    safe = np.where(good, error / unit, 1.0)
+    return (
+        np.where(good, flux / unit, 0.0).astype(np.float32),
+        np.where(good, safe**-2.0, 0.0).astype(np.float32),
+    )
+
+
+def _widths(lsf_sigma: Any, wavelength: Floats, turned: bool) -> Floats:
+    """σ in Å at the pixels, shape (P,)."""
+    if callable(lsf_sigma):
+        return np.asarray(lsf_sigma(wavelength), float)
+    given, _ = floats("lsf_sigma", lsf_sigma, "Angstrom")
+    if given.shape not in ((), (1,), wavelength.shape):
+        raise DataError(
+            f"has shape {given.shape} for {wavelength.shape} of flux",
+            field="lsf_sigma",
+            remedy="give one a pixel",
+        )
+    sigma = np.broadcast_to(given, wavelength.shape)
+    return (sigma[::-1] if turned else sigma).copy()
 
 
 def to_specutils(spectra: Spectra, unit: str = "") -> list[Any]:
@@ -149,41 +181,6 @@ def predicted_to_specutils(
         )
         for row, sigma, own in zip(flux, error, meta, strict=True)
     ]
-
-
-def _arrays(spectrum: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wavelength in Å, flux and ivar of one spectrum; masked pixels get ivar 0."""
-    from astropy.nddata import InverseVariance
-    from astropy.units import UnitConversionError
-
-    if spectrum.uncertainty is None:
-        raise DataError(
-            "has no errors", field="uncertainty", remedy="give a StdDevUncertainty or InverseVariance"
-        )
-    try:
-        wavelength = np.asarray(spectrum.spectral_axis.to_value("Angstrom"), float)
-    except UnitConversionError as error:
-        raise DataError(
-            f"has unit {spectrum.spectral_axis.unit}",
-            field="spectral_axis",
-            remedy="give wavelengths, frequencies or energies",
-        ) from error
-    flux = np.asarray(spectrum.flux.value, float)
-    # astropy goes through the variance, which is infinite in a pixel of no weight.
-    with np.errstate(divide="ignore"):
-        ivar = np.array(spectrum.uncertainty.represent_as(InverseVariance).array, float)
-    if flux.ndim != 1:
-        raise DataError(f"flux has shape {flux.shape}", field="flux", remedy="pass one-dimensional spectra")
-    if spectrum.mask is not None:
-        ivar[np.asarray(spectrum.mask, bool)] = 0.0
-    return wavelength, flux, ivar
-
-
-def _velocity(spectrum: Any) -> float:
-    """The radial velocity that a spectrum carries, in km/s; 0 is what specutils says when it knows none."""
-    velocity = spectrum.radial_velocity
-    known = float(np.ravel(velocity.to_value("km/s"))[0]) if velocity is not None else 0.0
-    return known if known != 0.0 else float("nan")
 
 
 def _snr(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray) -> float:

@@ -9,6 +9,9 @@ from synth2obs.core.spectra import Spectra
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.shard.rows import open_valid
 
+COMPARED = 100
+"""Letters of a name by which it is compared and shown."""
+
 NEAREST = 3
 """Known names that a refusal offers."""
 
@@ -40,14 +43,23 @@ def row_numbers(path: str | Path, names: Sequence[str]) -> list[int]:
     row = {name: number for number, name in enumerate(known)}
     for name in names:
         if name not in row:
-            raise DataError(f"no spectrum {name!r}", path=path, field="id", remedy=_nearest(name, known))
+            raise DataError(
+                f"no spectrum {_shown(name)!r}", path=path, field="id", remedy=_nearest(name, known)
+            )
     return [row[name] for name in names]
 
 
 def _nearest(name: str, known: list[str]) -> str:
     """What to ask for instead: names that contain this one, then similar ones, else the first of the shard."""
     inside = [one for one in known if name.lower() in one.lower()] if name else []
-    near = dict.fromkeys([*inside, *difflib.get_close_matches(name, known, NEAREST, cutoff=0.5)])
+    # Comparing takes the product of the lengths.
+    short = {one[:COMPARED]: one for one in reversed(known)}
+    similar = [short[one] for one in difflib.get_close_matches(name[:COMPARED], short, NEAREST, cutoff=0.5)]
+    near = [_shown(one) for one in dict.fromkeys([*inside, *similar])]
     if near:
-        return f"the nearest of its {len(known)} are {', '.join(list(near)[:NEAREST])}"
-    return f"it has {len(known)}, the first are {', '.join(known[:NEAREST])}"
+        return f"the nearest of its {len(known)} are {', '.join(near[:NEAREST])}"
+    return f"it has {len(known)}, the first are {', '.join(map(_shown, known[:NEAREST]))}"
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= COMPARED else f"{name[:COMPARED]}…"

@@ -85,13 +85,4 @@ def cut_wavelengths(spectra: Spectra, start: float, stop: float) -> Spectra:
             field="wavelength",
             remedy=f"the spectra cover {spectra.wavelength.min():.1f} to {spectra.wavelength.max():.1f} Å",
         )
-    return replace(
-        spectra,
-        wavelength=spectra.wavelength[..., keep],
-        segment=spectra.segment[keep],
-        flux=spectra.flux[:, keep],
-        ivar=None if spectra.ivar is None else spectra.ivar[:, keep],
-        flags=None if spectra.flags is None else spectra.flags[:, keep],
-        line_spread=spectra.line_spread.cut(keep),
-        gradients=None if spectra.gradients is None else spectra.gradients.cut(keep),
-    )
+    return spectra.cut(keep)

@@ -112,7 +112,7 @@ class Bridge(Shown, nn.Module):
         Raises:
             ModelError: If this bridge does not know it; the message lists those it knows.
         """
-        if name not in self.models:
+        if not isinstance(name, str) or name not in self.models:
             raise ModelError(f"unknown survey {name!r}; this model knows {', '.join(self.surveys)}")
         model = self.models[name]
         assert isinstance(model, SurveyModel)

@@ -104,7 +104,8 @@ def shift_filter(
     start = -shift - 0.5 * pooling.boxes * (pooling.size - 1)
     whole = start.detach().div(pooling.size).floor()
     rest = start - pooling.size * whole
-    first = rest.detach().floor()
+    # A start that is next to nothing below a multiple of the size leaves all of it, by rounding.
+    first = rest.detach().floor().clamp(max=pooling.size - 1)
     matrix = _taps(rest - first, first, pooling).to(dtype)
     moved = None
     if slope:

@@ -17,14 +17,15 @@ from synth2obs.analysis.proof.settings import ProveConfig
 from synth2obs.analysis.proof.simulate import HELD_FILE, SECOND, SURVEY, TRUTH_FILE, file_of, simulate
 from synth2obs.analysis.proof.slopes import bias_slopes
 from synth2obs.analysis.proof.truth import Truth
-from synth2obs.core.errors import Interrupted
 from synth2obs.core.files import write_atomic, write_json_atomic
 from synth2obs.core.told import Say
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.prove.cases import FORMAT, Case, cases_of, chosen, is_scored, scored_cases, stored
 from synth2obs.reports.proof_page import write_page
+from synth2obs.training.closing import closed_on_error, nothing_left_open
 from synth2obs.training.run import Trained, train
+from synth2obs.training.signals import signals_wait
 
 STAGE = "scores"
 ARRAYS_FILE = "arrays.npz"
@@ -90,7 +91,7 @@ def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -
     tracker = outcome.tracker
     # `synth2obs ui` opens the experiment that a folder's record names; all surveys of a bench are in one.
     write_json_atomic(out / "run.json", {"experiment": tracker.experiment})
-    try:
+    with closed_on_error(tracker, "stopped while scoring; the same command goes on with what was trained"):
         tracker.start_stage(STAGE)
         scores = {name: _scored(config, case, outcome, name, say) for name in case.surveys}
         _write(config, case, outcome, scores)
@@ -98,19 +99,15 @@ def _run(config: ProveConfig, case: Case, out: Path, progress: bool, say: Say) -
         tracker.end_stage()
         for file in ("scores.json", *(file_of(name, ARRAYS_FILE) for name in case.surveys)):
             tracker.artifact(case.folder / file, STAGE)
-    except KeyboardInterrupt:
-        tracker.close("KILLED")
-        raise Interrupted("stopped while scoring; the same command goes on with what was trained") from None
-    except BaseException:
-        tracker.close("FAILED")
-        raise
-    tracker.close("FINISHED")
+    with signals_wait():
+        tracker.close("FINISHED")
 
 
 def _trained(case: Case, out: Path, progress: bool) -> Trained:
     marker, began = case.folder / MARKER, time.monotonic()
     try:
-        return train(case.training, case.folder, progress=progress, store=out / "mlflow")
+        with nothing_left_open(case.folder, out / "mlflow"):
+            return train(case.training, case.folder, progress=progress, store=out / "mlflow")
     finally:
         # A bridge that is only scored again was trained before.
         if not (case.folder / "scores.json").exists():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.digests import refuse_changed
 from synth2obs.core.errors import DataError
 from synth2obs.reports.checks import EVALUATE_AGAIN, Arrays, check_arrays, check_metrics
 
@@ -38,9 +39,10 @@ def read_metrics(path: Path) -> dict[str, Any]:
         path: A ``metrics.json``.
 
     Raises:
-        DataError: If it is missing, is no JSON, is of another format, or holds a value of the wrong
-            type; the message names the file and the key.
+        DataError: If it is missing, has changed since it was written, is no JSON, is of another format, or holds a
+            value of the wrong type; the message names the file and the key.
     """
+    refuse_changed(path)
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -59,7 +61,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of one survey's evaluation; nothing in the file can run code.
 
     Raises:
-        DataError: If the file is no readable ``.npz``, or an array has the wrong shape or type.
+        DataError: If the file is no readable ``.npz``, has changed since it was written, or an array has the wrong
+            shape or type.
     """
     arrays = read_npz(path)
     check_arrays(arrays, path)
@@ -70,8 +73,9 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of a file; nothing in it can run code.
 
     Raises:
-        DataError: If it is no readable ``.npz``.
+        DataError: If it is no readable ``.npz``, or has changed since it was written.
     """
+    refuse_changed(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}

@@ -1,6 +1,5 @@
 """Figures of spectra as a shard holds them: flux, errors, mask and flags, one detector a panel."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +8,9 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from synth2obs.core.errors import DataError, OutputError
-from synth2obs.core.files import atomic_path
+from synth2obs.core.files import atomic_path, refuse_overwriting
 from synth2obs.core.spectra import Spectra
+from synth2obs.core.text import file_part
 from synth2obs.io.embedded import resolve
 from synth2obs.io.named_rows import read_named
 from synth2obs.reports.content import fixed
@@ -52,6 +52,7 @@ def plot_shard(
     spectra = read_named(path, names, rows if names or rows else [0])
     target = out or Path(default_name(path, spectra.id.tolist()))
     refuse_format(target)
+    refuse_overwriting(target, [path])
     try:
         figure = shard_figure(spectra, ends)
     except DataError as error:
@@ -79,7 +80,7 @@ def parse_range(text: str | None) -> Range | None:
 
 def default_name(path: Path, ids: Sequence[str]) -> str:
     """Name of a figure: the shard, and the spectrum or how many there are."""
-    shown = re.sub(r"[^\w.+-]+", "_", ids[0]) if len(ids) == 1 else f"{len(ids)}-spectra"
+    shown = file_part(ids[0]) if len(ids) == 1 else f"{len(ids)}-spectra"
     return f"{path.stem}-{shown}{FORMATS[0]}"
 
 

@@ -16,6 +16,7 @@ from synth2obs.core.drawing import RC as RC
 from synth2obs.core.drawing import WIDTH as WIDTH
 from synth2obs.core.drawing import in_house_style as in_house_style
 from synth2obs.core.drawing import new_figure as new_figure
+from synth2obs.core.text import visible
 
 _PAGE_FONTS = "'Inter', 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 _DENSE = 3000
@@ -52,8 +53,8 @@ def note(axes: Axes, text: str, colour: str = COLOURS["ink"], *, x: float = 0.02
 
 
 def plain(text: str) -> str:
-    """Text as it is: a dollar sign would switch matplotlib to TeX-like mathematics."""
-    return text.replace("$", r"\$")
+    """Text as it is: a dollar sign would switch matplotlib to TeX-like mathematics, and it has no controls to draw."""
+    return visible(text).replace("$", r"\$")
 
 
 def robust_limits(values: NDArray[Any], *, reach: float = 99.0, margin: float = 0.15) -> tuple[float, float]:

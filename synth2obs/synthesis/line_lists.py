@@ -1,13 +1,14 @@
 """Line lists: chosen, converted to the format of an engine, and known by their digest."""
 
-import gzip
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 
 from synth2obs.core.errors import ConfigError, DataError
+from synth2obs.core.unpacked import Limited
 from synth2obs.synthesis.composition import SYMBOLS, solar_scale
 from synth2obs.synthesis.settings import LineListConfig, Medium
 
@@ -166,7 +167,7 @@ def _damping_table(path: Path) -> dict[str, np.ndarray]:
 
 def _rows(path: Path) -> Iterator[str]:
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        with TextIOWrapper(BufferedReader(Limited(path))) if path.suffix == ".gz" else path.open() as file:
             yield from (row for row in file if row.strip())
     except OSError as error:
         raise DataError(f"cannot be read ({error})", path=path, remedy="check the name") from error

@@ -11,12 +11,15 @@ from synth2obs.core.config_io import flatten, overridden, parse_config
 from synth2obs.core.errors import ConfigError, DataError, ModelError
 from synth2obs.core.files import file_sha256
 from synth2obs.core.names import name_problem
+from synth2obs.core.threads import use_threads
 from synth2obs.io.embedded import resolve
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import WEIGHTS, load_bundle
 from synth2obs.training.build import survey_models
+from synth2obs.training.closing import closed_on_error
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import Domains, load_domains
+from synth2obs.training.loop import AT_ONCE
 from synth2obs.training.run import Trained, kept, open_tracker, run_card, staged, taught
 from synth2obs.training.stages.critic import CriticStage
 from synth2obs.training.stages.gap import GapStage
@@ -74,7 +77,7 @@ def adapt(base: str | Path, config: TrainConfig, out: str | Path, *, progress: b
         DataError, ConfigError, ModelError, OutputError, Interrupted: As the parts do.
     """
     began, folder, old = time.time(), Path(out), load_bundle(base)
-    torch.set_num_threads(config.threads)
+    use_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     domains = load_domains(config.data, config.seed)
     _require_same_theory(old, domains, config, base)
@@ -92,15 +95,12 @@ def adapt(base: str | Path, config: TrainConfig, out: str | Path, *, progress: b
     tracker = staged(
         state, config, folder, stages, lambda: open_tracker(config, folder), settings, progress, SECTIONS
     )
-    try:
+    with closed_on_error(tracker, AT_ONCE):
         card = run_card(config, began, base)
         whole = with_surveys(old, {name: alone.survey(name) for name in alone.surveys}, joined=True)
         whole.card = _card(old.card, card, state)
         alone.card = card | {"surveys": taught(state)}
         return Trained(state, config, kept(whole, folder, card), tracker, card)
-    except BaseException:
-        tracker.close("FAILED")
-        raise
 
 
 def with_surveys(old: Bridge, surveys: Any, *, joined: bool = False) -> Bridge:

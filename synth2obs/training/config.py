@@ -33,7 +33,11 @@ class TrainConfig(Section):
         return renamed(tree)
 
     seed: int = Field(default=20, description="of every random number and of the split of stars")
-    threads: int = Field(default=2, ge=1, description="of torch")
+    threads: int = Field(
+        default=2,
+        ge=1,
+        description="of torch and BLAS, at most: never more than CPUs are free to the process",
+    )
     checkpoint_every: int = Field(default=20, ge=1, description="steps between checkpoints")
     model_name: str = Field(
         default="optical", pattern=f"^{PATTERN}$", description="name in the model registry"

@@ -18,7 +18,7 @@ from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.check import refuse
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys.matches import read_twins
-from synth2obs.io.trainable import grid_problems
+from synth2obs.io.trainable import grid_problems, with_usual_labels
 
 FIRST = ("teff", "logg", "fe_h", "vmic", "c_fe", "o_fe")
 MARGIN = 20.0
@@ -131,7 +131,7 @@ def label_table(spectra: Spectra) -> tuple[tuple[str, ...], NDArray[np.float64]]
 
 
 def _grid(config: DataConfig, seed: int) -> GridData:
-    spectra = _read(config.grid, "grid", config)
+    spectra = with_usual_labels(_read(config.grid, "grid", config))
     file = resolve(config.grid)
     refuse(grid_problems(file), file)
     names, values = label_table(spectra)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.constants import METRICS_FORMAT
+from synth2obs.core.digests import refuse_changed
 from synth2obs.core.errors import Synth2ObsError
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.run import run_card
@@ -31,6 +32,9 @@ def finished(config: TrainConfig, folder: Path, base: str | Path | None = None) 
 
     Returns:
         The content of ``metrics.json``.
+
+    Raises:
+        DataError: If the numbers or the arrays are not as they were written.
     """
     metrics = _stored(folder / "metrics.json")
     wanted = (
@@ -40,11 +44,10 @@ def finished(config: TrainConfig, folder: Path, base: str | Path | None = None) 
     )
     if metrics.get("format") != METRICS_FORMAT or not all(path.is_file() for path in wanted):
         return None
-    return (
-        metrics
-        if _same(metrics.get("run", {}), run_card(config, 0.0, base)) and _ended_well(folder)
-        else None
-    )
+    for path in (folder / "metrics.json", *wanted):
+        refuse_changed(path)
+    same = _same(metrics.get("run", {}), run_card(config, 0.0, base))
+    return metrics if same and _ended_well(folder) else None
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -5,8 +5,7 @@ step changes; so step k gives the same result whether or not the process died be
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,12 +13,17 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from synth2obs.core.config_io import Setting, differences, digest
-from synth2obs.core.errors import ConfigError, Interrupted, ModelError, OutputError
-from synth2obs.core.files import folder_lock, write_json_atomic
+from synth2obs.core.errors import ConfigError, ModelError
+from synth2obs.core.files import write_json_atomic
 from synth2obs.core.told import LOG
 from synth2obs.models.checkpoint import load_tensors, save_tensors
+from synth2obs.training.closing import closed_on_error, only_process
 from synth2obs.training.progress import Advance, Progress, watch_steps
+from synth2obs.training.rounding import rounding, warn_of_other_rounding
 from synth2obs.training.signals import StopRequest, stop_on_signals
+
+AT_ONCE = "stopped at once; the same command goes on from the last checkpoint"
+"""What a second signal tells the user."""
 
 
 @runtime_checkable
@@ -123,35 +127,17 @@ def run_stages(
     if checkpoint_every < 1:
         raise ConfigError(f"checkpoint_every must be at least 1 step, got {checkpoint_every}")
     fixed = {key: value for key, value in (settings or {}).items() if not _covered(key, may_change)}
-    with _only_process(folder), stop_on_signals() as stop, watch_steps(progress) as bars:
+    with only_process(folder), stop_on_signals() as stop, watch_steps(progress) as bars:
         _same_settings(folder, fixed)
         _sweep(folder)
         opened = tracker() if callable(tracker) else tracker
-        with _closed_on_error(opened):
+        with closed_on_error(opened, AT_ONCE):
             _run_all(stages, Session(folder, opened, checkpoint_every, digest(fixed), stop, bars))
+    if stop.requested:
+        # It came after the last look: the handlers are back, so the same signal is now raised as it would have been.
+        with closed_on_error(opened, AT_ONCE):
+            raise stop.interrupted("stopped after the last stage; the same command goes on from there")
     return opened
-
-
-@contextmanager
-def _closed_on_error(tracker: StageLog) -> Iterator[None]:
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt) as stopped:
-        _close(tracker, "KILLED", stopped)
-        if isinstance(stopped, Interrupted):
-            raise
-        raise Interrupted("stopped at once; the same command goes on from the last checkpoint") from None
-    except BaseException as error:
-        _close(tracker, "FAILED", error)
-        raise
-
-
-def _close(tracker: StageLog, status: str, reason: BaseException) -> None:
-    """Close, but let the reason for it be what the user sees."""
-    try:
-        tracker.close(status)
-    except Exception as error:
-        reason.add_note(f"the tracker could not be closed as {status}: {error}")
 
 
 def _run_all(stages: Sequence[Stage | Callable[[], Stage]], session: Session) -> None:
@@ -168,6 +154,7 @@ def _run(stage: Stage, session: Session) -> None:
     start, done = _resume(stage, session)
     if done:
         LOG.info("%s: done before, loaded from its checkpoint", stage.name)
+        _stop_if_asked(stage, session, start)
         return
     session.tracker.start_stage(stage.name)
     with session.progress.stage(stage.name, start, stage.steps) as advance:
@@ -204,6 +191,7 @@ def _resume(stage: Stage, session: Session) -> tuple[int, bool]:
             f"{path}: is at step {meta['step']}, but {stage.name} has {stage.steps}; "
             "train in a new folder, or ask for more steps"
         )
+    warn_of_other_rounding(stage.name, meta.get("rounding", {}))
     stage.load(tensors)
     return int(meta["step"]), bool(meta["done"])
 
@@ -211,17 +199,21 @@ def _resume(stage: Stage, session: Session) -> tuple[int, bool]:
 def _save(stage: Stage, session: Session, step: int, *, done: bool = False) -> None:
     """Metrics first: what a crash between the two repeats is recognised, what it loses is lost."""
     session.tracker.flush()
-    meta = {"stage": stage.name, "step": step, "done": done, "settings": session.settings_digest}
+    meta = {
+        "stage": stage.name,
+        "step": step,
+        "done": done,
+        "settings": session.settings_digest,
+        "rounding": rounding(),
+    }
     save_tensors(session.checkpoint(stage), stage.tensors(), meta)
 
 
 def _stop_if_asked(stage: Stage, session: Session, step: int) -> None:
     if session.stop.requested:
-        stopped = Interrupted(
+        raise session.stop.interrupted(
             f"stopped in {stage.name} after step {step} of {stage.steps}; the same command goes on from there"
         )
-        stopped.number = session.stop.number
-        raise stopped
 
 
 def _finite_loss(stage: Stage, index: int, metrics: Mapping[str, float]) -> Mapping[str, float]:
@@ -236,11 +228,6 @@ def _finite_loss(stage: Stage, index: int, metrics: Mapping[str, float]) -> Mapp
 
 def _covered(key: str, sections: Sequence[str]) -> bool:
     return any(key == section or key.startswith(f"{section}.") for section in sections)
-
-
-def _only_process(folder: Path) -> AbstractContextManager[None]:
-    told = f"{folder}: another process is training here; wait for it or choose another folder"
-    return folder_lock(folder, ".training.lock", OutputError(told))
 
 
 def _same_settings(folder: Path, settings: Mapping[str, Setting]) -> None:

@@ -14,13 +14,15 @@ import torch
 
 from synth2obs.core.config_io import Setting, flatten, load_config, resolved_toml
 from synth2obs.core.files import file_sha256, write_json_atomic
+from synth2obs.core.threads import use_threads
 from synth2obs.io.embedded import resolve
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import WEIGHTS, save_bundle
 from synth2obs.training.build import first_state
+from synth2obs.training.closing import closed_on_error
 from synth2obs.training.config import TrainConfig
 from synth2obs.training.domains import load_domains
-from synth2obs.training.loop import Stage, run_stages
+from synth2obs.training.loop import AT_ONCE, Stage, run_stages
 from synth2obs.training.provenance import git_state, package_versions
 from synth2obs.training.sizes import sized
 from synth2obs.training.stages.anchors import AnchorsStage
@@ -96,7 +98,7 @@ def train(
         DataError, ConfigError, OutputError, Interrupted: As the parts do.
     """
     began, folder = time.time(), Path(out)
-    torch.set_num_threads(config.threads)
+    use_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     domains = load_domains(config.data, config.seed)
     config = sized(config, domains.grid, tell=progress)
@@ -110,11 +112,8 @@ def train(
         flatten(config),
         progress,
     )
-    try:
+    with closed_on_error(tracker, AT_ONCE):
         return _outcome(state, config, folder, tracker, began)
-    except BaseException:
-        tracker.close("FAILED")
-        raise
 
 
 def staged(

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from synth2obs.core.errors import Interrupted
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what batch systems send before they kill."""
 
@@ -21,8 +23,14 @@ class StopRequest:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: the first one is remembered, the second one stops at once."""
         if self.requested:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         self.requested, self.number = True, number
+
+    def interrupted(self, text: str) -> Interrupted:
+        """What is raised between two steps, with the number of the signal."""
+        stopped = Interrupted(text)
+        stopped.number = self.number
+        return stopped
 
 
 @contextmanager
@@ -43,3 +51,20 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Let signals wait until the end of the block, which is short: what closes a run is not cut in its middle."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, lambda number, frame: came.append(number)) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came[-1:]:
+            signal.raise_signal(number)

@@ -59,6 +59,39 @@ def test_morph_takes_several_stars_at_once_and_names_those_outside(bundle, tmp_p
     assert "star 2: outside the grid in teff" in result.stderr and "star 0" not in result.stderr
 
 
+def test_morph_of_many_stars_is_written_as_they_are_made(bridge, bundle, tmp_path):
+    from synth2obs.io.blocks import read_block
+
+    stars, out = tmp_path / "stars.ecsv", tmp_path / "many.h5"
+    labels = {"teff": np.linspace(4600, 9000, 100), "logg": np.full(100, 4.0)}
+    Table(labels).write(stars)
+    result = done("morph", bundle, "-s", "far", "--stars", stars, "-o", out)
+    found, expected = read_block(out), synth2obs.morph(bridge, labels=labels, survey="far")
+    for name in ("wavelength", "flux", "flux_theory", "gap", "gap_error", "flags", "distance"):
+        np.testing.assert_array_equal(found[name], getattr(expected, name), err_msg=name)
+    assert "emulator_error" not in found and "100 spectra" in result.stdout
+    assert "further stars outside the grid" in result.stderr
+
+
+def test_a_table_has_no_room_for_too_many_stars(bundle, tmp_path):
+    Table({"teff": np.full(2100, 5000.0)}).write(tmp_path / "stars.ecsv")
+    words = "2100 stars", "2048", "end the name with .h5"
+    refused(
+        "morph",
+        bundle,
+        "-s",
+        "far",
+        "--stars",
+        tmp_path / "stars.ecsv",
+        "-o",
+        tmp_path / "a.ecsv",
+        words=words,
+    )
+    words = ("labels are given twice",)
+    given = ("--stars", tmp_path / "stars.ecsv", "-l", "teff=5000")
+    refused("morph", bundle, "-s", "far", *given, "-o", tmp_path / "a.ecsv", words=words)
+
+
 def test_the_folder_of_a_run_stands_for_its_bundle(bundle, tmp_path):
     done("morph", Path(bundle).parent, "-s", "near", "-l", "teff=5777", "-o", tmp_path / "sun.csv")
 

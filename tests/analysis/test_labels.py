@@ -4,7 +4,7 @@ import torch
 
 from synth2obs.analysis.flags import FAR, FLAGS
 from synth2obs.analysis.labels import labels_of, latents_of
-from synth2obs.analysis.morph import morph_labels
+from synth2obs.analysis.morph_labels import morph_labels
 
 COUNT = 12
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import synth2obs
 from synth2obs.analysis.flags import LIMIT
 from synth2obs.analysis.labels import labels_of
-from synth2obs.analysis.morph import morph_labels
+from synth2obs.analysis.morph_labels import morph_labels
 from synth2obs.cli import app
 from synth2obs.core.errors import DataError
 from synth2obs.io.shard.write import write_shard

@@ -6,7 +6,8 @@ import torch
 
 from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.flags import OUTSIDE
-from synth2obs.analysis.morph import Morphed, morph_labels
+from synth2obs.analysis.morph import Morphed
+from synth2obs.analysis.morph_labels import morph_labels
 from synth2obs.analysis.telescopes import morph_spectra
 from synth2obs.core.errors import DataError, ModelError
 from synth2obs.core.labels import STELLAR

@@ -6,7 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 import synth2obs
-from synth2obs.analysis.morph import morph_labels
+from synth2obs.analysis.morph_labels import morph_labels
 from synth2obs.cli import app
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError

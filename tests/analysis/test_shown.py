@@ -171,7 +171,7 @@ class TestDecode:
         [
             (np.zeros((2, 5)), {}, DataError, r"shape \(N, 6\), got shape \(2, 5\)"),
             (np.full(6, np.nan), {}, DataError, "finite"),
-            ("six", {}, DataError, "must be numbers, got a str"),
+            ("six", {}, DataError, "must be real numbers, got <U3"),
             (np.zeros(6), {"rv": 3.0}, DataError, "rv: is for a survey's pixels"),
             (np.zeros(6), {"survey": "none"}, ModelError, "unknown survey 'none'"),
         ],

@@ -136,5 +136,5 @@ def test_descriptions_are_sent_to_the_command_that_reads_them(tmp_path):
 
 
 def test_join_says_why_no_training_could_start(tmp_path):
-    done = run("join", files.hdf5(tmp_path), "-o", tmp_path / "grid.h5")
+    done = run("join", files.hdf5(tmp_path), "-o", tmp_path / "joined.h5")
     assert done.exit_code == 0 and "no training could start from it yet: flux: " in done.output

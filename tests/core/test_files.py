@@ -4,7 +4,13 @@ import pytest
 from filelock import FileLock
 
 from synth2obs.core.errors import DataError, OutputError
-from synth2obs.core.files import file_sha256, folder_lock
+from synth2obs.core.files import (
+    file_sha256,
+    folder_lock,
+    named_files,
+    refuse_overwriting,
+    refuse_within,
+)
 
 BUSY = DataError("another ingest is writing this shard", remedy="wait for it")
 
@@ -40,3 +46,38 @@ class TestFolderLock:
                 (tmp_path / "missing").read_bytes()
         with folder_lock(tmp_path, ".lock", BUSY):
             pass
+
+
+class TestOverwriting:
+    @pytest.fixture
+    def source(self, tmp_path):
+        (path := tmp_path / "a.csv").write_text("1")
+        return path
+
+    def test_by_whatever_name(self, source, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "link.csv").symlink_to(source)
+        (tmp_path / "hard.csv").hardlink_to(source)
+        for out in (source, "a.csv", "./a.csv", f"../{tmp_path.name}/a.csv", "link.csv", "hard.csv"):
+            with pytest.raises(OutputError, match="is read by this command.*choose another --out"):
+                refuse_overwriting(out, [None, "models:/a@b", source])
+        with pytest.raises(OutputError):
+            refuse_overwriting(source, [tmp_path / "link.csv"])
+        refuse_overwriting(tmp_path / "b.csv", [source])
+
+    def test_nor_into_a_folder_that_is_read(self, source, tmp_path):
+        with pytest.raises(OutputError):
+            refuse_overwriting(source, [tmp_path])
+        refuse_overwriting(tmp_path / "new.csv", [tmp_path])
+
+    def test_nor_where_results_go(self, source, tmp_path):
+        refuse_within(tmp_path, ["metrics.json", "report"], [source, None])
+        (tmp_path / "report").mkdir()
+        (inner := tmp_path / "report" / "grid.h5").write_text("")
+        for one, names in ((source, ["a.csv"]), (inner, ["report"])):
+            with pytest.raises(OutputError, match="would be written over"):
+                refuse_within(tmp_path, names, [one])
+
+    def test_files_that_settings_name(self, source, tmp_path):
+        tree = {"data": {"grid": "a.csv", "x": 3, "y": ["b", None]}, "long": "x" * 5000, "nul": "\0"}
+        assert list(named_files(tree, tmp_path)) == [source]

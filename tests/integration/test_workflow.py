@@ -56,6 +56,7 @@ def rewrite(folder, change):
     metrics = json.loads(path.read_text())
     change(metrics)
     path.write_text(json.dumps(metrics))
+    (folder / "digests.json").unlink()
 
 
 def tell(folder, status):

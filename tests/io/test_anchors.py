@@ -35,7 +35,8 @@ def test_rows_of_a_survey_and_labels_that_are_not_known(tmp_path):
         (HEADER + SUN.replace("4.438,0.001", "4.438,0"), "logg_error"),
         (HEADER + SUN.replace("4.438,0.001", "4.438,"), "logg_error"),
         (HEADER + SUN.replace("5772", "hot"), "teff"),
-        ("", "lacks survey"),
+        ("", "cannot be read as a text table"),
+        ("teff\n1\n", "lacks survey"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, told):

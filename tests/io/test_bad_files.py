@@ -104,7 +104,7 @@ BROKEN = {
     "wrong survey: APOGEE as LAMOST": ("apstar", "lamost_lrs", "neither an image of 5 rows"),
     "wrong survey: LAMOST as APOGEE": ("lrs image", "apogee", "is no apStar"),
     "wrong survey: MRS as LRS": ("mrs", "lamost_lrs", "use lamost_mrs"),
-    "wrong survey: GALAH as MILES": ("galah dr3", "miles", "FWHM|MILES number"),
+    "wrong survey: GALAH as MILES": ("galah dr3", "miles", "FWHM|MILES number|CDELT1"),
     "wrong survey: MILES as STELIB star": ("lrs table", "stelib", "must be an image of 1 dimension"),
     "wrong survey: MaStar as ESO": ("mastar", "gaia_eso", "no table SPECTRUM"),
     "wrong survey: ESO as DESI": ("eso phase 3", "desi", "FIBERMAP"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
@@ -73,5 +74,46 @@ def test_what_is_asked_for_can_be_said(native, tmp_path):
 
 
 def test_another_product_is_refused(native, tmp_path):
-    with pytest.raises(DataError, match="has no table SPECTRUM but PRIMARY"):
+    words = "has no table SPECTRUM, nor another with wavelength, flux and error, but PRIMARY"
+    with pytest.raises(DataError, match=words):
         read(native.apstar(tmp_path / "a.fits"))
+
+
+@pytest.mark.parametrize("name", ["phase3spectrum", "Extension 1", ""])
+def test_a_table_by_its_columns_whatever_its_name(native, tmp_path, name):
+    path = native.eso_phase3(tmp_path / "a.fits")
+    expected = read(path)
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].header["EXTNAME"] = name
+        hdus.insert(1, fits.BinTableHDU.from_columns([fits.Column("WAVE", "D", array=[1.0])], name="OTHER"))
+    np.testing.assert_array_equal(read(path).flux, expected.flux)
+
+
+@pytest.mark.parametrize(
+    ("ucd", "first"),
+    [
+        ("em.wl;meta.main", 4800.0),
+        ("EM.WL; META.MAIN", 4800.0),
+        ("em.wl", 4800.0),
+        ("em.wl;meta.main;obs.atmos", 4801.34),
+        ("em.wl;obs.atmos;meta.main", 4801.34),
+    ],
+)
+def test_air_is_a_word_of_the_ucd(native, tmp_path, ucd, first):
+    path = native.eso_phase3(tmp_path / "a.fits")
+    fits.setval(path, "TUCD1", value=ucd, ext=1)
+    assert read(path).wavelength[0] == pytest.approx(first, abs=0.01)
+
+
+def test_ids_are_whole_names(native, tmp_path):
+    paths = [
+        native.eso_phase3(tmp_path / f"ADP.2015-09-10T12:34:56.{n}.fits", ARCFILE=None) for n in (123, 456)
+    ]
+    spectra = read_survey("gaia_eso", paths)
+    assert spectra.id.tolist() == [path.name.removesuffix(".fits") for path in paths]
+
+
+@pytest.mark.parametrize("value", [1e-3, 1.0, 1e9])
+def test_a_resolution_of_no_instrument(native, tmp_path, value):
+    with pytest.raises(DataError, match="SPEC_RES: is .*not within"):
+        read(native.eso_phase3(tmp_path / "a.fits", SPEC_RES=value))

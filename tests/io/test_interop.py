@@ -93,6 +93,45 @@ def test_several_spectra_keep_their_order_and_have_names_of_their_own(spectrum):
     assert list(found.flux[:, 0]) == [1, 2, 3] and len(set(found.id)) == 3
 
 
+def test_several_rows_and_collections_are_several_stars(spectrum):
+    import specutils
+    from astropy import units as u
+    from astropy.nddata import StdDevUncertainty
+
+    flux = np.arange(1, 101.0).reshape(2, 50)
+    rows = table(spectrum(flux=flux))
+    np.testing.assert_allclose(rows.flux, flux)
+    together = specutils.SpectrumCollection(
+        flux=flux * u.Jy,
+        spectral_axis=np.tile(WAVELENGTH, (2, 1)) * u.AA,
+        uncertainty=StdDevUncertainty(np.full(flux.shape, 2.0)),
+    )
+    np.testing.assert_allclose(table(together).flux, flux)
+
+
+def test_errors_are_converted_to_the_unit_of_the_flux(spectrum):
+    from astropy import units as u
+    from astropy.nddata import StdDevUncertainty
+
+    noise = StdDevUncertainty(np.full(50, 20.0), unit=u.Unit("erg/(s cm2 nm)"))
+    np.testing.assert_allclose(table(spectrum(uncertainty=noise)).ivar, 0.25)
+
+
+def test_what_float32_does_not_hold_is_scaled(spectrum):
+    from astropy.nddata import StdDevUncertainty
+
+    tiny = spectrum(flux=np.full(50, 1e-26), uncertainty=StdDevUncertainty(np.full(50, 2e-28)))
+    found = table(tiny)
+    np.testing.assert_allclose(found.flux, 1.0)
+    np.testing.assert_allclose(found.ivar, 2500.0, rtol=1e-5)
+    assert found.snr == pytest.approx([50.0])
+
+
+def test_widths_may_be_a_function_of_wavelength(spectrum):
+    found = table(spectrum(), lsf_sigma=lambda at: at / 5000)
+    np.testing.assert_allclose(found.lsf_sigma[0], WAVELENGTH / 5000)
+
+
 def test_what_cannot_be_used_is_named(spectrum):
     from astropy import units as u
 
@@ -105,7 +144,9 @@ def test_what_cannot_be_used_is_named(spectrum):
         (bare, {}, "uncertainty.*no errors"),
         ([spectrum(), short], {}, "spectral_axis.*different numbers"),
         ([], {}, "spectra.*empty"),
-        (spectrum(flux=np.ones((2, 50))), {}, r"flux.*\(2, 50\)"),
+        (spectrum(flux=np.ones((2, 2, 50))), {}, r"flux.*\(2, 2, 50\)"),
+        (spectrum(), {"lsf_sigma": SIGMA[1:]}, "lsf_sigma.*shape"),
+        (spectrum(uncertainty=np.ones(50)), {}, "uncertainty.*StdDevUncertainty"),
         (spectrum(np.arange(50) * u.pix), {}, "spectral_axis.*pix"),
     ]
     for spectra, changes, message in cases:

@@ -335,7 +335,7 @@ class TestRealFiles:
         assert len(paths) == 10
         with pytest.raises(Unwanted, match="sp01-005.*is a QSO"):
             lrs(*paths)
-        assert len(lrs(*paths, classes="any")) == 10
+        assert [len(lrs(path, classes="any")) for path in paths] == [1] * 10
 
     def test_the_pilot_survey(self, observed):
         """Hβ and Ca II 8544 of A to G stars lie within 3 km/s of their vacuum wavelengths (medians)."""

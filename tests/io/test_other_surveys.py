@@ -6,8 +6,9 @@ from astropy.io import fits
 
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.io.ingest.ingest import ingest
 from synth2obs.io.surveys import read_survey
-from synth2obs.io.surveys.desi import STEP, responses
+from synth2obs.io.surveys.desi_lsf import STEP, responses
 from synth2obs.io.surveys.survey import Unwanted
 
 
@@ -32,6 +33,9 @@ class TestDesi:
 
         data = np.random.default_rng(0).uniform(1, 2, (11, 40))
         matrix = dia_matrix((data, np.arange(5, -6, -1)), shape=(40, 40)).toarray()
+        # A row that sums to less than the others lacks something.
+        matrix /= matrix.sum(axis=1, keepdims=True)
+        data = np.stack([np.pad(matrix.diagonal(k), (max(k, 0), max(-k, 0))) for k in range(5, -6, -1)])
         found = responses(data)
         for pixel in (0, 3, 20, 39):
             for entry, offset in enumerate(range(-5, 6)):
@@ -55,6 +59,49 @@ class TestDesi:
         variance = (shape * fine**2).sum() / shape.sum()
         assert variance == pytest.approx(narrow.line_spread.sigma[0, 1500] ** 2 + STEP**2 / 12, rel=2e-3)
         assert narrow.line_spread.kernel is None
+
+    @pytest.mark.parametrize("lost", ["B", "R", "Z", "BR"])
+    @pytest.mark.parametrize("lsf", ["kernel", "gaussian"])
+    def test_an_arm_that_was_out_of_order(self, native, tmp_path, lost, lsf):
+        path = native.desi(tmp_path / "a.fits")
+        whole = read_survey("desi", [path], lsf=lsf)
+        with fits.open(path) as hdus:
+            kept = [hdu.copy() for hdu in hdus if hdu.name[:2] not in [f"{arm}_" for arm in lost]]
+        fits.HDUList(kept).writeto(path, overwrite=True)
+        part = read_survey("desi", [path], lsf=lsf)
+        gone = np.isin(part.segment, ["BRZ".index(arm) for arm in lost])
+        np.testing.assert_allclose(part.wavelength, whole.wavelength, atol=1e-3)
+        assert (part.ivar[:, gone] == 0).all()
+        assert part.native["arms"][0] == "".join(arm for arm in "BRZ" if arm not in lost)
+        np.testing.assert_array_equal(part.flux[:, ~gone], whole.flux[:, ~gone])
+
+    def test_no_arm_at_all(self, native, tmp_path):
+        path = native.desi(tmp_path / "a.fits")
+        with fits.open(path) as hdus:
+            fits.HDUList([hdu.copy() for hdu in hdus[:2]]).writeto(path, overwrite=True)
+        with pytest.raises(DataError, match="has none of the arms B, R, Z"):
+            read_survey("desi", [path])
+
+    def test_a_restricted_fibre_is_kept_and_a_broken_one_is_named(self, native, tmp_path, caplog):
+        path = native.desi(tmp_path / "a.fits")
+        with fits.open(path, mode="update") as hdus:
+            hdus["FIBERMAP"].data["COADD_FIBERSTATUS"][:2] = 8, 8 | 4
+        with caplog.at_level("WARNING", "synth2obs"):
+            spectra = read_survey("desi", [path])
+        assert spectra.native["fiber_status"].tolist() == [8.0]
+        assert "left out: its fibre has COADD_FIBERSTATUS 12" in caplog.text
+        summary = ingest("desi", [path], tmp_path / "a.h5")
+        assert "COADD_FIBERSTATUS 12" in str(summary)
+
+    def test_beside_masked_pixels_the_response_is_a_whole_one(self):
+        offset = 0.8 * np.arange(5, -6, -1)[:, None]
+        data = np.tile(np.exp(-0.5 * (offset / 0.9) ** 2), (1, 200))
+        data /= data.sum(axis=0)
+        data[:, 90:95] = 0.0
+        response = responses(data)
+        x = 0.8 * np.arange(-5, 6)
+        sigma = np.sqrt((response * x**2).sum(axis=1) / response.sum(axis=1))
+        np.testing.assert_allclose(sigma, 0.9, rtol=5e-3)
 
     def test_another_wavelength_axis(self, native, tmp_path):
         path = native.desi(tmp_path / "a.fits")

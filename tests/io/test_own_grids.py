@@ -26,7 +26,7 @@ PRECISION = {"turbospectrum": 2e-5, "phoenix": 2e-3, "npz, packed": 1e-6}
 """Five decimals are written; an envelope is no continuum."""
 
 
-def joined(description, out="grid.h5"):
+def joined(description, out="joined.h5"):
     return read_shard(join_grids([description], description.with_name(out)))
 
 
@@ -43,7 +43,7 @@ def edit(description, *pairs):
 @pytest.mark.parametrize("kind", files.WRITERS)
 def test_every_format_gives_the_same_grid(kind, tmp_path):
     grid = joined(files.WRITERS[kind](tmp_path))
-    assert check_shard(tmp_path / "grid.h5") == []
+    assert check_shard(tmp_path / "joined.h5") == []
     order = np.argsort(grid.labels["teff"])
     for name, truth in files.TRUTH.items():
         np.testing.assert_allclose(grid.labels[name][order], truth, atol=1e-9)
@@ -156,7 +156,7 @@ def test_flux_that_is_stored_by_columns_is_read_too(save, tmp_path):
     arrays = dict(np.load(tmp_path / "grid.npz"))
     save(tmp_path / "grid.npz", **{**arrays, "flux": np.asfortranarray(arrays["flux"])})
     np.testing.assert_allclose(
-        joined(description).flux, files.expected(read_shard(tmp_path / "grid.h5").wavelength), atol=2e-7
+        joined(description).flux, files.expected(read_shard(tmp_path / "joined.h5").wavelength), atol=2e-7
     )
 
 
@@ -275,7 +275,7 @@ class TestSeveral:
 
 def test_a_shard_alone_is_copied(tmp_path):
     grid = joined(files.csv_folder(tmp_path))
-    again = read_shard(join_grids([tmp_path / "grid.h5"], tmp_path / "again.h5"))
+    again = read_shard(join_grids([tmp_path / "joined.h5"], tmp_path / "again.h5"))
     np.testing.assert_array_equal(grid.flux, again.flux)
     assert (
         grid.native["file"].tolist() == again.native["file"].tolist()

@@ -163,7 +163,7 @@ def broken(kind, path, folder):
         case "first pixel as text":
             write(path, {**MILES_CARDS, "CRPIX1": "one"})
         case "short":
-            write(path, MILES_CARDS, pixels=500)
+            write(path, {**MILES_CARDS, "CDELT1": 1.0 if "STELIB" in path.name else 0.9}, pixels=500)
         case "nm":
             write(path, {**MILES_CARDS, "CRVAL1": 354.05, "CDELT1": 0.09})
 

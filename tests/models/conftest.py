@@ -175,7 +175,7 @@ def stars_of(instrument: Instrument) -> Callable[..., Spectra]:
             line_spread=LineSpread.gaussian(LSF_SIGMA * wavelength, stars=count),
             rv=np.full(count, np.nan),
             rv_error=np.full(count, np.nan),
-            snr=np.full(count, snr),
+            snr=np.full(count, snr if np.isfinite(snr) else np.nan),
         )
 
     return build_stars

@@ -168,8 +168,8 @@ def test_what_cannot_be_drawn_is_refused(made, options, words):
 def test_the_command_names_its_file(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli.app, ["plot", str(made), "--id", "star $2", "--wave", "5000:5030"])
-    assert done.exit_code == 0 and done.output.strip() == "made-star_2.png"
-    assert (tmp_path / "made-star_2.png").read_bytes().startswith(b"\x89PNG")
+    assert done.exit_code == 0 and done.output.strip() == "made-star_2-a3568ddb.png"
+    assert (tmp_path / "made-star_2-a3568ddb.png").read_bytes().startswith(b"\x89PNG")
     assert default_name(Path("/a/b.h5"), ["x", "y"]) == "b-2-spectra.png"
     assert parse_range(None) is None
 

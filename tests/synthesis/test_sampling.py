@@ -90,7 +90,7 @@ def test_wrong_table_says_where(make, text, words):
 
 def test_missing_table_is_named():
     kind = SAMPLINGS["table"]
-    with pytest.raises(DataError, match="nowhere.csv: cannot be read .* check sampling.file"):
+    with pytest.raises(DataError, match="nowhere.csv: cannot be read: No such file.*check the name"):
         kind(kind.Config(file="nowhere.csv")).draw(NAMES, RANGES, 4, 1)
 
 

@@ -43,6 +43,7 @@ def spectra(count, *, kind="survey", names="star_{}", pixels=60, start=5000.0):
             "logg": random.uniform(1, 5, count),
             "teff": random.uniform(4000, 7000, count),
         },
+        flux_kind="normalized" if kind == "grid" else "relative",
     )
 
 

@@ -313,3 +313,22 @@ def test_state_of_another_optimiser_is_refused():
         load_adam(torch.optim.Adam(large.parameters()), adam_tensors(optimizer))
     with pytest.raises(ModelError, match="expected 1 learning rates, found none"):
         load_adam(optimizer, {})
+
+
+def test_a_resume_with_other_threads_is_told(toy, tmp_path, caplog):
+    class Stopped(toy.ToyStage):
+        def step(self, index):
+            if index == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().step(index)
+
+    before = torch.get_num_threads()
+    with pytest.raises(Interrupted):
+        run(tmp_path, Stopped())
+    torch.set_num_threads(before + 1)
+    try:
+        run(tmp_path, toy.ToyStage())
+    finally:
+        torch.set_num_threads(before)
+    (warned,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert f"threads {before} → {before + 1}" in warned and "not bit for bit" in warned

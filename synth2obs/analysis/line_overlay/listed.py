@@ -123,7 +123,15 @@ def listed_of(lines: str | Path | Sequence[LineListConfig]) -> Listed:
         DataError: As `read_listed`.
         EngineMissingError: As `read_listed`.
     """
-    return read_listed(read_recipe(lines).line_list if isinstance(lines, str | Path) else lines)
+    if isinstance(lines, str | Path):
+        return read_listed(read_recipe(lines).line_list)
+    if not isinstance(lines, list | tuple) or not all(isinstance(one, LineListConfig) for one in lines):
+        raise DataError(
+            f"is a {type(lines).__name__}",
+            field="lines",
+            remedy="give the path of a grid's recipe, or a list of LineListConfig",
+        )
+    return read_listed(lines)
 
 
 def read_listed(configs: Sequence[LineListConfig]) -> Listed:

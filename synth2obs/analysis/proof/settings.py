@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from synth2obs.analysis.baselines import ABLATIONS
 from synth2obs.analysis.networks import NetworksConfig
 from synth2obs.analysis.proof.observe import Defects
 from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.config import Section, choice
+from synth2obs.core.names import name_problem
 
 DIRECTION = {"teff": 1.0, "logg": 1.0, "fe_h": -1.0, "alpha_fe": 1.0}
 
@@ -221,3 +222,12 @@ class ProveConfig(Section):
             for key, table in tables.items()
         }
         return {**tree, "scenarios": named}
+
+    @field_validator("scenarios")
+    @classmethod
+    def _names(cls, scenarios: dict[str, Any]) -> dict[str, Any]:
+        """They name folders and metrics."""
+        for name in scenarios:
+            if wrong := name_problem(name):
+                raise ValueError(f"{name!r} cannot name a scenario: {wrong}")
+        return scenarios

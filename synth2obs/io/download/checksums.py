@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import read_text
 from synth2obs.io.download.target import Target
 
 ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256"}
@@ -59,10 +60,7 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def _read(path: Path) -> list[tuple[Parts, str]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="give a list of digests") from error
+    lines = read_text(path).splitlines()
     entries = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):

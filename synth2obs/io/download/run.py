@@ -10,11 +10,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from synth2obs.core.errors import DataError, Interrupted
-from synth2obs.core.files import output_error
+from synth2obs.core.files import named_files, output_error, refuse_within
 from synth2obs.io.download.archives import find_archive
 from synth2obs.io.download.checksums import Checksums
 from synth2obs.io.download.client import Client
-from synth2obs.io.download.manifest import Manifest
+from synth2obs.io.download.manifest import NAME, Manifest
 from synth2obs.io.download.pace import Closed, NotGiven, Pace, TryAgain
 from synth2obs.io.download.target import Target, checked_base, read_ids
 from synth2obs.io.download.transfer import describe, fetch
@@ -93,10 +93,12 @@ def download(
     archive = find_archive(survey)
     settings = make_options(archive, options)
     base = checked_base(archive.base if base_url is None else base_url)
+    inputs = [*named_files([*ids]), *map(Path, checksums), *named_files(vars(settings))]
     named, sums, folder = read_ids(ids), Checksums(checksums), Path(out)
     with closing(Client(pace or Pace())) as client:
         found = archive.search(settings, base, client)
         targets = list({one.path: one for one in archive.targets([*named, *found], settings, base)}.values())
+        refuse_within(folder, [NAME, *(target.path for target in targets)], inputs)
         with _alone(folder):
             return _Run(targets, folder, sums, client, progress).all()
 

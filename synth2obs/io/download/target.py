@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import read_text
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,7 @@ def read_ids(given: Sequence[str]) -> list[str]:
 
 
 def _file_ids(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot be read ({error})", path=path, remedy="give a text file with an id a line"
-        ) from error
+    lines = read_text(path).splitlines()
     columns = [re.split(r"[\s,]+", line.partition("#")[0].strip()) for line in lines]
     ids = [column[0] for column in columns if column[0]]
     if not ids:

@@ -5,12 +5,14 @@ import zlib
 from pathlib import Path
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.fits_file import BLOCK, GZIP, STARTS, open_fits
+from synth2obs.core.unpacked import GZIP, refuse_bomb
+from synth2obs.io.surveys.fits_blocks import BLOCK, START
+from synth2obs.io.surveys.fits_file import open_fits
 
 SMALL = 64 << 20
 """Bytes of a file of which every header is read; a larger one is only measured."""
 
-TELLING = len(STARTS[0])
+TELLING = len(START)
 """Bytes that tell a FITS file from others."""
 
 CHUNK = 1 << 20
@@ -18,7 +20,7 @@ CHUNK = 1 << 20
 
 def is_fits(beginning: bytes) -> bool:
     """Whether bytes are the beginning of a FITS file, gzipped or not."""
-    return beginning.startswith((STARTS[0], GZIP))
+    return beginning.startswith((START, GZIP))
 
 
 def fault(path: Path) -> str | None:
@@ -47,11 +49,12 @@ def _unreadable(path: Path) -> str | None:
 
 
 def _unzips(path: Path) -> bool:
-    """Whether a gzip stream reaches its end and its checksum is right; in memory of a chunk."""
+    """Whether a gzip stream reaches a sensible end and its checksum is right; in memory of a chunk."""
     try:
         with gzip.open(path) as stream:
+            size = path.stat().st_size
             while stream.read(CHUNK):
-                pass
-    except (gzip.BadGzipFile, EOFError, zlib.error):
+                refuse_bomb(stream.tell(), size, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error, DataError):
         return False
     return True

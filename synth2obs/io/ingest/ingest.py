@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.files import file_sha256, folder_lock
+from synth2obs.core.files import file_sha256, folder_lock, named_files, refuse_overwriting
+from synth2obs.core.threads import free_cpus
 from synth2obs.io.ingest.inventory import Inventory, take_stock
 from synth2obs.io.ingest.merge import merge
 from synth2obs.io.ingest.parts import Part, Skipped, plan, run_jobs
@@ -45,13 +46,13 @@ def ingest(
             are carried along.
         progress: Called with files read and files in all.
         on_error: ``stop`` at the first file that cannot be read, or ``skip`` it and say so in the summary.
-        workers: Processes; as many as there are CPUs if None.
+        workers: Processes; as many as CPUs are free to this process if None.
         options: Fields of the survey's options, as values or as text.
 
     Raises:
         DataError: For an unknown survey or option, no files, a file that cannot be read (``stop``), spectra that
             break a rule, or another ingest that is writing the same shard.
-        OutputError: If the shard cannot be written.
+        OutputError: If the shard cannot be written, or would be written over one of the files.
     """
     choose("on_error", on_error, ON_ERROR)
     reader = find_survey(survey)
@@ -60,13 +61,14 @@ def ingest(
     if not paths:
         raise DataError("no files given", remedy="name at least one file")
     table = None if parameters is None else Path(parameters)
+    refuse_overwriting(out, [*named_files([survey]), *paths, table])
     labels = read_parameters(reader, table)
     out = Path(os.path.realpath(out))
     folder = out.with_name(f".{out.name}.parts")
     stop = on_error == "stop"
     with _alone(folder):
         jobs = plan(survey, reader.group(paths), options, table, stop, folder)
-        parts = run_jobs(jobs, workers or os.cpu_count() or 1, _counter(progress, len(paths)))
+        parts = run_jobs(jobs, workers or free_cpus(), _counter(progress, len(paths)))
         shards = [Path(shard) for part in parts for shard in part.shards]
         stock = take_stock(shards, reader.same_pixels, stop) if shards else _nothing(parts)
         if table is not None and labels is not None:

@@ -154,7 +154,7 @@ def _read(entry: Entry, stock: Inventory) -> Spectra:
     """What goes into the whole of one shard, each star with pixels of its own if some have."""
     spectra = read_shard(entry.path, entry.rows)
     axis = spectra.wavelength if stock.shared else np.broadcast_to(spectra.wavelength, spectra.flux.shape)
-    return replace(spectra, wavelength=axis)
+    return spectra.with_valid(wavelength=axis)
 
 
 def _present(fields: Iterable[Field], spectra: Spectra) -> Iterator[tuple[Field, NDArray[Any]]]:

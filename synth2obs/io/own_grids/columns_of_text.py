@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import read_text
 
 Array = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ def read_numbers(path: Path, least: int) -> Array:
         DataError: If it holds anything but numbers, or has fewer columns.
     """
     try:
-        text = path.read_text(encoding="ascii").replace(",", " ")
+        text = read_text(path, fallback="latin-1").replace(",", " ")
         table = np.loadtxt(text.splitlines(), comments=COMMENTS, ndmin=2)
     except (OSError, ValueError) as error:
         raise DataError(

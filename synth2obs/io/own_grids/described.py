@@ -59,6 +59,17 @@ def read_description(path: Path) -> tuple[Description, Format]:
     return one, kind
 
 
+def described_files(path: Path) -> list[Path]:
+    """All files that a description means.
+
+    Raises:
+        DataError: If it cannot be used, or a pattern fits no file.
+    """
+    one, _ = read_description(path)
+    spectra = find_files(one.files, path.parent)
+    return [*spectra, *(spectra[0].parent / name for name in (one.label_table, one.wavelength_file) if name)]
+
+
 def open_described(path: Path) -> GridPart:
     """The grid that a TOML describes; flux is read, checked, broadened and normalised as it is asked for.
 
@@ -91,7 +102,8 @@ def _table(
 ) -> Spectra:
     stars = len(names)
     digests = {file: file_sha256(file) for file in grid.files}
-    return Spectra(
+    # The flux comes block by block, and the whole file is checked when it is written.
+    return Spectra.unchecked(
         domain=one.name,
         kind="grid",
         wavelength=sampling.wavelength,

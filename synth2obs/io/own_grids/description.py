@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from synth2obs.core.config import Section
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import read_text
 from synth2obs.io.own_grids.label_rules import LabelRule, refuse_unknown
 
 PER_FWHM = 0.48
@@ -143,8 +144,8 @@ def read_tree(path: Path) -> dict[str, Any]:
         DataError: If the file cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise DataError(
             f"cannot be read ({error})", path=path, remedy="give a description in TOML"
         ) from error

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.own_grids.contract import ForeignGrid, block_rows
 from synth2obs.io.own_grids.description import Description
 from synth2obs.io.own_grids.label_table import labels_by_file, labels_by_name
@@ -87,7 +88,7 @@ def _names(files: tuple[Path, ...]) -> tuple[str, ...]:
     Raises:
         DataError: If two files of different folders have the same name.
     """
-    stems = tuple(file.stem for file in files)
+    stems = tuple(bare_name(file.name) for file in files)
     names = stems if len(set(stems)) == len(stems) else tuple(file.name for file in files)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

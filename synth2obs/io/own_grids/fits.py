@@ -1,6 +1,5 @@
 """Grids in one FITS file: images, and tables with a row a spectrum. Flux is mapped, not loaded."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from synth2obs.io.own_grids.arrays import read_arrays
 from synth2obs.io.own_grids.contract import ForeignGrid, Format, block_rows
 from synth2obs.io.own_grids.description import Description
 from synth2obs.io.own_grids.files import beside, only
+from synth2obs.io.surveys.fits_file import open_mapped
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class FitsStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._verified = path, False
         self._places: dict[str, tuple[int, str]] = {}
         with self._open() as hdus:
             for number, hdu in enumerate(hdus):
@@ -80,17 +80,10 @@ class FitsStore:
     @contextmanager
     def _open(self) -> Iterator[Any]:
         """The HDUs; whatever goes wrong with them is a DataError about this file."""
-        from astropy.io import fits
-        from astropy.io.fits.verify import VerifyWarning
-        from astropy.utils.exceptions import AstropyUserWarning
-
         try:
-            with warnings.catch_warnings():
-                # Names such as [M/H] only break a recommendation; a truncated file is no more than a warning, too.
-                warnings.simplefilter("error", AstropyUserWarning)
-                warnings.simplefilter("ignore", VerifyWarning)
-                with fits.open(self.path, memmap=True) as hdus:
-                    yield hdus
+            with open_mapped(self.path, verify=not self._verified) as hdus:
+                self._verified = True
+                yield hdus
         except DataError:
             raise
         except Exception as error:

@@ -1,7 +1,6 @@
 """Sources of spectra as one grid's shard, in memory that does not grow with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.files import atomic_path
+from synth2obs.core.files import atomic_path, refuse_overwriting
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.own_grids.agree import refuse_differences
-from synth2obs.io.own_grids.described import open_described
+from synth2obs.io.own_grids.described import described_files, open_described
 from synth2obs.io.own_grids.part import GridPart, without_flux
 from synth2obs.io.own_grids.shards import open_grid_shard
 from synth2obs.io.own_grids.write import write_parts
@@ -40,10 +39,11 @@ def join_grids(
 
     Raises:
         DataError: For whatever is wrong with a source, or if sources do not go together; no file is written.
-        OutputError: If the shard cannot be written.
+        OutputError: If the shard cannot be written, or would be written over a source.
     """
     if not sources:
         raise DataError("nothing to join", field="sources", remedy="give a description or a shard")
+    refuse_overwriting(out, [file for source in sources for file in _files(source)])
     parts = [open_source(source) for source in sources]
     refuse_differences(parts)
     out = Path(out)
@@ -51,6 +51,12 @@ def join_grids(
         write_parts(temporary, _joined(parts, name), parts, progress)
         refuse(check_shard(temporary), out)
     return out
+
+
+def _files(source: str | Path) -> list[Path]:
+    """A shard, or a description and all files that it means."""
+    path = resolve(source)
+    return [path, *described_files(path)] if path.suffix == SUFFIX else [path]
 
 
 def open_source(source: str | Path) -> GridPart:
@@ -71,8 +77,7 @@ def _joined(parts: Sequence[GridPart], name: str) -> Spectra:
     spread = first.line_spread
     for table in tables[1:]:
         spread = spread.join(table.line_spread)
-    return replace(
-        first,
+    return first.with_valid(
         domain=name or first.domain,
         flux=without_flux(total),
         id=_column(tables, "id"),

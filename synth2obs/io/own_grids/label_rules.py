@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from synth2obs.core.config import Section
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import KNOWN, plausible, unit_of
+from synth2obs.core.names import label_suggestion
 
 Array = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
     names = list(names)
     for name in names:
         if name not in KNOWN:
-            near = difflib.get_close_matches(name.lower().strip("[]").replace("/", "_"), KNOWN, 3, cutoff=0.4)
+            near = difflib.get_close_matches(label_suggestion(name), KNOWN, 3, cutoff=0.4)
             known = f"the nearest are {', '.join(near)}" if near else f"there are {', '.join(KNOWN[:10])} …"
             raise ValueError(f"unknown label {name!r}: {known}")
     missing = [name for name in NEEDED if name not in names]

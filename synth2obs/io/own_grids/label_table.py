@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.own_grids.description import Description
-from synth2obs.io.surveys.own_columns import numbers
+from synth2obs.io.surveys.fits_file import open_mapped
+from synth2obs.io.surveys.own_columns import is_fits, numbers
+from synth2obs.io.text_table import read_text_table
 
 Array = NDArray[np.float64]
-
-TEXT = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, Array]:
@@ -39,13 +40,13 @@ def labels_by_file(one: Description, path: Path, files: Sequence[Path]) -> dict[
         raise _no_column(path, one.file_column, table.colnames)
     named = [Path(str(name).strip()).name for name in table[one.file_column]]
     row = {name: number for number, name in enumerate(named)}
-    stems = {Path(name).stem: number for name, number in row.items()}
+    stems = {bare_name(name): number for name, number in row.items()}
     if len(row) < len(named):
         twice = next(name for name in named if named.count(name) > 1)
         raise DataError(
             f"{twice} has several rows", path=path, field=one.file_column, remedy="keep one row a file"
         )
-    rows = [row.get(file.name, stems.get(file.stem, -1)) for file in files]
+    rows = [row.get(file.name, stems.get(bare_name(file.name), -1)) for file in files]
     _refuse_unmatched(rows, named, files, path)
     return {name: _numbers(table, name, path)[rows] for name in one.columns}
 
@@ -115,11 +116,14 @@ def _open(path: Path) -> Any:
 
     if not path.is_file():
         raise DataError("no such file", path=path, field="label_table", remedy="check the name")
-    kind = "fits" if path.suffix.lower() in (".fits", ".fit") else TEXT.get(path.suffix.lower(), "ascii")
+    if not is_fits(path):
+        return read_text_table(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_mapped(path) as hdus:
             warnings.simplefilter("ignore")
-            return Table.read(path, format=kind)
+            return Table.read(hdus)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"cannot be read as a table ({type(error).__name__})",

@@ -1,5 +1,6 @@
 """Grids in a npz file, read as a stream: a member of several GB is never in memory as a whole."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import refuse_bomb
 from synth2obs.io.own_grids.arrays import read_arrays
 from synth2obs.io.own_grids.contract import ForeignGrid, Format, block_rows
 from synth2obs.io.own_grids.description import Description
@@ -48,6 +50,9 @@ class NpzStore:
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole array."""
+        with self._member(name, any_kind=True):
+            # Its size was found to be sensible.
+            pass
         with self._zip() as file, file.open(f"{name}.npy") as stream:
             return npy.read_array(stream, allow_pickle=False)
 
@@ -83,6 +88,13 @@ class NpzStore:
             raise DataError("is truncated", path=self.path, field=name, remedy=AGAIN)
         return np.frombuffer(content, dtype).reshape(rows, width)
 
+    def _refuse_size(self, member: zipfile.ZipInfo, size: int, name: str) -> None:
+        """Refuse an array that is larger than what its file holds, or that unpacks from next to nothing."""
+        if size > member.file_size:
+            found = f"is truncated: {member.file_size} bytes for an array of {size}"
+            raise DataError(found, path=self.path, field=name, remedy=AGAIN)
+        refuse_bomb(member.file_size, member.compress_size, self.path, name)
+
     @contextmanager
     def _zip(self) -> Iterator[zipfile.ZipFile]:
         """The open file; whatever goes wrong with it is a DataError."""
@@ -91,19 +103,30 @@ class NpzStore:
                 yield file
         except DataError:
             raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            KeyError,
+            NotImplementedError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise DataError(
                 f"cannot be read as npz ({type(error).__name__}: {error})", path=self.path, remedy=AGAIN
             ) from error
 
     @contextmanager
-    def _member(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[Any]]]:
+    def _member(
+        self, name: str, any_kind: bool = False
+    ) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[Any]]]:
         """An array's stream behind its header, shape, order and type."""
         with self._zip() as file, file.open(f"{name}.npy") as stream:
             version = npy.read_magic(stream)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read(stream)
-            if dtype.kind not in "fiu":
+            self._refuse_size(file.getinfo(f"{name}.npy"), math.prod(shape) * dtype.itemsize, name)
+            if dtype.kind not in "fiu" and not any_kind:
                 raise DataError(
                     f"holds {dtype}, no numbers", path=self.path, field=name, remedy="check the name"
                 )

@@ -1,7 +1,6 @@
 """A shard of this project as a source of spectra."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +58,8 @@ def _table(file: h5py.File, path: Path) -> Spectra:
     """Everything but the flux, whose first row alone is read."""
     first = read_rows(file, np.arange(1), path)
     columns = {name: file[name][:] for name in COLUMNS}
-    return replace(
-        first,
+    # The flux comes block by block, and the whole file is checked when it is written.
+    return first.with_valid(
         **columns,
         id=_column(file["id"]),
         flux=without_flux(len(file["id"])),

@@ -1,7 +1,6 @@
 """Spectra of several sources into one file, block by block."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,8 @@ def write_parts(
         OSError: If a write failed.
     """
     shape = len(table), len(table.wavelength)
-    shown = replace(table, flux=np.broadcast_to(np.float32(0), shape))
+    # The flux comes block by block, and is checked there.
+    shown = table.with_valid(flux=np.broadcast_to(np.float32(0), shape))
     with write_hdf5(path) as (file, below):
         fill(file, shown, without=("flux",))
         rows, done = Rows(create(file, "flux", shape, np.float32)), 0

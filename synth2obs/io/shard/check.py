@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.spectra_rules import refuse
 from synth2obs.io.shard.contents import header_problems
 from synth2obs.io.shard.layout import CHUNK_ROWS, open_shard
 from synth2obs.io.shard.rules import Problem, fields, guarded, row_problems
@@ -36,20 +37,6 @@ def require_valid(path: str | Path) -> None:
         DataError: Naming all that is wrong.
     """
     refuse(check_shard(path), path)
-
-
-def refuse(problems: list[Problem], path: str | Path) -> None:
-    """Raise one DataError for a list of problems; do nothing for an empty list.
-
-    Raises:
-        DataError: Naming all that is wrong.
-    """
-    if len(problems) == 1:
-        (only,) = problems
-        raise DataError(only.message, path=path, field=only.field, remedy=only.remedy)
-    if problems:
-        lines = "".join(f"\n  - {problem}" for problem in problems)
-        raise DataError(f"{len(problems)} problems:{lines}", path=path)
 
 
 def _all_rows(file: h5py.File) -> Iterator[Problem]:

@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from synth2obs.core.constants import C_KMS
 from synth2obs.core.labels import unit_of
-from synth2obs.core.names import name_problem
+from synth2obs.core.names import label_problem
+from synth2obs.core.spectra_rules import (
+    column_problems,
+    domain_problems,
+    id_problems,
+    segment_problems,
+    wavelength_problems,
+)
 from synth2obs.io.shard.fields import COLUMNS
 from synth2obs.io.shard.layout import CHUNK_ROWS
-from synth2obs.io.shard.line_spread import profile_problems, width_problems
+from synth2obs.io.shard.line_spread import profile_problems, wide_problems, width_problems
 from synth2obs.io.shard.rules import Problem, fields, guarded
 from synth2obs.io.shard.structure import attribute_problems, missing_problems, shape_problems
-
-SHORTEST, LONGEST = 2000.0, 1e6
-"""Wavelengths in Å that the format holds."""
 
 
 def header_problems(file: h5py.File) -> list[Problem]:
@@ -33,68 +34,28 @@ def header_problems(file: h5py.File) -> list[Problem]:
 
 
 def _domain(file: h5py.File) -> Iterator[Problem]:
-    name = str(file.attrs.get("domain", ""))
-    if file.attrs.get("kind") == "survey" and (wrong := name_problem(name)):
-        yield Problem("domain", f"{name!r} cannot name a survey", wrong)
+    yield from domain_problems(file.attrs.get("kind"), file.attrs.get("domain", ""))
 
 
 def _wavelength(file: h5py.File) -> Iterator[Problem]:
     dataset, segment = file["wavelength"], file["segment"][:]
     if dataset.ndim == 1:
-        yield from _wavelength_rows(dataset[:][None], segment)
+        yield from wavelength_problems(dataset[:][None], segment)
     for first in range(0, len(dataset) if dataset.ndim > 1 else 0, CHUNK_ROWS):
-        found = list(_wavelength_rows(dataset[first : first + CHUNK_ROWS], segment))
+        found = list(wavelength_problems(dataset[first : first + CHUNK_ROWS], segment))
         yield from found
         if found:
             break
-    changes = int((np.diff(segment) != 0).sum()) + 1
-    if changes != len(np.unique(segment)):
-        yield Problem("segment", "a segment is not contiguous", "keep the pixels of one detector together")
-
-
-def _wavelength_rows(wavelength: NDArray[Any], segment: NDArray[Any]) -> Iterator[Problem]:
-    if not np.isfinite(wavelength).all():
-        yield Problem("wavelength", "NaN or infinite", "every pixel needs a wavelength, bad ones too")
-        return
-    low, high = float(wavelength.min()), float(wavelength.max())
-    if not SHORTEST <= low <= high <= LONGEST:
-        yield Problem("wavelength", f"runs from {low:g} to {high:g}, not in Å", _unit_remedy(low, high))
-    backwards = (np.diff(wavelength, axis=-1) <= 0).any(axis=0) & (np.diff(segment) == 0)
-    if backwards.any():
-        pixel = int(np.argmax(backwards))
-        where = f"does not increase at pixel {pixel + 1} of segment {segment[pixel]}"
-        yield Problem("wavelength", where, "sort the pixels")
-
-
-def _unit_remedy(low: float, high: float) -> str:
-    if high < 4.0:
-        return "it looks like µm (multiply by 10000) or log10 of Å"
-    if high < 15.0:
-        return "it looks like ln λ (use exp) or µm (multiply by 10000)"
-    if low > 0 and high < 10 * SHORTEST:
-        return "it looks like nm: multiply by 10"
-    return f"give vacuum wavelengths between {SHORTEST:g} and {LONGEST:g} Å"
+    yield from segment_problems(segment)
 
 
 def _identity(file: h5py.File) -> Iterator[Problem]:
-    names, counts = np.unique(file["id"].asstr("utf-8")[:].astype(str), return_counts=True)
-    if (counts > 1).any():
-        name = str(names[counts > 1][0])
-        yield Problem("id", f"{name!r} occurs {counts.max()} times", "give every spectrum its own name")
-    if len(names) and not names[0]:
-        yield Problem("id", "is empty for a star", "give every spectrum a name")
+    yield from id_problems(file["id"].asstr("utf-8")[:].astype(str))
 
 
 def _columns(file: h5py.File) -> Iterator[Problem]:
     for name in COLUMNS:
-        values = file[name][:]
-        if np.isinf(values).any():
-            yield Problem(name, "is infinite for a star", "use NaN for unknown")
-    if (np.abs(file["rv"][:]) >= C_KMS).any():
-        yield Problem("rv", "is faster than light", "give km/s")
-    for name in ("rv_error", "snr"):
-        if (file[name][:] < 0).any():
-            yield Problem(name, "is negative for a star", "use NaN for unknown")
+        yield from column_problems(name, file[name][:])
 
 
 def _native(file: h5py.File) -> Iterator[Problem]:
@@ -118,7 +79,10 @@ def _labels(file: h5py.File) -> Iterator[Problem]:
         yield Problem("labels", "is a dataset", "make it a group with one dataset a label")
         return
     for name in group:
-        yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
+        if wrong := label_problem(name):
+            yield Problem("labels", f"{name!r} cannot name a label", wrong)
+        else:
+            yield from guarded(_label(group[name], name, is_grid), f"labels/{name}")
 
 
 def _label(column: h5py.Dataset, name: str, is_grid: bool) -> Iterator[Problem]:
@@ -183,6 +147,7 @@ RULES: dict[Callable[[h5py.File], Iterator[Problem]], tuple[str, ...]] = {
     _identity: ("id",),
     _columns: COLUMNS,
     width_problems: ("lsf/sigma", "lsf/group"),
+    wide_problems: ("lsf/sigma", "wavelength"),
     profile_problems: ("lsf/hermite", "lsf/kernel", "lsf/offset"),
     _native: ("native",),
     _labels: ("labels", "flux"),

@@ -10,6 +10,7 @@ import hdf5plugin
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.io.shard.outside import refuse_outside
 
 CHUNK_ROWS = 64
 """Rows per chunk of flux and ivar, and per block that the streaming reader reads at once."""
@@ -20,9 +21,6 @@ COLUMN_ROWS = 16_384
 CHUNKS = {1: COLUMN_ROWS, 2: CHUNK_ROWS}
 """Rows per chunk by the number of axes; of what has more, every row is a chunk."""
 
-KINDS = ("grid", "survey")
-FRAMES = ("rest", "barycentric")
-FLUX_KINDS = ("normalized", "relative", "absolute")
 ATTRIBUTES = ("format", "domain", "kind", "medium", "frame", "flux_kind")
 ERROR_SUFFIX = "_error"
 """Ending of the name of a label's error."""
@@ -37,12 +35,14 @@ def open_shard(path: str | Path) -> Iterator[h5py.File]:
     """Open a shard for reading; whatever goes wrong inside the block is a DataError about this file.
 
     Raises:
-        DataError: If the file is missing, a folder, empty, not HDF5, truncated or damaged.
+        DataError: If the file is missing, a folder, empty, not HDF5, truncated or damaged, or takes anything from
+            another file.
     """
     path = Path(path)
     refuse_unreadable(path)
     try:
         with h5py.File(path, "r") as file:
+            refuse_outside(file, path)
             yield file
     except DataError:
         raise

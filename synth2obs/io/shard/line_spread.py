@@ -6,6 +6,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from synth2obs.core.spectra_rules import (
+    breadth_problems,
+    offset_problems,
+    positive,
+    profile_problem,
+    responds,
+    width_problem,
+)
 from synth2obs.io.shard.layout import CHUNK_ROWS
 from synth2obs.io.shard.rules import Problem
 
@@ -16,8 +24,8 @@ PROFILE_ROWS = 8
 def width_problems(file: h5py.File) -> Iterator[Problem]:
     """Gaussian widths that are not finite and positive, and groups that are not there."""
     sigma, group = file["lsf/sigma"], file["lsf/group"][:]
-    if not all(_positive(block) for block in _blocks(sigma, CHUNK_ROWS)):
-        yield Problem("lsf/sigma", "must be finite and > 0 Å everywhere", "give sigma = FWHM / 2.3548 in Å")
+    if not all(positive(block) for block in _blocks(sigma, CHUNK_ROWS)):
+        yield width_problem("lsf/sigma")
     if group.min() < 0 or group.max() >= len(sigma):
         yield Problem(
             "lsf/group",
@@ -26,36 +34,23 @@ def width_problems(file: h5py.File) -> Iterator[Problem]:
         )
 
 
+def wide_problems(file: h5py.File) -> Iterator[Problem]:
+    """Gaussian widths beyond any instrument's."""
+    rows, widths = file["wavelength"], file["lsf/sigma"]
+    widest = max(float(block.max()) for block in _blocks(widths, CHUNK_ROWS))
+    yield from breadth_problems("lsf/sigma", widest, rows[:] if rows.ndim == 1 else rows[0])
+
+
 def profile_problems(file: h5py.File) -> Iterator[Problem]:
     """Hermite amplitudes and tabulated kernels that describe no line spread."""
     if "lsf/hermite" in file:
         if not all(np.isfinite(block).all() for block in _blocks(file["lsf/hermite"], PROFILE_ROWS)):
-            yield Problem("lsf/hermite", "NaN or infinite", "use 0 for a term that is not there")
+            yield profile_problem("hermite", "lsf/hermite")
     if "lsf/kernel" in file:
-        if not all(_responds(block) for block in _blocks(file["lsf/kernel"], PROFILE_ROWS)):
-            yield Problem(
-                "lsf/kernel",
-                "must be finite with a positive sum for every pixel",
-                "give the response of the nearest good pixel",
-            )
-        yield from _offset_problems(file["lsf/offset"][:])
-
-
-def _offset_problems(offset: NDArray[np.floating]) -> Iterator[Problem]:
-    steps = np.diff(offset)
-    if len(steps) < 2 or not (np.isfinite(offset).all() and (steps > 0).all()):
-        yield Problem("lsf/offset", "must be at least three increasing offsets in Å", "sort the entries")
-    elif not np.allclose(steps, steps[0], rtol=1e-6):
-        yield Problem("lsf/offset", "must have equal steps", "tabulate the response again")
+        if not all(responds(block) for block in _blocks(file["lsf/kernel"], PROFILE_ROWS)):
+            yield profile_problem("kernel", "lsf/kernel")
+        yield from offset_problems("lsf/offset", file["lsf/offset"][:])
 
 
 def _blocks(dataset: h5py.Dataset, rows: int) -> Iterator[NDArray[np.floating]]:
     return (dataset[first : first + rows] for first in range(0, len(dataset), rows))
-
-
-def _positive(sigma: NDArray[np.floating]) -> bool:
-    return bool((np.isfinite(sigma) & (sigma > 0)).all())
-
-
-def _responds(kernel: NDArray[np.floating]) -> bool:
-    return bool(np.isfinite(kernel).all() and (kernel.sum(axis=-1) > 0).all())

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.spectra import Gradients, Spectra
-from synth2obs.io.shard.check import refuse
+from synth2obs.core.spectra_rules import refuse, row_problems
 from synth2obs.io.shard.contents import header_problems
 from synth2obs.io.shard.fields import FIELDS, GROUPS, INDEX, ROWS, SHAPES, STARS, STEP, Field
 from synth2obs.io.shard.layout import CHUNK_ROWS, ERROR_SUFFIX, open_shard
-from synth2obs.io.shard.rules import row_problems
 
 GROUPED = ("labels", "label_errors", "native")
 """Columns by name."""
@@ -36,7 +34,7 @@ def read_rows(file: h5py.File, rows: NDArray[np.integer[Any]], path: str | Path)
     fields = _fields(file, rows)
     refuse(list(row_problems(fields["flux"], fields["ivar"], int(rows[0]) if len(rows) else 0)), path)
     flag_names = json.loads(file.attrs.get("flag_names", "{}"))
-    return Spectra(
+    return Spectra.unchecked(
         domain=str(file.attrs["domain"]),
         kind=str(file.attrs["kind"]),
         **fields,
@@ -131,4 +129,5 @@ def join(first: Spectra, second: Spectra) -> Spectra:
     for group in GROUPED:
         columns, others = getattr(first, group), getattr(second, group)
         joined[group] = {name: np.concatenate([column, others[name]]) for name, column in columns.items()}
-    return replace(first, **joined, line_spread=first.line_spread.join(second.line_spread))
+    joined["line_spread"] = first.line_spread.join(second.line_spread)
+    return first.with_valid(**joined)

@@ -6,6 +6,8 @@ from dataclasses import replace
 import h5py
 
 from synth2obs.core.constants import SHARD_FORMAT
+from synth2obs.core.names import label_suggestion
+from synth2obs.core.spectra_rules import CHOICES, choice_problems
 from synth2obs.io.shard.fields import (
     ALWAYS,
     CODES,
@@ -19,10 +21,8 @@ from synth2obs.io.shard.fields import (
     STARS,
     Field,
 )
-from synth2obs.io.shard.layout import ATTRIBUTES, FLUX_KINDS, FRAMES, KINDS
+from synth2obs.io.shard.layout import ATTRIBUTES
 from synth2obs.io.shard.rules import Problem
-
-CHOICES = {"kind": KINDS, "frame": FRAMES, "flux_kind": FLUX_KINDS}
 
 
 def attribute_problems(file: h5py.File) -> Iterator[Problem]:
@@ -38,9 +38,7 @@ def attribute_problems(file: h5py.File) -> Iterator[Problem]:
             "format", f"is {version!r}, this version reads {SHARD_FORMAT!r}", "convert or ingest again"
         )
     for name, allowed in CHOICES.items():
-        value = file.attrs.get(name, allowed[0])
-        if value not in allowed:
-            yield Problem(name, f"is {value!r}", f"use one of {', '.join(allowed)}")
+        yield from choice_problems(name, file.attrs.get(name, allowed[0]))
     medium = file.attrs.get("medium", "vacuum")
     if medium != "vacuum":
         yield Problem("medium", f"is {medium!r}", "convert the wavelengths with io.air.air_to_vacuum")
@@ -68,6 +66,7 @@ def shape_problems(file: h5py.File) -> Iterator[Problem]:
         if field.name in file:
             yield from _shape_problem(file[field.name].shape, field, sizes)
     yield from _table_problems(file)
+    yield from _group_problems(file)
     for kind, codes in CODES.items():
         yield from _types(file, [field.name for field in FIELDS if field.kind == kind], codes, kind)
 
@@ -76,7 +75,20 @@ def _named(file: h5py.File, field: Field) -> Iterator[Field]:
     """The datasets of a group."""
     group = field.name.partition("/")[0]
     if isinstance(file.get(group), h5py.Group):
-        yield from (replace(field, name=f"{group}/{name}") for name in file[group])
+        datasets = (name for name, one in file[group].items() if isinstance(one, h5py.Dataset))
+        yield from (replace(field, name=f"{group}/{name}") for name in datasets)
+
+
+def _group_problems(file: h5py.File) -> Iterator[Problem]:
+    """Groups where datasets belong: that is what HDF5 makes of a slash in a name."""
+    for field in (LABELS, NATIVE):
+        group = field.name.partition("/")[0]
+        columns = file.get(group)
+        for name, one in columns.items() if isinstance(columns, h5py.Group) else ():
+            if isinstance(one, h5py.Group):
+                whole = "/".join([name, *list(one)[:1]])
+                remedy = f"a name holds no slash; call it {label_suggestion(whole) or 'column'}"
+                yield Problem(group, f"{whole!r} is a group", remedy)
 
 
 def _shape_problem(found: tuple[int, ...], field: Field, sizes: Mapping[str, int]) -> Iterator[Problem]:

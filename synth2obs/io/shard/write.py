@@ -13,6 +13,7 @@ from synth2obs.core.constants import SHARD_FORMAT
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import atomic_path
 from synth2obs.core.labels import unit_of
+from synth2obs.core.names import label_problem, part_problem
 from synth2obs.core.spectra import Gradients, Spectra
 from synth2obs.io.shard.check import check_shard, refuse
 from synth2obs.io.shard.fields import FIELDS, GRADIENTS, INDEX, LABELS, NATIVE, STEP
@@ -61,8 +62,9 @@ def fill(file: h5py.File, spectra: Spectra, *, without: Collection[str] = ()) ->
         without: Names of datasets that the caller writes.
 
     Raises:
-        DataError: If a dataset would be empty.
+        DataError: If a dataset would be empty, or a label or a fact has a name that no dataset can have.
     """
+    _refuse_names(spectra)
     file.attrs.update(header(spectra))
     for field in FIELDS:
         values = field.of(spectra)
@@ -74,16 +76,29 @@ def fill(file: h5py.File, spectra: Spectra, *, without: Collection[str] = ()) ->
         dataset.attrs["unit"] = unit_of(name.removesuffix(ERROR_SUFFIX))
     for name, column in spectra.native.items():
         _dataset(file, f"native/{name}", column, None if column.dtype.kind == "U" else NATIVE.dtype)
-    _gradients(file, spectra.gradients)
+    _gradients(file, spectra.gradients, spectra.labels)
     file["provenance"] = as_json(spectra.provenance)
 
 
-def _gradients(file: h5py.File, gradients: Gradients | None) -> None:
-    if gradients is None or not len(gradients):
+def _refuse_names(spectra: Spectra) -> None:
+    """Refuse what would become a group of HDF5, or a metric that no store takes."""
+    gradients = {} if spectra.gradients is None else spectra.gradients.values
+    for name in {**spectra.labels, **spectra.label_errors, **gradients}:
+        if wrong := label_problem(name):
+            raise DataError(f"{name!r} cannot name a label", field="labels", remedy=wrong)
+    for name in spectra.native:
+        if wrong := part_problem(name):
+            raise DataError(f"{name!r} cannot name a fact", field="native", remedy=wrong)
+
+
+def _gradients(file: h5py.File, gradients: Gradients | None, labels: Collection[str]) -> None:
+    """Those of labels that the table has: whoever takes a label away means its gradients, too."""
+    names = [] if gradients is None else [name for name in gradients.values if name in labels]
+    if gradients is None or not len(gradients) or not names:
         return
     _dataset(file, f"{GRADIENTS}/{INDEX}", gradients.index, np.int32)
-    for name, values in gradients.values.items():
-        dataset = _dataset(file, f"{GRADIENTS}/{name}", values, np.float32)
+    for name in names:
+        dataset = _dataset(file, f"{GRADIENTS}/{name}", gradients.values[name], np.float32)
         dataset.attrs[STEP] = gradients.steps[name]
         dataset.attrs["unit"] = f"1/({unit_of(name)})"
 
@@ -116,7 +131,7 @@ def as_json(provenance: Mapping[str, Any]) -> np.bytes_:
 def _dataset(file: h5py.File, name: str, values: NDArray[Any], dtype: Any) -> h5py.Dataset:
     """A dataset of numbers, or of text without a type."""
     if dtype is None:
-        values = np.char.encode(values, "utf-8")
+        values = np.char.encode(values, "utf-8", "backslashreplace")
         dtype = text_type(values.dtype.itemsize)
     # A value too large for float32 becomes infinite, which the checker then names.
     with np.errstate(over="ignore", invalid="ignore"):

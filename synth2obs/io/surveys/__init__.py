@@ -7,6 +7,7 @@ from typing import Any
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import file_sha256
 from synth2obs.core.spectra import Spectra
+from synth2obs.core.told import LOG
 from synth2obs.io.surveys.apogee import APOGEE
 from synth2obs.io.surveys.assemble import assemble
 from synth2obs.io.surveys.desi import DESI
@@ -23,7 +24,7 @@ from synth2obs.io.surveys.record import Record
 from synth2obs.io.surveys.sdss5 import SDSS5_APOGEE, SDSS5_BOSS
 from synth2obs.io.surveys.star_labels import names_spectra, read_star_labels
 from synth2obs.io.surveys.stelib import STELIB
-from synth2obs.io.surveys.survey import Parameters, SurveyReader, make_options
+from synth2obs.io.surveys.survey import Parameters, SurveyReader, Unwanted, make_options
 
 Progress = Callable[[int, int], None]
 
@@ -101,9 +102,12 @@ def read_survey(
 
 def _usable(found: Iterable[Record | DataError]) -> Iterator[Record]:
     for record in found:
-        if isinstance(record, DataError):
+        if isinstance(record, Unwanted):
+            LOG.warning("%s", record)
+        elif isinstance(record, DataError):
             raise record
-        yield record
+        else:
+            yield record
 
 
 def read_parameters(survey: SurveyReader, path: str | Path | None) -> Parameters | None:

@@ -74,7 +74,7 @@ def star_records(file: FitsFile, options: CombinedOptions) -> Iterator[Record]:
             f"flux {flux.shape}, error {error.shape} and mask {bits.shape} do not fit {visits} visits",
             path=file.path,
             field="NVISITS",
-            remedy="download the file again",
+            remedy="check that it is an apStar or aspcapStar file of a release",
         )
     outside = _outside_its_detector(file)
     for row, number in _chosen_rows(options.spectra, visits, len(flux)):
@@ -105,7 +105,7 @@ def _check_grid(file: FitsFile, hdu: int) -> None:
                 f"is {cards.number(card)}, but every combined APOGEE spectrum has {expected}",
                 path=file.path,
                 field=card,
-                remedy="download the file again",
+                remedy="check that it is an apStar or aspcapStar file of a release",
             )
 
 

@@ -72,7 +72,7 @@ def _only_star(file: FitsFile) -> tuple[Any, set[str]]:
             "holds no star with APOGEE_ID and PARAM",
             path=file.path,
             field="HDU 4",
-            remedy="download the file again",
+            remedy="check that it is such a table of a release",
         )
     return row, names
 

@@ -61,7 +61,11 @@ def _fluxes(file: FitsFile, native: Array, bad: int) -> tuple[Array, Array, NDAr
     """Flux, inverse variance and bits of all pixels in the order of the file."""
     flux, error, bits = file.image(1, 2), file.image(2, 2), file.bits(3, 2)
     if not flux.shape == error.shape == bits.shape == native.shape:
-        raise DataError("its images differ in shape", path=file.path, remedy="download the file again")
+        raise DataError(
+            "its images differ in shape",
+            path=file.path,
+            remedy="check that it is an apVisit file of a release",
+        )
     return *weigh(flux.ravel(), error.ravel(), (bits.ravel() & bad) > 0), bits.ravel()
 
 
@@ -84,7 +88,7 @@ def _check(file: FitsFile, wavelength: Array) -> None:
             f"wavelengths must fall from red to blue within {LIMITS[0]:.0f} to {LIMITS[1]:.0f} Å",
             path=file.path,
             field="HDU 4",
-            remedy="download the file again",
+            remedy="check that it is an apVisit file of a release",
         )
 
 

@@ -75,7 +75,7 @@ def median_snr(flux: NDArray[Any], ivar: NDArray[Any]) -> Column:
     for row, (values, weight) in enumerate(zip(flux, ivar, strict=True)):
         good = weight > 0
         if good.any():
-            result[row] = max(np.median(values[good] * np.sqrt(weight[good])), 0.0)
+            result[row] = max(np.median(values[good].astype(np.float64) * np.sqrt(weight[good])), 0.0)
     return result
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.line_spread import LineSpread
+from synth2obs.io.surveys.desi_lsf import DIAGONALS, STEP, line_spread, responses
 from synth2obs.io.surveys.fits_file import FitsFile, open_fits
 from synth2obs.io.surveys.record import Record, mask
 from synth2obs.io.surveys.survey import SurveyReader, Unit, Unwanted, choose
@@ -18,8 +18,12 @@ Array = NDArray[np.floating[Any]]
 ARMS = {"B": (3600.0, 2751), "R": (5760.0, 2326), "Z": (7520.0, 2881)}
 """First wavelength in Å and pixels of each arm."""
 
-STEP = 0.8
-DIAGONALS = 11
+NOMINAL = 0.75
+"""σ in Å of an arm that was out of order: 1.8 Å FWHM (Guy et al. 2023)."""
+
+RESTRICTED = 1 << 3
+"""Bit of COADD_FIBERSTATUS of a positioner that moves less far than others, which does its spectra no harm."""
+
 NAMES = {
     0: "SOMEBADPIX", 1: "ALLBADPIX", 2: "COSMIC", 3: "LOWFLAT", 4: "BADFIBERFLAT", 5: "BRIGHTSKY", 6: "BADSKY",
     7: "BAD2DFIT",
@@ -44,8 +48,11 @@ class DesiOptions:
         choose("lsf", self.lsf, ("kernel", "gaussian"))
 
 
-def read_desi(unit: Unit, options: DesiOptions) -> Iterator[Record]:
+def read_desi(unit: Unit, options: DesiOptions) -> Iterator[Record | DataError]:
     """Every target of a coadd file: three arms, vacuum, barycentric, not corrected for the star's velocity.
+
+    An arm whose camera was out of order has no images: there the inverse variance is 0. A target that would be wanted
+    but whose fibre is marked is left out, which is said; a fibre that is only RESTRICTED is none of these.
 
     Raises:
         DataError: If an image is missing or of another shape, or wavelengths are not DESI's.
@@ -53,23 +60,47 @@ def read_desi(unit: Unit, options: DesiOptions) -> Iterator[Record]:
     """
     with open_fits(unit[0]) as file:
         table = file.table("FIBERMAP")
-        chosen = np.nonzero(_chosen(table, options.targets))[0]
-        images = {arm: _arm(file, arm, len(table)) for arm in ARMS}
-        seen = [row for row in chosen if any((images[arm]["IVAR"][row] > 0).any() for arm in ARMS)]
-        if not seen:
+        wanted = np.nonzero(_wanted(table, options.targets))[0]
+        images = {arm: _arm(file, arm, len(table)) for arm in _arms(file)}
+        status = np.asarray(table["COADD_FIBERSTATUS"]).astype(np.int64)
+        having = [int(row) for row in wanted if any((arm["IVAR"][row] > 0).any() for arm in images.values())]
+        seen = [row for row in having if not status[row] & ~RESTRICTED]
+        yield from (_marked(table[row], int(status[row]), file) for row in having if row not in seen)
+        if not seen and not having:
             raise Unwanted(
                 f"none of {len(table)} targets is wanted and has data",
                 path=file.path,
                 remedy="say targets=all to have every target that is no sky",
             )
         for row in seen:
-            yield _record(table[row], images, int(row), options)
+            yield _record(table[row], images, row, options)
 
 
-def _chosen(table: Any, targets: str) -> NDArray[np.bool_]:
+def _arms(file: FitsFile) -> list[str]:
+    """Arms that the file has.
+
+    Raises:
+        DataError: If it has none.
+    """
+    found = [arm for arm in ARMS if any(name.startswith(f"{arm}_") for name in file.names)]
+    if not found:
+        remedy = "give coadd-… files, whose images are called B_FLUX, R_FLUX, Z_FLUX"
+        raise DataError(f"has none of the arms {', '.join(ARMS)}", path=file.path, remedy=remedy)
+    return found
+
+
+def _marked(target: Any, status: int, file: FitsFile) -> Unwanted:
+    """What is said of a target whose fibre is not to be trusted."""
+    return Unwanted(
+        f"target {target['TARGETID']} is left out: its fibre has COADD_FIBERSTATUS {status}",
+        path=file.path,
+        field="COADD_FIBERSTATUS",
+    )
+
+
+def _wanted(table: Any, targets: str) -> NDArray[np.bool_]:
     names = table.dtype.names
     wanted = np.char.strip(np.asarray(table["OBJTYPE"], dtype=str)) == "TGT"
-    wanted &= np.asarray(table["COADD_FIBERSTATUS"]) == 0
     if targets == "all":
         return np.asarray(wanted)
     marks = [np.asarray(table[name]) != 0 for name in names if name.endswith("MWS_TARGET")]
@@ -98,83 +129,55 @@ def _arm(file: FitsFile, arm: str, targets: int) -> dict[str, Any]:
     expected = dict.fromkeys(("FLUX", "IVAR", "MASK"), (targets, pixels))
     if shapes != expected | {"RESOLUTION": (targets, DIAGONALS, pixels)}:
         raise DataError(
-            f"images of {arm} have shapes {shapes}", path=file.path, remedy="download the file again"
+            f"images of {arm} have shapes {shapes}", path=file.path, remedy="check that it is a DESI coadd"
         )
     return images
 
 
-def _record(target: Any, arms: dict[str, dict[str, Any]], row: int, options: DesiOptions) -> Record:
-    joined = {
-        name: np.concatenate([arm[name][row] for arm in arms.values()]) for name in ("FLUX", "IVAR", "MASK")
+def _missing(arm: str) -> dict[str, Any]:
+    """What stands for an arm that is not there: nothing was measured, at its usual wavelengths."""
+    start, pixels = ARMS[arm]
+    nothing = np.zeros(pixels)
+    offset = STEP * (np.arange(DIAGONALS) - DIAGONALS // 2)
+    response = np.exp(-0.5 * (offset / NOMINAL) ** 2)
+    return {
+        "WAVELENGTH": start + STEP * np.arange(pixels),
+        "FLUX": nothing,
+        "IVAR": nothing,
+        "MASK": nothing.astype(np.uint32),
+        "RESPONSE": np.tile(response / response.sum(), (pixels, 1)),
     }
+
+
+def _of_target(images: dict[str, Any], row: int) -> dict[str, Any]:
+    """What an arm has of one target."""
+    own = {name: images[name][row] for name in ("FLUX", "IVAR", "MASK")}
+    return {**own, "WAVELENGTH": images["WAVELENGTH"], "RESPONSE": responses(images["RESOLUTION"][row])}
+
+
+def _record(target: Any, arms: dict[str, dict[str, Any]], row: int, options: DesiOptions) -> Record:
+    parts = [_of_target(arms[arm], row) if arm in arms else _missing(arm) for arm in ARMS]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     flux, ivar = mask(joined["FLUX"], joined["IVAR"], joined["MASK"] > 0)
-    kernel = np.concatenate([responses(arm["RESOLUTION"][row]) for arm in arms.values()])
     name = str(target["TARGETID"])
     return Record(
         id=name,
-        wavelength=np.concatenate([arm["WAVELENGTH"] for arm in arms.values()]),
+        wavelength=joined["WAVELENGTH"],
         segment=np.repeat(np.arange(3, dtype=np.int16), [pixels for _, pixels in ARMS.values()]),
         flux=flux,
         ivar=ivar,
         flags=joined["MASK"],
-        line_spread=_line_spread(kernel, options.lsf),
+        line_spread=line_spread(joined["RESPONSE"], options.lsf),
         native={
             "object": name,
             "ra": float(target["TARGET_RA"]),
             "dec": float(target["TARGET_DEC"]),
+            "arms": "".join(arms),
+            "fiber_status": float(target["COADD_FIBERSTATUS"]),
         },
         frame="barycentric",
         flux_kind="absolute",
         air_formula="",
-    )
-
-
-def responses(diagonals: Array) -> Array:
-    """Response of each pixel to light at offsets of -5 to 5 samples, from the stored diagonals.
-
-    Entry (k, j) of the stored matrix is row j - (5 - k), column j: what the pixel there sees of sample j.
-    A pixel without a response has its nearest neighbour's.
-
-    Args:
-        diagonals: Shape (11, P).
-
-    Returns:
-        Shape (P, 11).
-    """
-    pixels, half = diagonals.shape[1], DIAGONALS // 2
-    result = np.zeros((pixels, DIAGONALS))
-    for entry, offset in enumerate(range(-half, half + 1)):
-        column = np.arange(pixels) + offset
-        inside = (column >= 0) & (column < pixels)
-        result[inside, entry] = diagonals[half - offset, column[inside]]
-    good = np.nonzero(np.isfinite(result).all(axis=1) & (result.sum(axis=1) > 0.5))[0]
-    if not len(good):
-        return np.tile((np.arange(DIAGONALS) == half).astype(float), (pixels, 1))
-    after = np.searchsorted(good, np.arange(pixels)).clip(1, max(len(good) - 1, 1))
-    before, after = good[after - 1], good[after.clip(0, len(good) - 1)]
-    closer = np.abs(np.arange(pixels) - before) <= np.abs(np.arange(pixels) - after)
-    return result[np.where(closer, before, after)]
-
-
-def _line_spread(kernel: Array, form: str) -> LineSpread:
-    """σ without the pixel, and the table: sharpened, because it will be read as linear between its entries.
-
-    The matrix acts on means over samples of 0.8 Å, a box of variance h²/12; linear interpolation adds h²/6.
-    Taking away 1/24 of the second difference takes h²/12 from the variance.
-    """
-    offset = STEP * (np.arange(DIAGONALS) - DIAGONALS // 2)
-    weight = kernel / kernel.sum(axis=1, keepdims=True)
-    mean = weight @ offset
-    variance = (weight * (offset - mean[:, None]) ** 2).sum(axis=1)
-    sigma = np.sqrt(np.maximum(variance, (0.3 * STEP) ** 2))
-    if form == "gaussian":
-        return LineSpread.single(sigma)
-    wide = np.pad(kernel, ((0, 0), (2, 2)))
-    second = wide[:, 2:] - 2.0 * wide[:, 1:-1] + wide[:, :-2]
-    return LineSpread.single(
-        sigma,
-        kernel=wide[:, 1:-1] - second / 24.0,
-        offset=STEP * (np.arange(DIAGONALS + 2) - (DIAGONALS + 2) // 2),
     )
 
 
@@ -191,6 +194,8 @@ DESI = SurveyReader(
         "wavelength": "vacuum, barycentric as the release documents; files say only Angstrom",
         "flux": "1e-17 erg/s/cm2/Å",
         "mask": "ivar = 0 where it is so in the file or MASK is set",
-        "lsf": "rows of the resolution matrix, which acts on means over 0.8 Å",
+        "lsf": "rows of the resolution matrix, which acts on means over 0.8 Å; beside masked pixels, where rows lack "
+        "some of their response, the nearest whole row. The pipeline makes the matrix for counts, here it is applied "
+        "to flux: where the sensitivity changes within a response the two differ",
     },
 )

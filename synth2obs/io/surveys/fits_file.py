@@ -1,7 +1,6 @@
 """FITS files of surveys: read whole, and whatever is wrong with one is a DataError that names the file and the card."""
 
-import gzip
-import re
+import mmap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import GZIP, read_unpacked
 from synth2obs.io.surveys.cards import Cards
+from synth2obs.io.surveys.fits_blocks import AGAIN, hdus_of, refuse_wrong_sums, whole_blocks
 
 Array = NDArray[np.float64]
 
-CARD, MOST = 80, 999
-"""Bytes of a card; largest number of axes or columns in the FITS standard."""
+HARMLESS = (
+    "non-ASCII characters",
+    "Unexpected (bytes|extra padding)",
+    "Missing padding",
+    "Header block contains null bytes",
+    "The following header keyword is invalid",
+    ".*contains NULL",
+)
+"""How astropy's warnings of flaws begin that leave the data as they are: `fits_blocks` has refused what does not."""
 
-BLOCK, STARTS, END = 2880, (b"SIMPLE  =", b"XTENSION="), b"END".ljust(CARD)
-
-DATASUM = b"DATASUM = "
-
-COUNTS = ("NAXIS", "TFIELDS")
-SIZES = re.compile(rb"(NAXIS\d*|TFIELDS|PCOUNT|GCOUNT) *= +(-?\d+)")
-
-GZIP = b"\x1f\x8b"
-AGAIN = "download or copy the file again"
+CHECK = "check that it is such a file"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class FitsFile:
         """
         data = self.hdus[hdu].data if self._has(hdu) else None
         if data is None or data.dtype.names is None:
-            raise DataError("is no table", path=self.path, field=f"HDU {hdu}", remedy=AGAIN)
+            raise DataError("is no table", path=self.path, field=f"HDU {hdu}", remedy=CHECK)
         return data
 
     def _image(self, hdu: int | str, dimensions: int) -> Any:
@@ -108,7 +108,7 @@ class FitsFile:
                 f"must be an image of {dimensions} dimension{'s' if dimensions > 1 else ''}, {found}",
                 path=self.path,
                 field=f"HDU {hdu}, NAXIS",
-                remedy=AGAIN,
+                remedy=CHECK,
             )
         return data
 
@@ -124,7 +124,7 @@ def floating(values: Any, path: Path, field: str) -> Array:
     """
     array = np.asarray(values)
     if array.dtype.kind != "f":
-        raise DataError(f"holds {array.dtype.name}, not floats", path=path, field=field, remedy=AGAIN)
+        raise DataError(f"holds {array.dtype.name}, not floats", path=path, field=field, remedy=CHECK)
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
@@ -136,13 +136,13 @@ def as_bits(values: Any, path: Path, field: str) -> NDArray[np.uint32]:
     """
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
-        raise DataError(f"mask holds {array.dtype.name}", path=path, field=field, remedy=AGAIN)
+        raise DataError(f"mask holds {array.dtype.name}", path=path, field=field, remedy=CHECK)
     if array.dtype.itemsize <= 4:
         unsigned = array.astype(array.dtype.newbyteorder("=")).view(f"u{array.dtype.itemsize}")
         return unsigned.astype(np.uint32)
     if array.size and not 0 <= array.min() <= array.max() < 2**32:
         found = f"{array.min()} to {array.max()}"
-        raise DataError(f"mask runs from {found}, not 32 bits", path=path, field=field, remedy=AGAIN)
+        raise DataError(f"mask runs from {found}, not 32 bits", path=path, field=field, remedy=CHECK)
     return array.astype(np.uint32)
 
 
@@ -150,7 +150,8 @@ def as_bits(values: Any, path: Path, field: str) -> NDArray[np.uint32]:
 def open_fits(path: str | Path) -> Iterator[FitsFile]:
     """Open a FITS file, gzipped or not; whatever goes wrong inside the block is a DataError about this file.
 
-    Checksums are verified where the file has them.
+    Checksums are verified where the file has them. Flaws that leave the data whole are none: accents in cards, cards
+    that break the standard, anything behind the last HDU, a last block that is not filled up.
 
     Raises:
         DataError: If it is missing, a folder, empty, no FITS, truncated, damaged, or lacks what the block asks for.
@@ -158,29 +159,54 @@ def open_fits(path: str | Path) -> Iterator[FitsFile]:
     path = Path(path)
     content = read_bytes(path)
     try:
-        content = _unzipped(content)
-        _refuse_endless(content, path)
-        with strict(), BytesIO(content) as stream, _open(stream, DATASUM in content) as hdus:
-            yield FitsFile(path, hdus)
+        hdus = hdus_of(content, path)
+        refuse_wrong_sums(content, hdus, path)
+        with strict(), BytesIO(whole_blocks(content, hdus)) as stream, _open(stream) as opened:
+            yield FitsFile(path, opened)
     except DataError:
         raise
     except Exception as error:
         raise DataError(
-            f"cannot be read as FITS ({type(error).__name__}: {error})", path=path, remedy=AGAIN
+            f"cannot be read as FITS ({type(error).__name__}: {error})", path=path, remedy=CHECK
         ) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """All bytes of a file.
+@contextmanager
+def open_mapped(path: Path, *, verify: bool = True) -> Iterator[Any]:
+    """HDUs of a FITS file of which only what is asked for is read; a gzipped one is unpacked in memory.
+
+    Args:
+        path: The file.
+        verify: Verify checksums where the file has them, for which all of it is read once.
 
     Raises:
-        DataError: If it is missing, a folder, unreadable or empty.
+        DataError: As `open_fits`; other exceptions of the block pass.
+    """
+    from astropy.io import fits
+
+    refuse_unreadable(path)
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        packed = mapped[: len(GZIP)] == GZIP
+        hdus = [] if packed else hdus_of(mapped, path)
+        if verify:
+            refuse_wrong_sums(mapped, hdus, path)
+        plain = bool(hdus) and hdus[-1].padded == len(mapped)
+    if not plain:
+        with open_fits(path) as file:
+            yield file.hdus
+        return
+    with strict(), fits.open(path, memmap=True) as opened:
+        yield opened
+
+
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a file, unpacked if it is gzipped.
+
+    Raises:
+        DataError: If it is missing, a folder, unreadable, empty, or unpacks to too much.
     """
     refuse_unreadable(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path, remedy="check permissions") from error
+    return read_unpacked(path)
 
 
 def refuse_unreadable(path: Path) -> None:
@@ -197,42 +223,22 @@ def refuse_unreadable(path: Path) -> None:
         raise DataError("is empty, no FITS", path=path, remedy=AGAIN)
 
 
-def _refuse_endless(content: bytes, path: Path) -> None:
-    """Refuse sizes that the standard forbids and through which astropy would loop for ever."""
-    for header in _headers(content):
-        for match in SIZES.finditer(header):
-            card, value = match.group(1).decode(), int(match.group(2))
-            most = MOST if card in COUNTS else np.inf
-            if match.start() % CARD == 0 and not 0 <= value <= most:
-                raise DataError(f"is {value}, not within 0 to {most}", path=path, field=card, remedy=AGAIN)
-
-
-def _headers(content: bytes) -> Iterator[bytes]:
-    """Headers of a FITS file: from blocks that begin one to the card END."""
-    for start in range(0, len(content), BLOCK):
-        if content.startswith(STARTS, start):
-            end = content.find(END, start)
-            yield content[start : end if end > 0 else len(content)]
-
-
-def _unzipped(content: bytes) -> bytes:
-    return gzip.decompress(content) if content[:2] == GZIP else content
-
-
-def _open(stream: BytesIO, checksum: bool) -> Any:
-    """HDUs as astropy has them; with checksums every HDU is read at once, without them only what is asked for."""
+def _open(stream: BytesIO) -> Any:
+    """HDUs as astropy has them; only what is asked for is read."""
     from astropy.io import fits
 
-    return fits.open(stream, checksum=checksum)
+    return fits.open(stream)
 
 
 @contextmanager
 def strict() -> Iterator[None]:
-    """Old cards that break the FITS standard are harmless; astropy only warns of truncation and wrong checksums."""
+    """Every warning of astropy's is an error, but for flaws that leave the data as they are."""
     from astropy.io.fits.verify import VerifyWarning
     from astropy.utils.exceptions import AstropyUserWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", AstropyUserWarning)
         warnings.simplefilter("ignore", VerifyWarning)
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message, AstropyUserWarning)
         yield

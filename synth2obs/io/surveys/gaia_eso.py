@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import FitsFile, as_bits, floating, open_fits
@@ -20,8 +21,18 @@ Array = NDArray[np.floating[Any]]
 FRAMES = {"BARYCENT": "barycentric", "HELIOCEN": "barycentric", "SOURCE": "rest"}
 """Values of SPECSYS that a shard has a frame for."""
 
-MEDIA = {"em.wl": "vacuum", "em.wl;obs.atmos": "air"}
-"""What the standard says by the UCD of the wavelength."""
+MEDIA = ("vacuum", "air")
+
+IN_AIR = "obs.atmos"
+"""Word in the UCD of a wavelength that is one in air; without, it is vacuum (ESO-044286)."""
+
+WAVELENGTH = "em.wl", ("WAVE", "WAVELENGTH", "LAMBDA")
+FLUX = "phot.flux.density", ("FLUX", "FLUX_REDUCED")
+ERROR = "stat.error", ("ERR", "ERR_REDUCED")
+"""UCD of each column, and its names in tables without UCDs."""
+
+RESOLUTIONS = (100.0, 1e6)
+"""Resolving powers of spectrographs: a card beyond is damaged, or in another unit."""
 
 CGS = 1e-16
 """Unit in erg/s/cm²/Å of a shard's flux where the file's is absolute: its inverse variance must fit float32."""
@@ -46,21 +57,24 @@ class EsoOptions:
 
     def __post_init__(self) -> None:
         if self.medium is not None:
-            choose("medium", self.medium, tuple(MEDIA.values()))
+            choose("medium", self.medium, MEDIA)
         check_resolution(self.resolving_power)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the spectrum's table with its UCD and unit."""
+    """A column of the spectrum's table with its UCD and unit, and the number of its HDU."""
 
     name: str
     ucd: str
     unit: str
+    hdu: int
 
 
 def read_gaia_eso(unit: Unit, options: EsoOptions) -> Iterator[Record]:
-    """The spectrum of one file: a table SPECTRUM of one row, whose columns are told by UCD, or by name without.
+    """The spectrum of one file: a table of one row, whose columns are told by UCD, or by name without.
+
+    The table is SPECTRUM, or the first that has wavelength, flux and error, whatever it is called.
 
     Air or vacuum is the UCD of the wavelength, the frame SPECSYS, the kind of flux CONTNORM and FLUXCAL; nothing
     is guessed.
@@ -69,23 +83,36 @@ def read_gaia_eso(unit: Unit, options: EsoOptions) -> Iterator[Record]:
         DataError: If the file is no such spectrum, or leaves medium, frame or resolution open.
     """
     with open_fits(unit[0]) as file:
-        if "SPECTRUM" not in file.names:
-            raise DataError(
-                f"has no table SPECTRUM but {', '.join(file.names)}",
-                path=file.path,
-                remedy="give one-dimensional spectra of ESO's Phase 3",
-            )
-        record = _record(file, options)
+        record = _record(file, _table(file), options)
         yield padded(record, int(options.pixels), file.path)
 
 
-def _record(file: FitsFile, options: EsoOptions) -> Record:
-    columns, cards = _columns(file), file.cards()
+def _table(file: FitsFile) -> int:
+    """Number of the HDU with the spectrum.
+
+    Raises:
+        DataError: If no table has wavelength, flux and error.
+    """
+    tables = [number for number, hdu in enumerate(file.hdus) if hdu.header.get("TFIELDS") is not None]
+    tables.sort(key=lambda number: file.names[number] != "SPECTRUM")
+    for number in tables:
+        columns = _columns(file, number)
+        if all(_found(columns, *kind) for kind in (WAVELENGTH, FLUX, ERROR)):
+            return number
+    raise DataError(
+        f"has no table SPECTRUM, nor another with wavelength, flux and error, but {', '.join(file.names)}",
+        path=file.path,
+        remedy="give one-dimensional spectra of ESO's Phase 3",
+    )
+
+
+def _record(file: FitsFile, hdu: int, options: EsoOptions) -> Record:
+    columns, cards = _columns(file, hdu), file.cards()
     wavelength, medium = _wavelength(columns, file, options)
     flux, ivar, bits = _fluxes(columns, file)
     kind = _flux_kind(cards)
     scale = CGS if kind == "absolute" else 1.0
-    name = str(cards.get("ARCFILE") or file.path.name).removesuffix(".gz").removesuffix(".fits")
+    name = bare_name(str(cards.get("ARCFILE") or file.path.name))
     return Record(
         id=name,
         wavelength=wavelength,
@@ -103,65 +130,77 @@ def _record(file: FitsFile, options: EsoOptions) -> Record:
 
 def _wavelength(columns: list[Column], file: FitsFile, options: EsoOptions) -> tuple[Array, str]:
     """Vacuum Å, and the medium in which the file has them."""
-    axis = _pick(columns, file, "em.wl", ("WAVE", "WAVELENGTH", "LAMBDA"))
-    medium = options.medium or MEDIA.get(axis.ucd)
-    if medium is None:
+    axis = _pick(columns, file, *WAVELENGTH)
+    medium = options.medium or _medium(axis.ucd)
+    if not medium:
         raise DataError(
             f"has UCD {axis.ucd!r}, which says neither air nor vacuum",
             path=file.path,
             field=axis.name,
             remedy="say medium=air or medium=vacuum",
         )
-    wavelength = angstroms(_cell(axis.name, file), axis.unit or "Angstrom", file.path)
+    wavelength = angstroms(_cell(axis, file), axis.unit or "Angstrom", file.path)
     return air_to_vacuum(wavelength) if medium == "air" else wavelength, medium
+
+
+def _medium(ucd: str) -> str:
+    """By the words of a wavelength's UCD; nothing if it has none."""
+    words = ucd.split(";")
+    if WAVELENGTH[0] not in words:
+        return ""
+    return "air" if IN_AIR in words else "vacuum"
 
 
 def _fluxes(columns: list[Column], file: FitsFile) -> tuple[Array, Array, NDArray[np.uint32] | None]:
     """Flux and inverse variance in the file's units, and the quality of each pixel if there is one."""
-    flux = _pick(columns, file, "phot.flux.density", ("FLUX", "FLUX_REDUCED"))
-    error = _pick(columns, file, "stat.error", ("ERR", "ERR_REDUCED"))
+    flux = _pick(columns, file, *FLUX)
+    error = _pick(columns, file, *ERROR)
     quality = next((c for c in columns if c.ucd.startswith("meta.code.qual") or c.name == "QUAL"), None)
-    bits = None if quality is None else as_bits(_cell(quality.name, file), file.path, quality.name)
+    bits = None if quality is None else as_bits(_cell(quality, file), file.path, quality.name)
     bad = False if bits is None else bits > 0
-    return *weigh(_cell(flux.name, file), _cell(error.name, file), bad), bits
+    return *weigh(_cell(flux, file), _cell(error, file), bad), bits
 
 
-def _columns(file: FitsFile) -> list[Column]:
-    cards = file.cards("SPECTRUM")
+def _columns(file: FitsFile, hdu: int) -> list[Column]:
+    cards = file.cards(hdu)
     count = int(cards.number("TFIELDS"))
 
     def text(card: str) -> str:
         return str(cards.get(card) or "").strip()
 
     return [
-        Column(text(f"TTYPE{n}"), text(f"TUCD{n}").lower().replace(" ", ""), text(f"TUNIT{n}"))
+        Column(text(f"TTYPE{n}"), text(f"TUCD{n}").lower().replace(" ", ""), text(f"TUNIT{n}"), hdu)
         for n in range(1, count + 1)
     ]
 
 
 def _pick(columns: list[Column], file: FitsFile, ucd: str, names: tuple[str, ...]) -> Column:
     """The column with a UCD, the main one if several have it; by name if none has."""
-    by_ucd = [column for column in columns if column.ucd.startswith(ucd)]
-    by_name = [column for name in names for column in columns if column.name.upper() == name]
-    found = sorted(by_ucd, key=lambda column: "meta.main" not in column.ucd) or by_name
+    found = _found(columns, ucd, names)
     if not found:
         raise DataError(
             f"has no column of UCD {ucd}, nor one named {' or '.join(names)}",
             path=file.path,
-            field="SPECTRUM",
+            field=f"HDU {columns[0].hdu}" if columns else None,
             remedy="give spectra with errors, as the standard asks",
         )
     return found[0]
 
 
-def _cell(name: str, file: FitsFile) -> NDArray[Any]:
-    values = np.asarray(file.table("SPECTRUM")[name])
+def _found(columns: list[Column], ucd: str, names: tuple[str, ...]) -> list[Column]:
+    by_ucd = [column for column in columns if column.ucd.startswith(ucd)]
+    by_name = [column for name in names for column in columns if column.name.upper() == name]
+    return sorted(by_ucd, key=lambda column: "meta.main" not in column.ucd) or by_name
+
+
+def _cell(column: Column, file: FitsFile) -> NDArray[Any]:
+    name, values = column.name, np.asarray(file.table(column.hdu)[column.name])
     if values.ndim != 2 or len(values) != 1 or values.shape[1] < 2:
         raise DataError(
             f"must be one row of pixels, got shape {values.shape}",
             path=file.path,
             field=name,
-            remedy="download the file again",
+            remedy="check that it is a one-dimensional spectrum of ESO Phase 3",
         )
     return values[0] if values.dtype.kind in "iu" else floating(values[0], file.path, name)
 
@@ -193,7 +232,10 @@ def _frame(cards: Cards) -> str:
 
 
 def _resolution(cards: Cards) -> float:
-    value = cards.optional("SPEC_RES")
+    value, (low, high) = cards.optional("SPEC_RES"), RESOLUTIONS
+    if value > 0 and not low <= value <= high:
+        found = f"is {value:g}, not within {low:g} to {high:g}"
+        raise DataError(found, path=cards.path, field="SPEC_RES", remedy="give resolving_power")
     if not value > 0:
         raise DataError(
             "does not say its resolving power",

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.fits_file import open_fits, read_bytes
+from synth2obs.core.unpacked import read_text, read_unpacked, suffix_of
+from synth2obs.io.surveys.fits_file import open_fits, refuse_unreadable
 from synth2obs.io.surveys.record import Record, constant_resolution, weigh
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
 
@@ -56,7 +58,7 @@ Table = tuple[dict[str, Any], dict[str, Any]]
 
 
 def _ending(path: Path) -> str:
-    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
+    return suffix_of(path)
 
 
 def _fits_table(path: Path) -> Table:
@@ -69,7 +71,7 @@ def _fits_table(path: Path) -> Table:
 def _text_table(path: Path) -> Table:
     from astropy.table import Table as AstropyTable
 
-    read_bytes(path)
+    refuse_unreadable(path)
     kind = FORMATS.get(_ending(path))
     if kind is None:
         raise DataError(
@@ -80,12 +82,15 @@ def _text_table(path: Path) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            table = AstropyTable.read(path, format=kind)
+            source = BytesIO(read_unpacked(path)) if kind == "votable" else read_text(path).splitlines()
+            table = AstropyTable.read(source, format=kind)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"cannot be read as {kind} ({type(error).__name__}: {error})",
             path=path,
-            remedy="download it again",
+            remedy="check that it is an RVS mean spectrum",
         ) from error
     columns = {name.lower(): table[name] for name in table.colnames}
     return columns, {str(key).lower(): value for key, value in table.meta.items()}
@@ -126,7 +131,7 @@ def _record(name: str, flux: Any, error: Any, path: Path) -> Record:
             f"source {name} has flux of shape {flux.shape}, not ({PIXELS},)",
             path=path,
             field="flux",
-            remedy="download the file again",
+            remedy="check that it is an RVS mean spectrum",
         )
     wavelength = START + STEP * np.arange(PIXELS)
     values, ivar = weigh(flux, error)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synth2obs.core.constants import C_KMS
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import open_fits
@@ -60,7 +61,7 @@ def by_star(paths: Sequence[Path]) -> list[Unit]:
     """Files of one sobject_id together, ordered by CCD; the first file of a star gives its place."""
     stars: dict[tuple[Path, str], list[Path]] = {}
     for path in paths:
-        match = NAME.fullmatch(path.stem)
+        match = NAME.fullmatch(bare_name(path.name))
         stars.setdefault((path.parent, match.group(1) if match else path.name), []).append(path)
     return [tuple(sorted(files)) for files in stars.values()]
 
@@ -89,7 +90,7 @@ def read_galah(unit: Unit, options: GalahOptions) -> Iterator[Record]:
 def _files(unit: Unit) -> tuple[str, dict[int, Path]]:
     name, paths = "", dict[int, Path]()
     for path in unit:
-        match = NAME.fullmatch(path.stem)
+        match = NAME.fullmatch(bare_name(path.name))
         if match is None or int(match.group(2)) in paths:
             raise DataError(
                 "the name must be a sobject_id of 15 digits and the number of the CCD, each once",
@@ -140,7 +141,7 @@ def _check_velocities(unit: Unit, parts: dict[int, Ccd]) -> None:
             f"its CCDs are shifted by {min(speeds):.2f} to {max(speeds):.2f} km/s",
             path=unit[0],
             field="CRVAL1",
-            remedy="download the files again",
+            remedy="check that the files are of one star and release",
         )
     if len({part.at_rest for part in parts.values()}) > 1:
         raise DataError("its CCDs are of two releases", path=unit[0], remedy="ingest one release at a time")

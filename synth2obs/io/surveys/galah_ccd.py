@@ -188,7 +188,7 @@ def _shift(file: FitsFile) -> float:
             f"the normalised axis is shifted by {by_start:.2f} km/s at its start and {by_step:.2f} in its step",
             path=file.path,
             field="CRVAL1",
-            remedy="download the file again",
+            remedy="check that it is a GALAH spectrum",
         )
     return by_start
 
@@ -202,4 +202,6 @@ def _oxygen(barycentric: Array, motion: float) -> NDArray[np.bool_]:
 
 def _same_length(file: FitsFile, *arrays: Array) -> None:
     if len({len(array) for array in arrays}) != 1:
-        raise DataError("its HDUs differ in length", path=file.path, remedy="download the file again")
+        raise DataError(
+            "its HDUs differ in length", path=file.path, remedy="check that it is a GALAH spectrum"
+        )

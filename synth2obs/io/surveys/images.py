@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.spectra_rules import SHORTEST
 from synth2obs.io.surveys.cards import REPAIR, Cards
 from synth2obs.io.surveys.fits_file import open_fits
-from synth2obs.io.surveys.record import SHORTEST
 
 Array = NDArray[np.float64]
 
@@ -27,12 +27,15 @@ class LinearImage:
 
 
 @contextmanager
-def linear_image(path: Path, limits: tuple[float, float]) -> Iterator[LinearImage]:
+def linear_image(
+    path: Path, limits: tuple[float, float], steps: tuple[float, float]
+) -> Iterator[LinearImage]:
     """Open the primary image of a FITS file with the wavelengths of its header.
 
     Args:
         path: The file.
         limits: Å within which every spectrum of the library lies.
+        steps: Å within which the distance of its pixels lies.
 
     Raises:
         DataError: If it is missing, not FITS, truncated, not one-dimensional, lacks a wavelength card, or has
@@ -46,6 +49,14 @@ def linear_image(path: Path, limits: tuple[float, float]) -> Iterator[LinearImag
                 f"wavelengths {axis[0]:.1f} to {axis[-1]:.1f} Å are not within {limits[0]:g} to {limits[1]:g} Å",
                 path=path,
                 field="CRVAL1",
+                remedy=REPAIR,
+            )
+        step = file.cards().number("CDELT1")
+        if not steps[0] <= step <= steps[1]:
+            raise DataError(
+                f"is {step} Å, not within {steps[0]:g} to {steps[1]:g} Å",
+                path=path,
+                field="CDELT1",
                 remedy=REPAIR,
             )
         yield LinearImage(path, file.cards(), axis, flux)

@@ -135,7 +135,12 @@ def _record(cards: Cards, rows: dict[str, Array], options: LrsOptions) -> Record
 def _bits(values: Array, cards: Cards, name: str) -> NDArray[np.uint32]:
     """Masks, which LRS files store as floats."""
     if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-        raise DataError("holds no whole numbers", path=cards.path, field=name, remedy="download it again")
+        raise DataError(
+            "holds no whole numbers",
+            path=cards.path,
+            field=name,
+            remedy="check that it is a LAMOST LRS spectrum",
+        )
     return as_bits(values.astype(np.int64), cards.path, name)
 
 
@@ -230,7 +235,7 @@ def on_lattice(
             f"wavelengths are not those of the survey: {misfit:.3g} pixels away, or beyond the known range",
             path=cards.path,
             field=field,
-            remedy="download the file again",
+            remedy="check that it is a LAMOST LRS spectrum",
         )
     return slice(begin - first, begin - first + len(index))
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import read_text, uncommented
 from synth2obs.io.surveys.cards import optional_number
-from synth2obs.io.surveys.fits_file import open_fits, read_bytes
-from synth2obs.io.surveys.own_columns import FITS_STARTS
+from synth2obs.io.surveys.fits_file import open_fits
+from synth2obs.io.surveys.own_columns import is_fits
 from synth2obs.io.surveys.survey import Column, Parameters
 
 SURVEY = "LAMOST "
@@ -60,18 +61,17 @@ def read_catalogue(path: Path) -> Parameters:
 
 def _columns(path: Path) -> Columns:
     """Columns of a FITS or text table by their names in lower case, shape (M,) each."""
-    content = read_bytes(path)
-    if content.startswith(FITS_STARTS):
+    if is_fits(path):
         with open_fits(path) as file:
             table = file.table(1)
             return {str(name).lower(): np.array(table[name]) for name in table.dtype.names}
     try:
-        lines = content.decode("utf-8").splitlines()
+        lines = uncommented(read_text(path).splitlines()) or [""]
         separator = "|" if "|" in lines[0] else ","
         names, *rows = csv.reader(lines, delimiter=separator, strict=True)
         cells = zip(*rows, strict=True) if rows else [() for _ in names]
         return {name.strip().lower(): np.array(column) for name, column in zip(names, cells, strict=True)}
-    except (UnicodeDecodeError, csv.Error, ValueError, IndexError) as error:
+    except (csv.Error, ValueError, IndexError) as error:
         raise DataError(
             f"is neither FITS nor a text table ({error})", path=path, remedy="check the file"
         ) from error

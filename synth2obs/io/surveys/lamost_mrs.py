@@ -96,7 +96,7 @@ def _check_tables(file: FitsFile) -> None:
                     f"is {cards.get(card)!r}, but the file has {there!r}",
                     path=file.path,
                     field=card,
-                    remedy="download the file again",
+                    remedy="check that it is a LAMOST MRS spectrum",
                 )
 
 
@@ -140,7 +140,7 @@ def _exposed_arm(file: FitsFile, arm: str, name: str) -> Arm:
             f"has {found}, not {EXPOSURE_PIXELS} within {low:.0f} to {high:.0f} Å",
             path=file.path,
             field=name,
-            remedy="download the file again",
+            remedy="check that it is a LAMOST MRS spectrum",
         )
     return part
 
@@ -154,7 +154,7 @@ def _columns(file: FitsFile, name: str, masks: tuple[str, str]) -> Arm:
             f"has {len(table)} rows and lacks {', '.join(sorted(missing)) or 'no column'}",
             path=file.path,
             field=name,
-            remedy="download the file again",
+            remedy="check that it is a LAMOST MRS spectrum",
         )
     both, either = (as_bits(table[column], file.path, f"{name}.{column}") for column in masks)
     raw, weight, log_wave = (

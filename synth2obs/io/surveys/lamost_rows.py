@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.io.surveys.cards import Cards
 from synth2obs.io.surveys.fits_file import FitsFile, floating
 
 Array = NDArray[np.floating[Any]]
@@ -33,7 +34,7 @@ NEAR = (0.6, 1.6)
 def read_rows(file: FitsFile) -> dict[str, Array]:
     """Flux, inverse variance, masks and, if the file has them, wavelengths, shape (P,) each.
 
-    A table COADD of one row names its columns, an image names its rows in the card EXTEN0.
+    A table COADD of one row names its columns, an image names its rows in the card EXTEN0, or in ARRAY1 to ARRAY5.
 
     Raises:
         DataError: If the file is neither, or the rows that it names are not those of a spectrum.
@@ -66,7 +67,7 @@ def _image(file: FitsFile) -> dict[str, Array]:
 
 def _names(file: FitsFile) -> list[str]:
     """Names of the rows of the image, in order."""
-    said = file.cards().get("EXTEN0")
+    said = _said(file.cards())
     if not said:
         return list(ROWS)
     words = re.findall(r"\w+", str(said).upper())
@@ -79,6 +80,12 @@ def _names(file: FitsFile) -> list[str]:
             remedy="check that it is a LAMOST LRS spectrum",
         )
     return names
+
+
+def _said(cards: Cards) -> str:
+    """Names of the rows as the header has them: in one card, or each in its own; nothing if it has none."""
+    each = [str(cards.get(f"ARRAY{number}") or "") for number in range(1, len(ROWS) + 1)]
+    return str(cards.get("EXTEN0") or " ".join(filter(None, each)))
 
 
 def raised(ivar: Array) -> Array:

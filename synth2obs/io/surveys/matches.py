@@ -1,10 +1,13 @@
 """The same star in several surveys."""
 
 import csv
+import difflib
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import read_text, uncommented
 
 
 def read_matches(path: str | Path) -> dict[str, str]:
@@ -18,10 +21,7 @@ def read_matches(path: str | Path) -> dict[str, str]:
         DataError: If it cannot be read, a row lacks a column, or a star occurs twice.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="check the name") from error
+    lines = read_text(path).splitlines()
     rows = [line.replace(",", " ").split() for line in lines if line.strip() and not line.startswith("#")]
     matches: dict[str, str] = {}
     for row in rows:
@@ -49,22 +49,20 @@ def read_twins(path: str | Path, surveys: Collection[str]) -> dict[str, dict[str
 
     Args:
         path: CSV with a header; a column named like a survey holds the star's id there, empty if it is not in it.
-            Other columns are ignored.
+            Other columns are ignored, unless they look like the misspelt name of a survey without a column.
         surveys: Names of the surveys that are wanted, in any order.
 
     Returns:
         Survey → id → common name, which is the id in the first column of a wanted survey.
 
     Raises:
-        DataError: If it cannot be read, has no column of any of the surveys, or names an id twice.
+        DataError: If it cannot be read, has no column of any of the surveys, a misspelt one, or names an id twice.
     """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            columns = [name for name in rows.fieldnames or () if name in surveys]
-            table = [[row[name] or "" for name in columns] for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="check the name") from error
+    header, *rows = _cells(Path(path))
+    _refuse_misspelt(header, surveys, Path(path))
+    places = {name: place for place, name in enumerate(header) if name in surveys}
+    columns = list(places)
+    table = [[row[place] for place in places.values()] for row in rows]
     if not columns:
         raise DataError(
             f"has a column for none of {', '.join(sorted(surveys))}",
@@ -80,3 +78,38 @@ def read_twins(path: str | Path, surveys: Collection[str]) -> dict[str, dict[str
             if own:
                 twins[name][own] = common
     return twins
+
+
+def _cells(path: Path) -> list[list[str]]:
+    """Header and rows, of equal length, without blanks around the cells."""
+    lines = uncommented(read_text(path).splitlines())
+    separator = ";" if lines and ";" in lines[0] and "," not in lines[0] else ","
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, strict=True)]
+    except csv.Error as error:
+        raise DataError(f"cannot be read ({error})", path=path, remedy="write a CSV with a header") from error
+    for number, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            found = f"row {number} has {len(row)} cells, the header {len(rows[0])}"
+            raise DataError(found, path=path, remedy="give every row a cell for every column")
+    return rows or [[]]
+
+
+def _refuse_misspelt(header: list[str], surveys: Collection[str], path: Path) -> None:
+    """Refuse a column twice, and one nearly called like a survey that has none: its stars would be forgotten."""
+    from synth2obs.io.surveys import READERS
+
+    folded = {_letters(name): name for name in surveys if name not in header}
+    for name in header:
+        near = difflib.get_close_matches(_letters(name), folded, 1, cutoff=0.7)
+        if header.count(name) > 1:
+            raise DataError("stands twice in the header", path=path, field=name, remedy="keep one column")
+        numbered = near and near[0] == _letters(name) and folded[near[0]].casefold() != name.casefold()
+        if near and not numbered and name not in surveys and name not in READERS:
+            remedy = f"write {folded[near[0]]!r} if it is meant, or call the column otherwise"
+            raise DataError(f"column {name!r} is of no survey", path=path, field=name, remedy=remedy)
+
+
+def _letters(name: str) -> str:
+    """A name without what tells ``mine_1`` from ``mine_2``."""
+    return re.sub(r"\d", "", name).casefold()

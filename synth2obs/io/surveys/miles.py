@@ -9,6 +9,7 @@ import numpy as np
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.unpacked import read_text
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.cards import REPAIR, Cards
@@ -26,6 +27,9 @@ UNIDENTIFIED = re.compile(r"\s*\d{3}\.\s")
 WITHIN = (3400.0, 7700.0)
 """Air Å that contain every MILES spectrum."""
 
+STEPS, WIDTHS = (0.899, 0.901), (1.0, 10.0)
+"""Å between pixels, and FWHM in Å, that a spectrum of the library can have, convolved to others' resolution or not."""
+
 RV_ERROR_KMS = 5.0
 """Scatter of the rest frame: against theory, 281 stars lie at +1.2 ± 3.6 km/s (median, scaled MAD)."""
 
@@ -42,7 +46,7 @@ def read_miles(unit: Unit, options: NoOptions) -> Iterator[Record]:
         DataError: If the file cannot be read or its name has no MILES number.
     """
     (path,) = unit
-    with linear_image(path, WITHIN) as image:
+    with linear_image(path, WITHIN, STEPS) as image:
         name = f"MILES_{_number(path):04d}"
         flux, bad = blank_bad(image.flux)
         ivar, _ = estimate_ivar(np.where(bad, np.nan, flux)[None])
@@ -69,10 +73,7 @@ def read_parameters(path: str | Path) -> Rows:
         DataError: If the file cannot be read or a row is not number, Teff, log g, [Fe/H].
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", path=path, remedy="give MILES_params.db") from error
+    lines = read_text(path).splitlines()
     rows = (line for line in lines if line.strip() and not line.startswith("#"))
     return dict(_row(line, path) for line in rows if not UNIDENTIFIED.match(line))
 
@@ -120,8 +121,11 @@ def _number(path: Path) -> int:
 def _fwhm(cards: Cards) -> float:
     """FWHM in Å."""
     value = cards.number("FWHM")
-    if value <= 0:
-        raise DataError(f"must be > 0 Å, got {value}", path=cards.path, field="FWHM", remedy=REPAIR)
+    low, high = WIDTHS
+    if not low <= value <= high:
+        raise DataError(
+            f"must be within {low:g} to {high:g} Å, got {value}", path=cards.path, field="FWHM", remedy=REPAIR
+        )
     return value
 
 

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
+from synth2obs.core.labels import unit_of
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.shard.layout import ERROR_SUFFIX
 from synth2obs.io.surveys.own_columns import Columns, angstroms, read_columns, refuse_lengths
 from synth2obs.io.surveys.own_description import STARS, Description, read_description
 from synth2obs.io.surveys.own_rows import EXACT, plain, star_name, star_rows
 from synth2obs.io.surveys.record import Record, constant_resolution, mask, padded, weigh
+from synth2obs.io.surveys.said_units import refuse_contradiction, refuse_log_flux
 from synth2obs.io.surveys.survey import NoOptions, SurveyReader, Unit
+from synth2obs.io.surveys.unknown import BAD_FLUX, fact, label, label_error, velocity
 
 Array = NDArray[np.floating[Any]]
 
@@ -83,7 +87,8 @@ def _star_names(one: Description) -> tuple[str, ...]:
 
 
 def _record(one: Description, columns: Columns, path: Path) -> Record:
-    wavelength = angstroms(columns[one.wavelength], one.unit, path)
+    _refuse_contradictions(one, columns, path)
+    wavelength = angstroms(columns[one.wavelength], _unit(one, columns), path)
     if one.medium == "air":
         wavelength = air_to_vacuum(wavelength)
     flux, ivar = _fluxes(one, columns)
@@ -97,7 +102,7 @@ def _record(one: Description, columns: Columns, path: Path) -> Record:
         flux=flux[order],
         ivar=ivar[order],
         line_spread=_line_spread(one, columns, wavelength, order),
-        rv=columns.number(one.rv) if isinstance(one.rv, str) else float(one.rv),
+        rv=_velocity(one, columns, path),
         labels=_labels(one, columns),
         label_errors=_label_errors(one, columns),
         native={**_metadata(one, columns), "object": _card_name(columns, one.object) or name},
@@ -107,17 +112,56 @@ def _record(one: Description, columns: Columns, path: Path) -> Record:
     )
 
 
+def _unit(one: Description, columns: Columns) -> str:
+    """Unit of the wavelengths; a header may say by itself that they are logarithms."""
+    is_log = columns.axis is not None and columns.axis.log and not one.unit.startswith("log10(")
+    return f"log10({one.unit})" if is_log else one.unit
+
+
+def _refuse_contradictions(one: Description, columns: Columns, path: Path) -> None:
+    """Refuse units and a medium in the file that are others than the description's.
+
+    Raises:
+        DataError: Naming both.
+    """
+    inner = one.unit.removeprefix("log10(").removesuffix(")")
+    axis = columns.axis
+    refuse_log_flux(columns.units.get(one.flux), path, one.flux)
+    described = {one.wavelength: one.unit if axis is None or not axis.log else inner, one.sigma: "Angstrom"}
+    if isinstance(one.rv, str):
+        described[one.rv] = "km/s"
+    described |= {card: unit_of(name) for name, card in one.labels.items() if "dex" not in unit_of(name)}
+    for name, unit in described.items():
+        what = "unit" if name == one.wavelength else "the column"
+        refuse_contradiction(columns.units.get(name), unit, path, name, what)
+    if one.error:
+        flux = columns.units.get(one.flux) or ""
+        refuse_contradiction(
+            columns.units.get(one.error), flux, path, one.error, "the column", "the flux has"
+        )
+    if axis is not None and axis.medium not in ("", one.medium):
+        found, remedy = f"means {axis.medium}, but medium is {one.medium!r}", "correct the one that is wrong"
+        raise DataError(found, path=path, field="CTYPE1", remedy=remedy)
+
+
+def _velocity(one: Description, columns: Columns, path: Path) -> float:
+    """km/s; NaN where the file says that it is unknown."""
+    return velocity(columns.card(one.rv) if isinstance(one.rv, str) else one.rv, path, str(one.rv) or "rv")
+
+
 def _fluxes(one: Description, columns: Columns) -> tuple[Array, Array]:
     """Flux and inverse variance, scaled."""
     flux = one.flux_scale * columns[one.flux]
-    bad = columns[one.mask] != 0 if one.mask else np.zeros(len(flux), bool)
+    bad = np.isin(columns[one.flux], BAD_FLUX)
+    if one.mask:
+        bad |= columns[one.mask] != 0
     if one.error:
         return weigh(flux, one.flux_scale * columns[one.error], bad)
     return mask(flux, columns[one.ivar] / one.flux_scale**2, bad)
 
 
 def _name(one: Description, columns: Columns, path: Path) -> str:
-    name = _card_name(columns, one.id) if one.id else path.name.split(".")[0]
+    name = _card_name(columns, one.id) if one.id else bare_name(path.name)
     if not name:
         raise DataError("holds no name", path=path, field=one.id, remedy="choose another card for id")
     return name
@@ -128,17 +172,18 @@ def _card_name(columns: Columns, card: str) -> str:
 
 
 def _labels(one: Description, columns: Columns) -> dict[str, float]:
-    return {n: columns.number(card) for n, card in one.labels.items() if not n.endswith(ERROR_SUFFIX)}
+    cards = {name: card for name, card in one.labels.items() if not name.endswith(ERROR_SUFFIX)}
+    return {name: label(columns.card(card), name) for name, card in cards.items()}
 
 
 def _label_errors(one: Description, columns: Columns) -> dict[str, float]:
     cards = {n.removesuffix(ERROR_SUFFIX): c for n, c in one.labels.items() if n.endswith(ERROR_SUFFIX)}
-    return {name: columns.number(card) for name, card in cards.items()}
+    return {name: label_error(columns.card(card)) for name, card in cards.items()}
 
 
 def _metadata(one: Description, columns: Columns) -> dict[str, float | str]:
     """Facts as numbers or text; whole numbers that no float holds are text."""
-    found = {name: plain(columns.card(card)) for name, card in one.metadata.items()}
+    found = {name: fact(plain(columns.card(card))) for name, card in one.metadata.items()}
     return {
         name: str(value) if isinstance(value, int) and abs(value) > EXACT else value
         for name, value in found.items()

@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import KNOWN
-from synth2obs.core.names import name_problem
+from synth2obs.core.names import label_suggestion, name_problem
+from synth2obs.core.unpacked import read_text
 from synth2obs.io.shard.layout import ERROR_SUFFIX
 from synth2obs.io.surveys.survey import choose
 
@@ -90,8 +91,8 @@ def read_description(path: Path) -> Description:
         DataError: As `own_survey`.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        given = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise DataError(
             f"cannot be read ({error})", path=path, remedy="give a description in TOML"
         ) from error
@@ -141,7 +142,7 @@ def _check_names(one: Description) -> None:
             raise DataError("must name header cards or columns", field=table, remedy=f"write {example}")
     for name in one.labels:
         if name.removesuffix(ERROR_SUFFIX) not in KNOWN:
-            near = difflib.get_close_matches(name, KNOWN, 3, cutoff=0.4)
+            near = difflib.get_close_matches(label_suggestion(name), KNOWN, 3, cutoff=0.4)
             known = f"the nearest are {', '.join(near)}" if near else f"there are {', '.join(KNOWN[:8])} …"
             remedy = f"{known}; what is no label goes into [metadata]"
             raise DataError(f"unknown label {name!r}", field="labels", remedy=remedy)

@@ -1,6 +1,7 @@
 """Stars of a described survey from a table with a row for each of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.own_columns import Columns
+from synth2obs.io.surveys.own_columns import Columns, floats
 from synth2obs.io.surveys.star_tables import open_star_table
 from synth2obs.io.surveys.star_tables.contract import Block, StarTable, no_column
 
@@ -39,10 +40,11 @@ def star_rows(
         common = {name: table.whole(name).reshape(-1) for name in pixels if _is_common(table, name, count)}
         own = [name for name in pixels if name not in common]
         _refuse_shapes(table, own, stars, count)
+        units = {name: table.unit(name) for name in (*pixels, *stars)}
         numbers = iter(range(count))
         for block in table.blocks([*own, *stars]):
             for row in range(len(block[flux])):
-                yield next(numbers), _columns(path, block, row, common, own, stars)
+                yield next(numbers), replace(_columns(path, block, row, common, own, stars), units=units)
 
 
 def _count(table: StarTable, flux: str) -> int:
@@ -88,8 +90,8 @@ def _columns(
     own: Sequence[str],
     stars: Sequence[str],
 ) -> Columns:
-    spectrum = {name: np.asarray(block[name][row], dtype=np.float64) for name in own}
-    shared = {name: np.asarray(values, dtype=np.float64) for name, values in common.items()}
+    spectrum = {name: floats(block[name][row]) for name in own}
+    shared = {name: floats(values) for name, values in common.items()}
     return Columns(path, {**shared, **spectrum}, {name: plain(block[name][row]) for name in stars})
 
 

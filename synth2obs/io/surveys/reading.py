@@ -7,6 +7,7 @@ from typing import Any
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import file_sha256
+from synth2obs.core.text import storable
 from synth2obs.io.surveys.fits_file import refuse_unreadable
 from synth2obs.io.surveys.record import Record, checked
 from synth2obs.io.surveys.survey import SurveyReader, Unit
@@ -44,11 +45,16 @@ def _checked(
     record: Record, facts: Mapping[str, str], unit: Unit, survey: SurveyReader
 ) -> Record | DataError:
     try:
-        return checked(replace(record, native={**record.native, **facts}), unit[0])
+        native = {name: _storable(value) for name, value in {**record.native, **facts}.items()}
+        return checked(replace(record, id=storable(record.id), native=native), unit[0])
     except DataError as error:
         if survey.rows:
             return error
         raise
+
+
+def _storable(value: float | str) -> float | str:
+    return storable(value) if isinstance(value, str) else value
 
 
 def sources(names: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -61,7 +67,8 @@ def sources(names: Iterable[tuple[str, str]]) -> dict[str, Any]:
         ``files``, and ``sha256_of_list``: the sha256 of the sorted lines ``sha256  name``.
     """
     lines = sorted(f"{digest}  {name}" for name, digest in names)
-    return {"files": len(lines), "sha256_of_list": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
+    content = "\n".join(lines).encode("utf-8", "backslashreplace")
+    return {"files": len(lines), "sha256_of_list": hashlib.sha256(content).hexdigest()}
 
 
 def named(records: Iterable[Record]) -> Iterator[tuple[str, str]]:

@@ -10,17 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from synth2obs.core.constants import C_KMS, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.spectra_rules import LONGEST, SHORTEST
+from synth2obs.core.weights import HUGE_ERROR
 
 Array = NDArray[np.floating[Any]]
 
-HUGE_ERROR = 1e9
-"""Errors of this size, in the units of the files, are the surveys' way to say that a pixel is bad."""
-
 LEAST_GOOD = 10
 """Good pixels without which there is no spectrum."""
-
-SHORTEST, LONGEST = 2000.0, 1e6
-"""Wavelengths in Å that a shard holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +193,10 @@ def _width_problems(record: Record) -> list[tuple[str, str, str]]:
     spread = record.line_spread
     if not (np.isfinite(spread.sigma).all() and (spread.sigma > 0).all()):
         return [("lsf", "the line spread must be finite and > 0 Å", remedy)]
+    wide, whole = float(spread.sigma.max()), float(np.ptp(record.wavelength))
+    if wide >= whole:
+        found = f"has σ = {wide:g} Å, more than the {whole:g} Å that the spectrum covers"
+        return [("lsf", found, remedy)]
     if not all(np.isfinite(array).all() for array in spread.arrays()):
         return [("lsf", "the line spread must be finite", remedy)]
     if spread.kernel is not None and not (spread.kernel.sum(axis=-1) > 0).all():

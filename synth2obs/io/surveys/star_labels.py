@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from synth2obs.core.errors import DataError
 from synth2obs.core.labels import KNOWN, plausible, unit_of
 from synth2obs.io.shard.layout import ERROR_SUFFIX
-from synth2obs.io.surveys.fits_file import refuse_unreadable
-from synth2obs.io.surveys.own_columns import FITS_STARTS, TEXT_FORMATS
+from synth2obs.io.surveys.fits_file import open_mapped, refuse_unreadable
+from synth2obs.io.surveys.own_columns import is_fits
 from synth2obs.io.surveys.own_rows import EXACT, plain, star_name
 from synth2obs.io.surveys.star_tables import open_star_table
 from synth2obs.io.surveys.survey import FILE, ID, OBJECT, Column, Parameters
+from synth2obs.io.surveys.unknown import NINES
+from synth2obs.io.text_table import read_text_table
 
 Cells = list[str | int | float | None]
 
@@ -29,10 +31,8 @@ OTHER_FORMATS = (b"PAR1", b"\x89HDF")
 def names_spectra(path: Path) -> bool:
     """Whether a table has a column `KEYS`, in lower case; False for what is no table."""
     try:
-        if _starts(path, FITS_STARTS):
-            from astropy.io import fits
-
-            with fits.open(path, memmap=True) as hdus:
+        if is_fits(path):
+            with open_mapped(path, verify=False) as hdus:
                 names = hdus[1].columns.names if len(hdus) > 1 else []
         else:
             names = list(_columns(path))
@@ -94,14 +94,15 @@ def _columns(path: Path) -> dict[str, tuple[Cells, Any]]:
 def _table(path: Path) -> Any:
     from astropy.table import Table
 
-    text = not _starts(path, FITS_STARTS)
-    kind = TEXT_FORMATS.get(path.suffix.lower(), "ascii") if text else "fits"
-    # A name such as 0017 is no number.
-    options = {"converters": dict.fromkeys(KEYS, str)} if kind in ("ascii.csv", "ascii") else {}
+    if not is_fits(path):
+        # A name such as 0017 is no number.
+        return read_text_table(path, as_text=KEYS)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_mapped(path) as hdus:
             warnings.simplefilter("ignore")
-            return Table.read(path, format=kind, **options)
+            return Table.read(hdus)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"cannot be read as a table ({type(error).__name__})",
@@ -146,6 +147,8 @@ def _label(name: str, cells: Cells, unit: Any, path: Path) -> Column:
     if own != name:
         return np.where(values >= 0, values, np.nan)
     low, high = plausible(name)
+    marks = np.array([bool(NINES.fullmatch(f"{value:.6g}")) for value in values], bool)
+    values = np.where(marks, np.nan, values)
     inside = (values >= low) & (values <= high)
     if np.isfinite(values).any() and inside.sum() * 2 < np.isfinite(values).sum():
         found = f"is {np.nanmedian(values):g} {unit_of(name)} in the middle, not within {low:g} to {high:g}"

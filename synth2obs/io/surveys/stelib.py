@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 from synth2obs.core.line_spread import LineSpread
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.air import AIR_FORMULA, air_to_vacuum
 from synth2obs.io.noise import describe, estimate_ivar
 from synth2obs.io.surveys.images import blank_bad, linear_image
@@ -22,6 +23,9 @@ CARDS = {"teff": "TEFF", "logg": "LOG_G", "fe_h": "FE_H"}
 
 WITHIN = (3100.0, 10_000.0)
 """Air Å that contain every STELIB spectrum."""
+
+STEPS = (0.99, 1.01)
+"""Å between pixels: 1, shifted to the star's rest frame."""
 
 RV_ERROR_KMS = 10.0
 """Scatter of the rest frame: against theory, 113 stars lie at +1.1 ± 9.5 km/s (median, scaled MAD)."""
@@ -45,7 +49,7 @@ def read_stelib(unit: Unit, options: NoOptions) -> Iterator[Record]:
         DataError: If the file cannot be read, or its spectrum has no positive flux.
     """
     (path,) = unit
-    with linear_image(path, WITHIN) as image:
+    with linear_image(path, WITHIN, STEPS) as image:
         flux, bad = blank_bad(image.flux)
         flux = flux / _scale(flux, path)
         ivar, _ = estimate_ivar(np.where(bad, np.nan, flux)[None])
@@ -75,7 +79,8 @@ def _scale(flux: NDArray[np.float64], path: Path) -> float:
 
 
 def _star(path: Path) -> str:
-    return path.stem.rsplit("_", 1)[-1] if path.stem.startswith("STELIB_") else path.stem
+    name = bare_name(path.name)
+    return name.rsplit("_", 1)[-1] if name.startswith("STELIB_") else name
 
 
 STELIB = SurveyReader(

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import bare_name
 from synth2obs.io.surveys.record import Record
 
 Column = NDArray[np.float64]
@@ -63,8 +64,8 @@ class Parameters:
         """Row of each object, −1 for those that the table does not have; a file is found without its ending, too."""
         row = {name: number for number, name in reversed(list(enumerate(self.objects.tolist())))}
         if self.key == FILE:
-            row = {PurePath(name).stem: number for name, number in row.items()} | row
-            return np.array([row.get(n, row.get(PurePath(n).stem, -1)) for n in objects.tolist()], np.int64)
+            row = {bare_name(name): number for name, number in row.items()} | row
+            return np.array([row.get(n, row.get(bare_name(n), -1)) for n in objects.tolist()], np.int64)
         return np.array([row.get(name, -1) for name in objects.tolist()], dtype=np.int64)
 
 

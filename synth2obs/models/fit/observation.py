@@ -91,24 +91,18 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     """Put spectra of a survey into the form that fits need.
 
     Raises:
-        DataError: If the spectra have no ivar, or flux or ivar is not finite in a pixel that is not masked.
+        DataError: If the spectra have no ivar.
     """
     if spectra.ivar is None:
         raise DataError("ivar is needed to fit spectra; a grid has none", field="ivar")
-    bad = ~(np.isfinite(spectra.ivar) & (np.isfinite(spectra.flux) | (np.asarray(spectra.ivar) <= 0)))
-    if bad.any():
-        star, pixel = (int(place) for place in np.argwhere(bad)[0])
-        raise DataError(
-            f"flux and ivar must be finite, got {spectra.flux[star, pixel]} and {spectra.ivar[star, pixel]} "
-            f"in pixel {pixel} of {spectra.id[star]}",
-            field="flux, ivar",
-            remedy="set the ivar of bad pixels to 0",
-        )
     segment = torch.as_tensor(np.asarray(spectra.segment, dtype=np.int64))
     wavelength = bridge.survey(survey).distortion.corrected(spectra.wavelength, segment)
     instrument = bridge.instrument(survey, spectra.wavelength, spectra.segment, spectra.line_spread)
     order = bridge.survey(survey).config.continuum.order
-    flux, ivar = torch.as_tensor(spectra.flux).float(), torch.as_tensor(spectra.ivar).float()
+    # Scaled in the precision that they have: in units that make fluxes tiny, float32 does not hold their errors.
+    flux, ivar = torch.as_tensor(spectra.flux), torch.as_tensor(spectra.ivar)
+    precision = torch.promote_types(flux.dtype, ivar.dtype)
+    flux, ivar = flux.to(precision), ivar.to(precision)
     good = ivar > 0
     level = flux.where(good, torch.nan).nanmedian(1, keepdim=True).values.nan_to_num(1.0).abs()
     level = level.where(level > 0, 1.0)
@@ -116,8 +110,8 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
     return Observation(
         survey,
         instrument,
-        flux.where(good, 0.0) / level,
-        ivar * level.square(),
+        (flux.where(good, 0.0) / level).float(),
+        (ivar * level.square()).float(),
         wavelength.log(),
         chebyshev_basis(wavelength, segment, order).float(),
         known if spectra.frame != "rest" else torch.zeros(len(spectra), dtype=torch.float64),

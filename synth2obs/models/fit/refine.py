@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.core.errors import DataError
 from synth2obs.core.labels import STELLAR
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import GapPosterior
@@ -114,12 +115,22 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
 
 
 def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
-    """Replace the survey's gap and scatter by the posterior given labels; arguments as for `refine_gap`."""
+    """Replace the survey's gap and scatter by the posterior given labels; arguments as for `refine_gap`.
+
+    Raises:
+        DataError: If no star can teach it.
+    """
     model = bridge.survey(seen.survey)
     features = bridge.gap_features(seen.survey, fit.x)
     residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
     residual = residual + model.gap(features.float())
     kept = teachers(bridge, fit, model.gap.config.outlier)
+    if not bool(kept.any()):
+        raise DataError(
+            f"none of {len(fit.x)} stars is explained, inside the grid",
+            field="spectra",
+            remedy="check that they are this survey's, and their errors",
+        )
     theory = bridge.theory_variance(fit.x)
     variance = float(model.noise.white) / ivar.clamp(min=1e-20) + theory
     weight = torch.where(ivar > 0, 1.0 / variance, 0.0)

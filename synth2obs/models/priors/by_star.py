@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.given import floats
 
 
 def by_star(table: Any, names: ArrayLike) -> Mapping[str, NDArray[np.float64]]:
@@ -17,10 +18,16 @@ def by_star(table: Any, names: ArrayLike) -> Mapping[str, NDArray[np.float64]]:
         names: Of the spectra, shape (N,).
 
     Raises:
-        DataError: If an id occurs twice, or none is a spectrum's.
+        DataError: For what is no table, a column that is no number, an id that occurs twice, or none of a spectrum.
     """
+    if not hasattr(table, "keys") or not hasattr(table, "__getitem__"):
+        raise DataError(
+            f"is a {type(table).__name__}",
+            field="priors",
+            remedy="give a mapping or table: teff, teff_error …",
+        )
     keys = list(table.keys())
-    columns = {key: _numbers(table[key]) for key in keys if key != "id"}
+    columns = {key: _numbers(str(key), table[key]) for key in keys if key != "id"}
     if "id" not in keys:
         return columns
     given, wanted = np.asarray(table["id"]).astype(str), np.asarray(names).astype(str)
@@ -35,7 +42,9 @@ def by_star(table: Any, names: ArrayLike) -> Mapping[str, NDArray[np.float64]]:
     return {key: np.where(rows < 0, np.nan, values[rows]) for key, values in columns.items()}
 
 
-def _numbers(column: Any) -> NDArray[np.float64]:
+def _numbers(name: str, column: Any) -> NDArray[np.float64]:
     """Masked values are NaN."""
-    values = np.ma.asarray(column)
-    return np.asarray(np.ma.filled(values.astype(float), np.nan), dtype=float)
+    values, masked = floats(f"priors.{name}", getattr(column, "value", column))
+    if np.isinf(values).any() and not name.endswith("_error"):
+        raise DataError("is infinite for a star", field=f"priors.{name}", remedy="use NaN for unknown")
+    return values.astype(np.float64) if masked is None else np.where(masked, np.nan, values)

@@ -11,6 +11,7 @@ from pydantic import Field
 from synth2obs.core.config import Section
 from synth2obs.core.errors import DataError
 from synth2obs.core.files import write_atomic
+from synth2obs.core.unpacked import read_text
 
 Array = NDArray[np.float64]
 
@@ -62,13 +63,7 @@ def write_table(names: tuple[str, ...], labels: Array, path: Path) -> None:
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(enumerate(csv.DictReader(file), 2))
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})", path=path, remedy="check sampling.file"
-        ) from error
+    return list(enumerate(csv.DictReader(read_text(path).splitlines()), 2))
 
 
 def _value(

@@ -7,3 +7,7 @@ from a tracking server.
 from synth2obs.core.extras import require
 
 require("train", "trainings and registered models", "mlflow")
+
+from synth2obs.training.tracking.store import open_store  # noqa: E402 - after the extra is known to be there
+
+__all__ = ["open_store"]

@@ -65,7 +65,7 @@ def _other(database: Path) -> Path:
 def _has_no_runs(database: Path) -> bool:
     """Whether nothing would be lost with it: it is a database, and has no run. A file that is none is not ours."""
     try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
             tables = {
                 name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }

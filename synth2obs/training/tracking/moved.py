@@ -21,6 +21,12 @@ PLACES = {
 """Columns of MLflow's tables that hold places of artifacts."""
 
 
+def place_of(folder: str | Path) -> str:
+    """What MLflow calls a folder: its path, or its ``file:`` URI where a path would be read as one."""
+    path = Path(folder).resolve()
+    return path.as_uri() if set(str(path)) & set("?%#") else str(path)
+
+
 def follow(folder: str | Path) -> None:
     """Let a store's artifacts be where the store is; nothing changes in one that was not moved.
 
@@ -38,7 +44,7 @@ def follow(folder: str | Path) -> None:
         with closing(sqlite3.connect(database, timeout=PATIENCE)) as store:
             for old in sorted(_former_roots(store, root)):
                 with store:
-                    _move(store, old, str(root))
+                    _move(store, old, place_of(root))
     except sqlite3.DatabaseError as error:
         if "not a database" not in str(error):
             raise OutputError(
@@ -51,7 +57,7 @@ def _former_roots(store: sqlite3.Connection, root: Path) -> set[str]:
     found = set()
     for place in _values(store, "experiments", "artifact_location"):
         parent, _, last = place.rpartition("/")
-        if last == ARTIFACTS and Path(parent) != root and (root / ARTIFACTS).is_dir():
+        if last == ARTIFACTS and parent != place_of(root) and (root / ARTIFACTS).is_dir():
             found.add(parent)
     return found
 

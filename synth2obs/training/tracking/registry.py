@@ -15,6 +15,7 @@ from typing import Any
 from synth2obs.core.errors import ModelError
 from synth2obs.core.labels import unit_of
 from synth2obs.training.provenance import folder_sha256
+from synth2obs.training.tracking.moved import place_of
 
 MODEL_CODE = "served.py"
 """Of the package: the model's code, which MLflow copies."""
@@ -133,7 +134,7 @@ def _save_pyfunc(target: Path, wanted: Registration, model: str) -> None:
     save_model(
         target,
         python_model=str(resources.files("synth2obs") / MODEL_CODE),
-        artifacts={BUNDLE: str(wanted.folder.resolve())},
+        artifacts={BUNDLE: place_of(wanted.folder)},
         signature=_signature(wanted.survey),
         metadata={"labels": {name: unit_of(name) for name in wanted.example}},
         input_example=(labels, {"survey": wanted.survey, "rv": 0.0}),

@@ -14,7 +14,7 @@ from typing import Any
 from synth2obs.core.errors import OutputError
 from synth2obs.core.files import folder_lock
 from synth2obs.training.tracking.made import make_whole
-from synth2obs.training.tracking.moved import ARTIFACTS, follow
+from synth2obs.training.tracking.moved import ARTIFACTS, follow, place_of
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Tag of an experiment that MLflow's pages show as runs of a training, not of a chat."""
@@ -43,7 +43,7 @@ def open_store(folder: str | Path) -> Any:
         (root / ARTIFACTS).mkdir(parents=True, exist_ok=True)
         with _opening(root), store_errors():
             follow(root)
-            make_whole(root, lambda database: client_of(f"sqlite:///{database}"))
+            make_whole(root, lambda database: client_of(database_address(database)))
             return client_of(store_address(root))
     except OSError as error:
         raise OutputError(f"cannot open the store {root}: {error}; choose another folder") from error
@@ -60,7 +60,7 @@ def open_experiment(client: Any, name: str, folder: Path) -> str:
     with _opening(folder):
         found = client.get_experiment_by_name(name)
         if found is None:
-            place = str(folder / ARTIFACTS)
+            place = place_of(folder / ARTIFACTS)
             return str(client.create_experiment(name, artifact_location=place, tags=KIND))
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
@@ -68,8 +68,33 @@ def open_experiment(client: Any, name: str, folder: Path) -> str:
 
 
 def store_address(folder: str | Path) -> str:
-    """What MLflow calls the store in a folder: ``sqlite:///…/mlflow.db``."""
-    return f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
+    """What MLflow calls the store in a folder: ``sqlite:///…/mlflow.db``.
+
+    Raises:
+        OutputError: If the folder's name holds a character that no such address can hold.
+    """
+    return database_address(Path(folder).resolve() / "mlflow.db")
+
+
+def database_address(database: Path) -> str:
+    """Address of an SQLite file, in which ``?`` and ``%`` would mean something else if they were not encoded.
+
+    Raises:
+        OutputError: If it cannot be encoded.
+    """
+    from sqlalchemy.engine import URL, make_url
+
+    # Nothing is encoded that need not be: an address is read by people, too.
+    plain = f"sqlite:///{database}"
+    # MLflow makes folders for what follows "sqlite:///" as it stands; the driver's name keeps it from an encoded path.
+    encoded = URL.create("sqlite+pysqlite", database=str(database)).render_as_string(hide_password=False)
+    for address in (plain, encoded):
+        if make_url(address).database == str(database):
+            return address
+    odd = ", ".join(sorted(set(str(database)) & set("?%#"))) or "a character"
+    raise OutputError(
+        f"{database.parent}: a tracking store cannot have {odd} in its path; choose another folder"
+    )
 
 
 def client_of(address: str) -> Any:

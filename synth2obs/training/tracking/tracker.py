@@ -6,13 +6,14 @@ from typing import Any
 
 from synth2obs.core.config_io import Setting
 from synth2obs.training.tracking.describe import describe_run
+from synth2obs.training.tracking.left_open import TOKEN
 from synth2obs.training.tracking.metrics import RunMetrics
 from synth2obs.training.tracking.record import token_of, update_record
 from synth2obs.training.tracking.registry import Registration, register_bridge
 from synth2obs.training.tracking.store import open_experiment, open_store, store_errors
 
-TOKEN, STAGE = "synth2obs.token", "synth2obs.stage"
-"""Tags by which a resumed training finds its runs."""
+STAGE = "synth2obs.stage"
+"""Tag, beside `TOKEN`, by which a resumed training finds its runs."""
 
 NOTE = "mlflow.note.content"
 """Tag that MLflow shows as a run's description."""

@@ -11,7 +11,7 @@ from synth2obs.training.tracking.store import ENVIRONMENT, store_address
 
 
 def ui_command(store: str | Path, port: int = 5000) -> tuple[list[str], dict[str, str]]:
-    """The command and the environment that show a store in the browser, to this machine only.
+    """The command and the environment that show a store in the browser, to this machine only and to read.
 
     Args:
         store: Folder of ``mlflow.db``.
@@ -27,10 +27,8 @@ def ui_command(store: str | Path, port: int = 5000) -> tuple[list[str], dict[str
     if not (root / "mlflow.db").is_file():
         raise OutputError(f"{root}: no mlflow.db there; train first, or give the folder that holds it")
     follow(root)
-    serve = ["ui", "--backend-store-uri", store_address(root), "--host", "127.0.0.1"]
-    # Pages read artifacts from their files; nobody is to upload any.
-    limits = ["--port", str(port), "--workers", "1", "--no-serve-artifacts"]
-    return [sys.executable, "-m", "mlflow", *serve, *limits], {**os.environ, **ENVIRONMENT}
+    serve = ["-m", "synth2obs.training.tracking.read_only", store_address(root), str(port)]
+    return [sys.executable, *serve], {**os.environ, **ENVIRONMENT}
 
 
 def experiment_url(experiment: str, port: int = 5000) -> str:

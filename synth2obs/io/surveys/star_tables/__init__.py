@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from synth2obs.core.errors import DataError
+from synth2obs.core.unpacked import GZIP, first_bytes
 from synth2obs.io.surveys.fits_file import refuse_unreadable
 from synth2obs.io.surveys.star_tables.contract import StarTable
 from synth2obs.io.surveys.star_tables.fits import open_fits_table
@@ -15,7 +16,6 @@ Opener = Callable[[Path, int | str], AbstractContextManager[StarTable]]
 
 STARTS: dict[bytes, Opener] = {
     b"SIMPLE  =": open_fits_table,
-    b"\x1f\x8b": open_fits_table,
     b"\x89HDF\r\n\x1a\n": open_hdf5_table,
     b"PAR1": open_parquet_table,
 }
@@ -34,12 +34,13 @@ def open_star_table(path: Path, hdu: int | str) -> Iterator[StarTable]:
         DataError: If the file is missing, of another format, damaged, or lacks what the block asks for.
     """
     refuse_unreadable(path)
-    with path.open("rb") as stream:
-        start = stream.read(16)
+    start = first_bytes(path)
     opener = next((one for first, one in STARTS.items() if start.startswith(first)), None)
     if opener is None:
         remedy = 'give a table with a row per star, or leave rows = "stars" out for files of one star'
         raise DataError("is neither FITS, HDF5 nor Parquet", path=path, remedy=remedy)
+    if opener is not open_fits_table and first_bytes(path, packed=True).startswith(GZIP):
+        raise DataError("is gzipped, which only FITS may be here", path=path, remedy="unpack it")
     try:
         with opener(path, hdu) as table:
             yield table

@@ -32,7 +32,10 @@ class StarTable(Protocol):
         """All of an array."""
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
-        """Rows of arrays of equal length, in order, `BLOCK` at a time."""
+        """Rows of arrays of equal length, in order, `BLOCK` at a time; what the file marks as blank is masked."""
+
+    def unit(self, name: str) -> str:
+        """Unit of an array as the file states it; nothing if it states none."""
 
 
 class SlicedTable(ABC):
@@ -45,6 +48,10 @@ class SlicedTable(ABC):
     def rows(self, name: str, rows: slice) -> NDArray[Any]:
         """Some rows of an array; no more than these are read."""
 
+    @abstractmethod
+    def unit(self, name: str) -> str:
+        """As `StarTable` says."""
+
     def whole(self, name: str) -> NDArray[Any]:
         """All of an array."""
         return self.rows(name, slice(None))
@@ -53,6 +60,17 @@ class SlicedTable(ABC):
         """As `StarTable` says."""
         for first in range(0, self.shapes[names[0]][0], BLOCK):
             yield {name: self.rows(name, slice(first, first + BLOCK)) for name in names}
+
+
+def unit_in_yaml(text: str, name: str) -> str:
+    """Unit of a column in the description that astropy writes into HDF5 and Parquet; nothing if there is none."""
+    from astropy.table.meta import get_header_from_yaml
+
+    try:
+        columns = get_header_from_yaml(text.split("\n"))["datatype"]
+    except Exception:
+        return ""
+    return next((str(one.get("unit") or "") for one in columns if one.get("name") == name), "")
 
 
 def no_column(path: Path, name: str, there: Sequence[str]) -> DataError:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.fits_file import strict
+from synth2obs.io.surveys.fits_file import open_mapped
+from synth2obs.io.surveys.own_columns import table_column
 from synth2obs.io.surveys.star_tables.contract import SlicedTable
 
 INSIDE = "/"
@@ -32,7 +33,12 @@ class FitsTable(SlicedTable):
     def rows(self, name: str, rows: slice) -> NDArray[Any]:
         """Some rows of an array; of a file that is not compressed no more is read."""
         data, column = self._places[name]
-        return np.asarray(data[rows][column] if column else data[rows])
+        return table_column(data[rows], column) if column else np.asarray(data[rows])
+
+    def unit(self, name: str) -> str:
+        """TUNIT of a column, or nothing."""
+        data, column = self._places[name]
+        return str(data.columns[column].unit or "") if column else ""
 
 
 def _places(hdus: Any, main: int | str) -> Iterator[tuple[str, tuple[Any, str]]]:
@@ -67,9 +73,7 @@ def open_fits_table(path: Path, hdu: int | str) -> Iterator[FitsTable]:
     Raises:
         DataError: If it holds no data.
     """
-    from astropy.io import fits
-
-    with strict(), fits.open(path, memmap=True) as hdus:
+    with open_mapped(path) as hdus:
         table = FitsTable(path, hdus, hdu)
         if not table.shapes:
             raise DataError("holds neither a table nor an image", path=path, remedy="check the file")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.io.shard.layout import open_shard
-from synth2obs.io.surveys.star_tables.contract import SlicedTable
+from synth2obs.io.surveys.star_tables.contract import SlicedTable, unit_in_yaml
 
 
 class Hdf5Table(SlicedTable):
@@ -37,7 +37,33 @@ class Hdf5Table(SlicedTable):
         dataset, field = self._arrays[name]
         if h5py.check_string_dtype(dataset.dtype) is not None:
             return np.asarray(dataset.asstr("utf-8")[rows])
-        return np.asarray(dataset.fields(field)[rows] if field else dataset[rows])
+        values = np.asarray(dataset.fields(field)[rows] if field else dataset[rows])
+        return _masked(values, dataset) if not field else values
+
+    def unit(self, name: str) -> str:
+        """Attribute ``unit`` or ``units`` of a dataset, or what astropy has written beside a dataset of records."""
+        dataset, field = self._arrays[name]
+        if field:
+            beside = dataset.parent.get(f"{dataset.name.rpartition('/')[2]}.__table_column_meta__")
+            lines = [] if beside is None else [_text(line) for line in beside[()]]
+            return unit_in_yaml("\n".join(lines), field)
+        return next((_text(dataset.attrs[key]) for key in ("unit", "units") if key in dataset.attrs), "")
+
+
+BLANKS = ("_FillValue", "missing_value")
+"""Attributes with the number that stands for none, by the conventions of netCDF."""
+
+
+def _masked(values: NDArray[Any], dataset: h5py.Dataset) -> NDArray[Any]:
+    """Numbers; masked where they are those that stand for none."""
+    marks = [np.ravel(dataset.attrs[key]) for key in BLANKS if key in dataset.attrs]
+    if values.dtype.kind not in "fiu" or not marks:
+        return values
+    return np.ma.masked_array(values, np.isin(values, np.concatenate(marks).astype(values.dtype)))
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _arrays(file: h5py.File) -> Iterator[tuple[str, tuple[h5py.Dataset, str]]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
-from synth2obs.io.surveys.star_tables.contract import BLOCK, Block
+from synth2obs.io.surveys.star_tables.contract import BLOCK, Block, unit_in_yaml
 
 
 class ParquetTable:
@@ -35,6 +35,14 @@ class ParquetTable:
         """As `StarTable` says."""
         for batch in self._file.iter_batches(BLOCK, columns=list(names)):
             yield {name: _values(batch.column(name)) for name in names}
+
+    def unit(self, name: str) -> str:
+        """What the column's own metadata say, or astropy's description of the table."""
+        schema = self._file.schema_arrow
+        own = schema.field(name).metadata or {}
+        said = next((own[key] for key in (b"unit", b"units") if key in own), b"").decode("utf-8", "replace")
+        whole = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode("utf-8", "replace")
+        return said or unit_in_yaml(whole, name)
 
 
 def _is_list(kind: Any) -> bool:
