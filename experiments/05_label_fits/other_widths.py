@@ -14,7 +14,7 @@ from scenes import survey_like
 from synth2obs import load_bridge
 from synth2obs.analysis.flags import POOR_FIT, WIDTH
 from synth2obs.analysis.labels import Labels, labels_of
-from synth2obs.analysis.morph import morph_labels
+from synth2obs.analysis.morph_labels import morph_labels
 from synth2obs.analysis.observed import as_spectra
 from synth2obs.core.labels import STELLAR
 from synth2obs.core.line_spread import LineSpread

@@ -7,7 +7,7 @@ import pytest
 
 from synth2obs.analysis.flags import FEW_PIXELS, POOR_FIT, WIDTH
 from synth2obs.analysis.labels import labels_of
-from synth2obs.analysis.morph import morph_labels
+from synth2obs.analysis.morph_labels import morph_labels
 
 COUNT = 4
 
