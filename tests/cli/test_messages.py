@@ -21,6 +21,7 @@ SPEAKS_NOT = {"ui"}
 WORKS_LONG = (
     "quickstart",
     "train",
+    "adapt",
     "prove",
     "download",
     "ingest",
