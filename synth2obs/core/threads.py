@@ -19,7 +19,7 @@ WAITING = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")
 BRIEF = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 """Threads that wait soon sleep; GNU's library knows the first, Intel's and LLVM's the second.
 
-With so many turns fits are as fast alone as with the library's own number, and beside busy processes as with none
+With so many turns fits are nearly as fast alone as with the library's own number, and beside busy processes as with none
 (`experiments/benchmarks/waiting.py`).
 """
 
