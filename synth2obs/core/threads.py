@@ -19,8 +19,8 @@ WAITING = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")
 BRIEF = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 """Threads that wait soon sleep; GNU's library knows the first, Intel's and LLVM's the second.
 
-With so many turns fits are nearly as fast alone as with the library's own number, and beside busy processes as with none
-(`experiments/benchmarks/waiting.py`).
+With so many turns fits are nearly as fast alone as with the library's own number, and nearly as fast beside busy
+processes as with none (`experiments/benchmarks/waiting.py`).
 """
 
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
