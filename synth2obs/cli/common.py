@@ -133,7 +133,7 @@ def load(model: str, store: Path | None) -> Any:
     """A bridge; a run's folder stands for the bundle in it."""
     import synth2obs
 
-    return synth2obs.load_bridge(bundle_of(model), store)
+    return synth2obs.load_bridge(model, store)
 
 
 def bundle_of(model: str) -> str | Path:

@@ -23,6 +23,20 @@ def suggestion(text: str) -> str:
     return near if is_name(near) else ""
 
 
+def require_name(text: str, what: str) -> None:
+    """Refuse a text that cannot be a name.
+
+    Args:
+        text: Of a key.
+        what: It names, e.g. ``survey``.
+
+    Raises:
+        ValueError: Saying what to do about it.
+    """
+    if wrong := name_problem(text):
+        raise ValueError(f"{text!r} cannot name a {what}: {wrong}")
+
+
 def name_problem(text: str) -> str:
     """What to do about a text that cannot be a name; empty if it can."""
     if is_name(text):

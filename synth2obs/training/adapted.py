@@ -10,7 +10,6 @@ import torch
 from synth2obs.core.config_io import flatten, overridden, parse_config
 from synth2obs.core.errors import ConfigError, DataError, ModelError
 from synth2obs.core.files import file_sha256
-from synth2obs.core.names import name_problem
 from synth2obs.core.threads import use_threads
 from synth2obs.io.embedded import resolve
 from synth2obs.models.bridge import Bridge
@@ -48,8 +47,6 @@ def adaptation(
         ModelError: If the bridge cannot be read or does not say how it was trained.
     """
     bridge = load_bundle(base)
-    if wrong := name_problem(survey):
-        raise ConfigError(f"{survey!r} cannot name a survey: {wrong}")
     if survey in bridge.surveys:
         raise ConfigError(
             f"{base} knows {survey!r} already; give the new survey another name, e.g. {survey}_2"

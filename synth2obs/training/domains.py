@@ -11,7 +11,7 @@ from synth2obs.core.chance import chance
 from synth2obs.core.config import Section
 from synth2obs.core.errors import ConfigError, DataError
 from synth2obs.core.labels import LabelSpace
-from synth2obs.core.names import name_problem
+from synth2obs.core.names import require_name
 from synth2obs.core.spectra import Spectra
 from synth2obs.io.embedded import resolve
 from synth2obs.io.reduce import cut_wavelengths
@@ -45,8 +45,7 @@ class DataConfig(Section):
     @classmethod
     def _named(cls, surveys: dict[str, str]) -> dict[str, str]:
         for name in surveys:
-            if wrong := name_problem(name):
-                raise ValueError(f"{name!r} cannot name a survey: {wrong}")
+            require_name(name, "survey")
         return surveys
 
     same_stars: str = Field(

@@ -12,7 +12,7 @@ from synth2obs.analysis.networks import NetworksConfig
 from synth2obs.analysis.proof.observe import Defects
 from synth2obs.analysis.proof.twist import Twist
 from synth2obs.core.config import Section, choice
-from synth2obs.core.names import name_problem
+from synth2obs.core.names import require_name
 
 DIRECTION = {"teff": 1.0, "logg": 1.0, "fe_h": -1.0, "alpha_fe": 1.0}
 
@@ -228,6 +228,5 @@ class ProveConfig(Section):
     def _names(cls, scenarios: dict[str, Any]) -> dict[str, Any]:
         """They name folders and metrics."""
         for name in scenarios:
-            if wrong := name_problem(name):
-                raise ValueError(f"{name!r} cannot name a scenario: {wrong}")
+            require_name(name, "scenario")
         return scenarios
