@@ -1,6 +1,6 @@
 """What an engine is: labels in, a normalised spectrum out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,10 +40,9 @@ class Engine(Protocol):
         ...
 
 
-def band_wavelengths(bands: tuple[tuple[float, float], ...], step: float) -> list[Array]:
-    """Wavelengths of each band in Å, from its start to its end in equal steps."""
-    counts = [int((stop - start) / step + 1e-6) + 1 for start, stop in bands]
+def band_wavelengths(bands: Sequence[tuple[float, float]], steps: Sequence[float]) -> list[Array]:
+    """Wavelengths of each band in Å, from its start to its end in steps of its own."""
     return [
-        start + step * np.arange(count, dtype=np.float64)
-        for (start, _), count in zip(bands, counts, strict=True)
+        start + step * np.arange(int((stop - start) / step + 1e-6) + 1, dtype=np.float64)
+        for (start, stop), step in zip(bands, steps, strict=True)
     ]

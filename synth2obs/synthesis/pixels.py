@@ -43,7 +43,7 @@ class Pixels:
         output, vacuum = recipe.output, recipe.spectrum.medium == "vacuum"
         raw = tuple(
             wave if vacuum else air_to_vacuum(wave)
-            for wave in band_wavelengths(recipe.spectrum.bands, recipe.spectrum.step)
+            for wave in band_wavelengths(recipe.spectrum.bands, recipe.spectrum.steps)
         )
         return cls(output, raw, tuple(_pixels(wave, output.resolving_power, output.step) for wave in raw))
 

@@ -73,7 +73,7 @@ class PySME:
         self.installed = find("pysme")
         self.atmospheres = model_atmospheres()
         self.lines = prepare_table(lists, config.isotopes, spectrum.medium, cache)
-        self.parts = band_wavelengths(spectrum.bands, spectrum.step)
+        self.parts = band_wavelengths(spectrum.bands, spectrum.steps)
         self.wavelength = np.concatenate(self.parts)
 
     def spectrum(self, labels: Mapping[str, float], folder: Path) -> Array:

@@ -1,6 +1,6 @@
 """What a recipe says about engines, lines and wavelengths."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -8,6 +8,7 @@ from synth2obs.core.config import Section
 
 Medium = Literal["air", "vacuum"]
 Range = tuple[float, float]
+Step = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class OverlayConfig(Section):
@@ -67,7 +68,12 @@ class SpectrumConfig(Section):
 
     bands: tuple[Range, ...] = Field(min_length=1, description="ranges in Å, in `medium`")
     medium: Medium = Field(description="of `bands`")
-    step: PositiveFloat = Field(default=0.05, le=1.0, description="Å")
+    step: Step | tuple[Step, ...] = Field(default=0.05, description="Å; of all bands, or one for each")
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Step of every band in Å."""
+        return self.step if isinstance(self.step, tuple) else (self.step,) * len(self.bands)
 
     @model_validator(mode="after")
     def _ordered(self) -> "SpectrumConfig":
@@ -75,6 +81,10 @@ class SpectrumConfig(Section):
         if any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
             raise ValueError(
                 f"bands must increase and not overlap, got {[list(band) for band in self.bands]}"
+            )
+        if len(self.steps) != len(self.bands):
+            raise ValueError(
+                f"step must be one number or one for each of {len(self.bands)} bands, got {len(self.steps)}"
             )
         return self
 

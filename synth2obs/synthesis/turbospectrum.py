@@ -48,11 +48,11 @@ class Turbospectrum:
         self, config: EngineConfig, spectrum: SpectrumConfig, lists: Sequence[LineListConfig], cache: Path
     ) -> None:
         one_medium(lists, spectrum.medium, "air")
-        self.config, self.bands = config, spectrum
+        self.config, self.steps = config, spectrum.steps
         self.installed = find("turbospectrum")
         self.atmospheres = model_atmospheres()
         self.lists = prepare_lines(lists, cache)
-        self.parts = band_wavelengths(spectrum.bands, spectrum.step)
+        self.parts = band_wavelengths(spectrum.bands, spectrum.steps)
         self.wavelength = np.concatenate(self.parts)
 
     def spectrum(self, labels: Mapping[str, float], folder: Path) -> Array:
@@ -62,14 +62,15 @@ class Turbospectrum:
         (folder / "model").write_text(model_text(atmosphere))
         composition = composition_text(abundances(labels, self.config.solar_scale))
         vmic = labels.get("vmic", self.config.vmic)
-        return np.concatenate([self._band(wave, composition, vmic, folder) for wave in self.parts])
+        bands = zip(self.parts, self.steps, strict=True)
+        return np.concatenate([self._band(wave, step, composition, vmic, folder) for wave, step in bands])
 
-    def _band(self, wavelength: Array, composition: str, vmic: float, folder: Path) -> Array:
+    def _band(self, wavelength: Array, step: float, composition: str, vmic: float, folder: Path) -> Array:
         limits = float(wavelength[0]), float(wavelength[-1])
         result = folder / "spectrum"
         result.unlink(missing_ok=True)
-        self._run("babsma_lu", self._opacities(limits, composition, vmic), folder)
-        said = self._run("bsyn_lu", self._synthesis(limits, composition), folder)
+        self._run("babsma_lu", self._opacities(limits, step, composition, vmic), folder)
+        said = self._run("bsyn_lu", self._synthesis(limits, step, composition), folder)
         try:
             return read_result(result, wavelength)
         except SynthesisError as error:
@@ -80,16 +81,16 @@ class Turbospectrum:
         command = [str(self.installed.folder / "bin" / program)]
         return run(command, text=text, folder=folder, limit=self.config.time_limit)
 
-    def _opacities(self, limits: tuple[float, float], composition: str, vmic: float) -> str:
+    def _opacities(self, limits: tuple[float, float], step: float, composition: str, vmic: float) -> str:
         return (
-            f"{_limits(limits[0] - MARGIN, limits[1] + MARGIN, self.bands.step)}'MODELINPUT:' 'model'\n"
+            f"{_limits(limits[0] - MARGIN, limits[1] + MARGIN, step)}'MODELINPUT:' 'model'\n"
             f"'MARCS-FILE:' '.false.'\n'MODELOPAC:' 'opacities'\n{composition}'XIFIX:' 'T'\n{vmic:.4f}\n"
         )
 
-    def _synthesis(self, limits: tuple[float, float], composition: str) -> str:
+    def _synthesis(self, limits: tuple[float, float], step: float, composition: str) -> str:
         files = [HYDROGEN, *map(str, self.lists)]
         return (
-            f"{_limits(*limits, self.bands.step)}'INTENSITY/FLUX:' 'Flux'\n'ABFIND:' '.false.'\n"
+            f"{_limits(*limits, step)}'INTENSITY/FLUX:' 'Flux'\n'ABFIND:' '.false.'\n"
             f"'MODELOPAC:' 'opacities'\n'RESULTFILE :' 'spectrum'\n{composition}{self._isotopes()}"
             f"'NFILES   :' '{len(files)}'\n" + "\n".join(files) + f"\n{SPHERICAL}"
         )

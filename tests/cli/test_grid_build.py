@@ -38,7 +38,7 @@ class Toy:
     stops, fails_above = False, 1e9
 
     def __init__(self, config, spectrum, lists, cache):
-        self.wavelength = np.concatenate(band_wavelengths(spectrum.bands, spectrum.step))
+        self.wavelength = np.concatenate(band_wavelengths(spectrum.bands, spectrum.steps))
 
     def spectrum(self, labels, folder):
         if labels["teff"] > self.fails_above:
