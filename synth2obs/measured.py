@@ -30,11 +30,13 @@ def measure(outcome: Trained, say: Say) -> tuple[dict[str, Any], dict[str, dict[
         _add_same_star(state, metrics, name)
     say("placebo: the grid against itself")
     grid, first = state.domains.grid, state.bridge.surveys[0]
+    theory = state.theory(first)
+    held = ~state.kept[theory.rows]
     metrics["placebo"] = placebo(
         state.bridge,
         first,
-        state.flux[~state.kept],
-        grid.values[grid.held_out],
+        theory.flux[held],
+        grid.values[theory.rows[held].numpy()],
         snr=config.evaluation.placebo_scale,
         seed=config.seed,
     )

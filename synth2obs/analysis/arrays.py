@@ -44,12 +44,12 @@ def arrays_of(tested: Tested, latent: LatentFit, *, examples: int, stars: int) -
     bridge, survey, morph = tested.bridge, tested.survey, tested.trials["morph"].free
     anchors, _ = tested.held("morph")
     return {
-        "wavelength": bridge.decoder.rest_wavelength.numpy(),
+        "wavelength": bridge.decoder_of(survey).rest_wavelength.numpy(),
         **dict(_residuals(tested, anchors)),
         **_examples(tested, anchors, examples),
         **survey_gap(bridge, survey, typical_labels(bridge, morph)),
         **_latents(bridge, latent),
-        **latent_arrays(latent_lines(bridge)),
+        **latent_arrays(latent_lines(bridge, survey=survey)),
         **_stars(tested),
         **star_spectra(tested, stars),
         "scatter": bridge.survey(survey).gap.scatter.sqrt().numpy(),
@@ -59,7 +59,9 @@ def arrays_of(tested: Tested, latent: LatentFit, *, examples: int, stars: int) -
 def _residuals(tested: Tested, anchors: Observation) -> Iterator[tuple[str, NDArray[Any]]]:
     """Anchored rms, and χ² of theory and morph, by wavelength over stars."""
     for method, key in ((m, k) for m, k in SHORT.items() if m in tested.trials):
-        residual, ivar = to_rest(anchors, tested.trials[method].held, tested.bridge.decoder.rest_wavelength)
+        residual, ivar = to_rest(
+            anchors, tested.trials[method].held, tested.bridge.decoder_of(tested.survey).rest_wavelength
+        )
         good = (ivar > 0) & (residual.abs() < CLIPPED)
         yield f"rms_{key}", _over_stars(residual.square(), good).sqrt().numpy()
         if key in ("theory", "morph"):
@@ -101,7 +103,7 @@ def _weighted(tested: Tested) -> Arrays:
 
 def _examples(tested: Tested, anchors: Observation, count: int) -> Arrays:
     """Stars at even steps of Teff: what was observed, theory and morph at the literature's labels."""
-    known, grid = tested.known, tested.bridge.decoder.rest_wavelength
+    known, grid = tested.known, tested.bridge.decoder_of(tested.survey).rest_wavelength
     table = known.table[known.usable]
     if not len(table):
         return {}

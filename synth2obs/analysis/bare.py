@@ -14,17 +14,7 @@ from synth2obs.models.survey import SurveyModel, make_gap, make_morph
 def with_survey(bridge: Bridge, name: str, model: SurveyModel) -> Bridge:
     """The bridge with one survey's model replaced; everything else is shared."""
     models = {**{other: bridge.survey(other) for other in bridge.surveys}, name: model}
-    made = Bridge(
-        bridge.labels,
-        bridge.decoder,
-        bridge.emulator,
-        bridge.scale,
-        models,
-        bridge.population,
-        density=bridge.density,
-    )
-    made.distance, made.theory_error = bridge.distance, bridge.theory_error
-    return made
+    return bridge.of_same_theory(models)
 
 
 def bare(model: SurveyModel, gap: str = "", alignment: str = "identity") -> SurveyModel:

@@ -65,7 +65,7 @@ def decoded(bridge: Bridge, latent: Any, survey: str | None = None, rv: ArrayLik
         return Decoded("", wavelength, bridge.decoder(u.float()).numpy(), u.numpy())
     model = bridge.survey(survey)
     velocity = velocities(getattr(latent, "rv", 0.0) if rv is None else rv, len(u))
-    flux = bridge.native.flux(model.value(bridge.decoder, u), survey, velocity)
+    flux = bridge.native.flux(model.value(bridge.decoder_of(survey), u), survey, velocity)
     return Decoded(survey, model.wavelength.numpy(), flux, u.numpy())
 
 

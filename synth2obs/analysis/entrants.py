@@ -96,7 +96,8 @@ class BridgeEntrant(Entrant):
             return None
         u = self.bridge.theory_latents(self.survey, x)
         back = morph.inverse(morph(u)[0])[0]
-        change = self.bridge.decoder(back.float()) - self.bridge.decoder(u.float())
+        decoder = self.bridge.decoder_of(self.survey)
+        change = decoder(back.float()) - decoder(u.float())
         return float(change.square().mean().sqrt())
 
 

@@ -26,6 +26,7 @@ from synth2obs.core.labels import STELLAR
 from synth2obs.core.shown import Shown, Summary
 from synth2obs.io.tables import as_table
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.decoder.decoder import Decoder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,12 +133,13 @@ class LatentLines(Shown):
 
 
 @torch.no_grad()
-def latent_lines(bridge: Bridge, lines: int = LINES) -> LatentLines:
+def latent_lines(bridge: Bridge, lines: int = LINES, survey: str | None = None) -> LatentLines:
     """What each of a bridge's latents is about.
 
     Args:
         bridge: Trained.
         lines: Of each latent.
+        survey: Whose rest grid; None: the first layer's.
 
     Raises:
         DataError: If ``lines`` is no whole number of at least 0.
@@ -150,8 +152,9 @@ def latent_lines(bridge: Bridge, lines: int = LINES) -> LatentLines:
     left, left_abundance = (
         unexplained(table, stellar) for table in (latents, values[:, list(columns.values())])
     )
-    response, grid = _response(bridge), np.asarray(bridge.decoder.rest_wavelength.numpy())
-    names = _named(bridge, grid, columns)
+    decoder = bridge.decoder if survey is None else bridge.decoder_of(survey)
+    response, grid = _response(decoder), np.asarray(decoder.rest_wavelength.numpy())
+    names = _named(bridge, survey, grid, columns)
     return LatentLines(
         wavelength=grid,
         response=response,
@@ -164,10 +167,10 @@ def latent_lines(bridge: Bridge, lines: int = LINES) -> LatentLines:
     )
 
 
-def _response(bridge: Bridge) -> Floats:
+def _response(decoder: Decoder) -> Floats:
     """∂flux/∂u at 0, shape (D, L)."""
-    slope = bridge.decoder.weights_jacobian(torch.zeros(1, bridge.decoder.latent, dtype=torch.float64))[0]
-    return np.asarray((bridge.decoder.trunk.table().double() @ slope.double()).T.numpy())
+    slope = decoder.weights_jacobian(torch.zeros(1, decoder.latent, dtype=torch.float64))[0]
+    return np.asarray((decoder.trunk.table().double() @ slope.double()).T.numpy())
 
 
 def unexplained(table: Floats, of: Floats) -> Floats:
@@ -195,7 +198,7 @@ def _joint(latents: Floats, abundances: Floats) -> Floats:
     return np.clip(1.0 - freedom * share, 0.0, 1.0)
 
 
-def _named(bridge: Bridge, grid: Floats, columns: dict[str, int]) -> NDArray[np.str_]:
+def _named(bridge: Bridge, survey: str | None, grid: Floats, columns: dict[str, int]) -> NDArray[np.str_]:
     """For every rest wavelength the element whose abundance moves the flux of the default star most, shape (L,)."""
     unit = np.eye(len(bridge.labels))
     whole = {**columns, "Fe": bridge.labels.index("fe_h")}
@@ -205,7 +208,7 @@ def _named(bridge: Bridge, grid: Floats, columns: dict[str, int]) -> NDArray[np.
     table = np.stack(
         [bridge.labels.default + sign * STEP * row for row in own.values() for sign in (1.0, -1.0)]
     )
-    flux = bridge.rest_flux(table).numpy()
+    flux = bridge.rest_flux(table, survey).numpy()
     moved = np.abs(flux[::2] - flux[1::2])
     names = np.array(list(own))[moved.argmax(0)].astype("U16")
     for centre, name in zip(BALMER, BALMER_NAMES, strict=True):

@@ -171,10 +171,12 @@ def remeasure(
 
         named = gap_lines(fresh, survey, labels, found, ALL, followed, listed)
         overlay = survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed)
-        named = believable(named, floor, bridge.decoder.rest_wavelength.numpy(), LINE_SIGMA)[:lines]
+        named = believable(named, floor, bridge.decoder_of(survey).rest_wavelength.numpy(), LINE_SIGMA)[
+            :lines
+        ]
     sigma, names = line_width(fresh, survey) / FWHM_PER_SIGMA, read_strong_lines(STRONG_LINES)
     return GapMeasurement(
-        bridge.decoder.rest_wavelength.numpy(),
+        bridge.decoder_of(survey).rest_wavelength.numpy(),
         found["gap_mean"],
         found["gap_error"],
         named,

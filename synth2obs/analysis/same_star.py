@@ -71,10 +71,10 @@ def _label_difference(
 
 def _carried_variance(bridge: Bridge, survey: str, u: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
     """Mean variance of each predicted spectrum that the first latent's covariance implies, shape (N,)."""
-    model = bridge.survey(survey)
-    slope = model.coefficients(bridge.decoder, u).jacobian[:, 1 : 1 + bridge.decoder.rank]
+    model, decoder = bridge.survey(survey), bridge.decoder_of(survey)
+    slope = model.coefficients(decoder, u).jacobian[:, 1 : 1 + decoder.rank]
     spread = slope @ covariance @ slope.mT
-    table = bridge.decoder.trunk.table().double()
+    table = decoder.trunk.table().double()
     gram = table.T @ table / len(table)
     return (spread * gram).sum((1, 2))
 

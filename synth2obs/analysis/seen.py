@@ -13,6 +13,7 @@ from synth2obs.analysis.morph import Morphed
 from synth2obs.core.errors import DataError
 from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.physics.broadening import Broadening
 
 STARS = 64
@@ -91,14 +92,14 @@ def seen_by(
 def _views(
     bridge: Bridge, survey: str, latent: Tensor, looks: Tensor, rv: Tensor, broadening: Broadening | None
 ) -> Views:
-    model = bridge.survey(survey)
+    model, decoder = bridge.survey(survey), bridge.decoder_of(survey)
     moved = model.morph(looks)[0]
-    flux = bridge.native.flux(model.value(bridge.decoder, moved), survey, rv, broadening=broadening)
-    plain = model.layout(bridge.decoder).without_gap(model.value(bridge.decoder, latent))
+    flux = bridge.native.flux(model.value(decoder, moved), survey, rv, broadening=broadening)
+    plain = model.layout(decoder).without_gap(model.value(decoder, latent))
     theory = bridge.native.flux(plain, survey, rv, broadening=broadening)
     features, instrument = model.gap.features(moved).float(), bridge.instrument(survey)
-    gap = instrument(_turned(bridge, model.gap(features), broadening), rv, 0.0).numpy()
-    variance = _turned(bridge, model.gap.variance(features), broadening)
+    gap = instrument(_turned(decoder, model.gap(features), broadening), rv, 0.0).numpy()
+    variance = _turned(decoder, model.gap.variance(features), broadening)
     error = instrument(variance, rv, 0.0).clamp(min=0).sqrt().numpy()
     unseen = ~np.isfinite(flux)
     return Views(flux, theory, np.where(unseen, np.nan, gap), np.where(unseen, np.nan, error))
@@ -107,7 +108,7 @@ def _views(
 @torch.no_grad()
 def _remainder(bridge: Bridge, survey: str, rv: Tensor) -> Tensor:
     """Variance of what the decoder leaves, in native pixels, shape (N, P)."""
-    instrument, rest = bridge.instrument(survey), bridge.theory_error.remainder
+    instrument, rest = bridge.instrument(survey), bridge.theory_error_of(survey).remainder
     parts = [
         instrument(rest.expand(rows.stop - rows.start, -1), rv[rows], 0.0).clamp(min=0.0)
         for rows in blocks(len(rv))
@@ -115,10 +116,10 @@ def _remainder(bridge: Bridge, survey: str, rv: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def _turned(bridge: Bridge, variance: Tensor, broadening: Broadening | None) -> Tensor:
+def _turned(decoder: Decoder, variance: Tensor, broadening: Broadening | None) -> Tensor:
     """The gap's variance (N, L) where stars rotate: averaged like the gap, which is again an upper limit."""
     if broadening is None or not bool(broadening.present.any()):
         return variance
-    grid, rotates = bridge.decoder.rest_wavelength.numpy(), broadening.present
+    grid, rotates = decoder.rest_wavelength.numpy(), broadening.present
     averaged = broadening.take(rotates).apply(variance[rotates], log_step(grid), bands(grid))
     return variance.index_put((rotates,), averaged)

@@ -84,10 +84,10 @@ def star_lines(bridge: Bridge, seen: Observation, fit: LabelFit) -> StarLines:
         seen: The stars.
         fit: Their labels, with errors.
     """
-    model, grid = bridge.survey(seen.survey), bridge.decoder.rest_wavelength
+    model, grid = bridge.survey(seen.survey), bridge.decoder_of(seen.survey).rest_wavelength
     residual, ivar = to_rest(seen, fit, grid)
     residual += model.gap(bridge.gap_features(seen.survey, fit.x).float())
-    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + bridge.theory_variance(fit.x)
+    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + bridge.theory_variance(seen.survey, fit.x)
     variance = variance.float().masked_fill(ivar <= 0, torch.inf)
     kept = teachers(bridge, fit, model.gap.config.outlier)
     pixel, cell = (float(w.diff().median()) for w in (model.wavelength, grid))
@@ -124,8 +124,9 @@ def _known(bridge: Bridge, survey: str, fit: LabelFit, kept: torch.Tensor) -> St
 
 def _depths_of_theory(bridge: Bridge, survey: str, x: torch.Tensor) -> Floats:
     """Depth of theory's lines between a survey's ends at scaled labels, at the grid's resolution, (lines, N)."""
-    flux = bridge.rest_flux(bridge.scale.inverse(x)).numpy().astype(float)
-    wavelength, ends = bridge.decoder.rest_wavelength.numpy(), bridge.survey(survey).wavelength.numpy()
+    flux = bridge.rest_flux(bridge.scale.inverse(x), survey).numpy().astype(float)
+    wavelength = bridge.decoder_of(survey).rest_wavelength.numpy()
+    ends = bridge.survey(survey).wavelength.numpy()
     mean = flux.mean(0) if len(flux) else np.ones(len(wavelength))
     padded = np.concatenate([[np.inf], mean, [np.inf]])
     lowest = (mean <= padded[:-2]) & (mean < padded[2:]) & (mean < 1.0 - SHALLOWEST)

@@ -34,7 +34,7 @@ def star_spectra(tested: Tested, most: int = STARS) -> Arrays:
     seen, morph, theory = tested.seen.take(rows), morph.take(rows), theory.take(rows)
     observed = morph.spectrum + morph.residual
     curves = {"observed": observed, "theory": observed - theory.residual, "morph": morph.spectrum}
-    grid = tested.bridge.decoder.rest_wavelength
+    grid = tested.bridge.decoder_of(tested.survey).rest_wavelength
     spectra = {
         f"spectra_{name}": counted(*to_rest(seen, morph, grid, values)) for name, values in curves.items()
     }

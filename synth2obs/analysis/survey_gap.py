@@ -51,7 +51,7 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
         predicts for the same labels (morph and gap together); shape (L,) each, NaN beyond the survey's pixels; and
         ``gap_slopes`` (F - 1, L) with ``gap_slope_names``: the change per standard deviation of a label.
     """
-    model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
+    model, grid = bridge.survey(survey), bridge.decoder_of(survey).rest_wavelength.numpy()
     each = bridge.gap_features(survey, bridge.scale(torch.as_tensor(np.asarray(labels, float)))).float()
     # Linear in its features: the mean of gaps is the gap at the mean of features.
     features = each.mean(0, keepdim=True)
@@ -93,7 +93,7 @@ def gap_lines(
         listed: Lines of a line list, which say what elements have lines where; asked only if stars are.
         floor: From `gap_floor`: errors hold it, and lines that are not significant with it are left out.
     """
-    mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder.rest_wavelength.numpy()
+    mean, error, grid = gap["gap_mean"], gap["gap_error"], bridge.decoder_of(survey).rest_wavelength.numpy()
     fwhm, most = line_width(bridge, survey), count if floor is None else len(grid)
     lines = strongest_lines(mean, error, grid, most, min_separation=fwhm, threshold=LINE_SIGMA)
     if floor is not None:
@@ -128,9 +128,9 @@ def line_width(bridge: Bridge, survey: str) -> float:
 
 def gap_floor(bridge: Bridge, survey: str, labels: NDArray[np.float64], gap: Arrays) -> NDArray[np.float64]:
     """Systematic σ of a gap beside its posterior, by the emulator and the continuum, shape (L,); as for `gap_lines`."""
-    grid = bridge.decoder.rest_wavelength.numpy()
+    grid = bridge.decoder_of(survey).rest_wavelength.numpy()
     continuum = continuum_floor(gap["gap_mean"], grid, line_width(bridge, survey))
-    return np.hypot(emulator_floor(bridge, labels), continuum)
+    return np.hypot(emulator_floor(bridge, survey, labels), continuum)
 
 
 def gap_size(gap: Arrays) -> tuple[float, float]:
@@ -206,7 +206,10 @@ def element_gradients(
     table = np.concatenate([labels + sign * STEP * each for each in changes.values() for sign in (1.0, -1.0)])
     flux = np.nan_to_num(bridge.predict(table, survey, morphed=False))
     slopes = (flux[::2] - flux[1::2]) / (2 * STEP)
-    grid, native = bridge.decoder.rest_wavelength.numpy(), bridge.survey(survey).true_wavelength.numpy()
+    grid, native = (
+        bridge.decoder_of(survey).rest_wavelength.numpy(),
+        bridge.survey(survey).true_wavelength.numpy(),
+    )
     return {name: np.interp(grid, native, slope) for name, slope in zip(changes, slopes, strict=True)}
 
 

@@ -20,10 +20,10 @@ SMOOTH = 20.0
 """Widths of the line spread over which a gap's median is its level, not a line."""
 
 
-def emulator_floor(bridge: Bridge, labels: NDArray[np.float64]) -> Floats:
+def emulator_floor(bridge: Bridge, survey: str, labels: NDArray[np.float64]) -> Floats:
     """σ of the emulator's error at labels (1, K), as if all stars shared it: units of the continuum, shape (L,)."""
     x = bridge.scale(torch.as_tensor(labels))
-    return np.asarray(bridge.theory_variance(x)[0].clamp(min=0).sqrt().double().numpy(), float)
+    return np.asarray(bridge.theory_variance(survey, x)[0].clamp(min=0).sqrt().double().numpy(), float)
 
 
 def continuum_floor(gap: Floats, wavelength: Floats, fwhm: float) -> float:

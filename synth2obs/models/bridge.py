@@ -1,7 +1,7 @@
 """The bridge: one decoder, one emulator, and a model of every survey. It composes them and predicts."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class Bridge(Shown, nn.Module):
         population: Stellar-evolution prior, or None.
         card: What a stranger should know: grid, data digests, licence, versions, resolved config.
         density: Of the grid's latents; None: N(0, I).
+        finer: Decoders of the same latents on other wavelengths or at other resolutions, by the name of their layer.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Bridge(Shown, nn.Module):
         population: Population | None = None,
         card: Mapping[str, Any] | None = None,
         density: FlowDensity | None = None,
+        finer: Mapping[str, Decoder] | None = None,
     ) -> None:
         super().__init__()
         self.labels, self.decoder, self.emulator, self.scale = labels, decoder, emulator, scale
+        self.finer = nn.ModuleDict(dict(finer or {}))
         self.models = nn.ModuleDict(dict(surveys))
         self.population = population
         self.density = FlowDensity(decoder.latent).double() if density is None else density
@@ -69,8 +72,11 @@ class Bridge(Shown, nn.Module):
             self.survey(name).morph.attach(self.density, self.survey(name).density)
         self.distance = GridDistance(len(labels))
         self.theory_error = TheoryError(len(decoder.mean))
+        self.finer_errors = nn.ModuleDict(
+            {name: TheoryError(len(own.mean)) for name, own in self.layers.items() if name}
+        )
         self.card = dict(card or {})
-        self.native = NativeViews(self.decoder, self.models)
+        self.native = NativeViews(self.layers, self.models)
 
     def summary(self) -> Summary:
         """What is shown of it, in place of the layers of a network."""
@@ -118,6 +124,41 @@ class Bridge(Shown, nn.Module):
         assert isinstance(model, SurveyModel)
         return model
 
+    @property
+    def layers(self) -> dict[str, Decoder]:
+        """Decoders by the name of their layer of the rest frame; that of the first is empty."""
+        finer = {name: cast(Decoder, own) for name, own in self.finer.items()}
+        return {"": self.decoder, **finer}
+
+    def decoder_of(self, survey: str) -> Decoder:
+        """The decoder of the rest frame that a survey sees.
+
+        Raises:
+            ModelError: For an unknown survey.
+        """
+        return self.layers[self.survey(survey).config.layer]
+
+    def theory_error_of(self, survey: str) -> TheoryError:
+        """How wrong theory may be on the rest frame that a survey sees.
+
+        Raises:
+            ModelError: For an unknown survey.
+        """
+        return self.theory_error_on(self.survey(survey).config.layer)
+
+    def theory_error_on(self, layer: str) -> TheoryError:
+        """How wrong theory may be on one of `layers`."""
+        return cast(TheoryError, self.finer_errors[layer]) if layer else self.theory_error
+
+    def of_same_theory(self, surveys: Mapping[str, SurveyModel]) -> "Bridge":
+        """Theory with other surveys; its parts are shared, not copied."""
+        finer = {name: own for name, own in self.layers.items() if name}
+        theory = self.labels, self.decoder, self.emulator, self.scale
+        made = Bridge(*theory, surveys, self.population, self.card, self.density, finer)
+        made.distance, made.theory_error = self.distance, self.theory_error
+        made.finer_errors = self.finer_errors
+        return made
+
     def label_prior(self, *, population: bool = True) -> LabelPrior:
         """Prior over scaled labels, with or without stellar evolution."""
         return LabelPrior(self.labels, self.scale, self.population if population else None)
@@ -158,10 +199,11 @@ class Bridge(Shown, nn.Module):
         morphed: bool = True,
     ) -> Float[Tensor, "stars coefficients"]:
         """The value of `from_labels` alone, shape (B, M), theory's latents moved by ``offset``."""
-        model, latent = self.survey(survey), self.theory_latents(survey, x, offset, morphed=morphed)
+        model, decoder = self.survey(survey), self.decoder_of(survey)
+        latent = self.theory_latents(survey, x, offset, morphed=morphed)
         if not morphed:
-            return model.layout(self.decoder).without_gap(model.value(self.decoder, latent))
-        return model.value(self.decoder, model.morph(latent)[0])
+            return model.layout(decoder).without_gap(model.value(decoder, latent))
+        return model.value(decoder, model.morph(latent)[0])
 
     def slopes_from_labels(
         self,
@@ -172,12 +214,13 @@ class Bridge(Shown, nn.Module):
         morphed: bool = True,
     ) -> tuple[Float64[Tensor, "stars coefficients latents"], Float64[Tensor, "stars latents latents2"]]:
         """Change of `values_from_labels` with the survey's latents (B, M, D), and of these with theory's (B, D, D)."""
-        model, latent = self.survey(survey), self.theory_latents(survey, x, offset, morphed=morphed)
+        model, decoder = self.survey(survey), self.decoder_of(survey)
+        latent = self.theory_latents(survey, x, offset, morphed=morphed)
         if not morphed:
-            slope = model.coefficients(self.decoder, latent).jacobian
+            slope = model.coefficients(decoder, latent).jacobian
             eye = torch.eye(latent.shape[1], dtype=latent.dtype).expand(len(latent), -1, -1)
-            return model.layout(self.decoder).without_gap(slope), eye
-        slope = model.coefficients(self.decoder, model.morph(latent)[0]).jacobian
+            return model.layout(decoder).without_gap(slope), eye
+        slope = model.coefficients(decoder, model.morph(latent)[0]).jacobian
         return slope, model.morph.jacobian(latent)
 
     def theory_latents(
@@ -210,7 +253,7 @@ class Bridge(Shown, nn.Module):
     ) -> Float[Tensor, "stars coefficients latents"]:
         """F, shape (B, M, D): F Fᵀ is the covariance of `from_labels` that the emulator's error causes."""
         by_latent, of_latent = self.slopes_from_labels(survey, x)
-        return by_latent @ (of_latent @ self.theory_error.latent_factor(self.emulator, x))
+        return by_latent @ (of_latent @ self.theory_error_of(survey).latent_factor(self.emulator, x))
 
     @torch.no_grad()
     def emulator_variance(
@@ -240,7 +283,8 @@ class Bridge(Shown, nn.Module):
         rows = factor.mT.flatten(0, 1), survey, rv.repeat_interleave(size), instrument
         seen = torch.from_numpy(self.native.flux(*rows)).unflatten(0, (stars, size))
         seer = instrument or self.instrument(survey)
-        rest = seer(self.theory_error.left(self.decoder, self.emulator, x), rv, 0.0)
+        left = self.theory_error_of(survey).left(self.decoder_of(survey), self.emulator, x)
+        rest = seer(left, rv, 0.0)
         return seen.square().sum(1) + rest.clamp(min=0.0)
 
     def gap_features(
@@ -251,16 +295,25 @@ class Bridge(Shown, nn.Module):
         return model.gap.features(model.morph(self.theory_latents(survey, x))[0])
 
     @torch.no_grad()
-    def theory_variance(self, x: Float64[Tensor, "stars labels"]) -> Float[Tensor, "stars cells"]:
-        """Variance of the emulator's error at scaled labels, on the rest grid in units of the continuum, (B, L)."""
-        rows = torch.arange(len(x)).split(STARS)
-        parts = [self.theory_error.of_emulator(self.decoder, self.emulator, x[some]) for some in rows]
-        return torch.cat(parts) if parts else torch.zeros(0, len(self.decoder.mean))
+    def theory_variance(
+        self, survey: str, x: Float64[Tensor, "stars labels"]
+    ) -> Float[Tensor, "stars cells"]:
+        """Variance of the emulator's error at scaled labels (B, K) on a survey's rest grid (B, L), continuum 1."""
+        rows, decoder = torch.arange(len(x)).split(STARS), self.decoder_of(survey)
+        error = self.theory_error_of(survey)
+        parts = [error.of_emulator(decoder, self.emulator, x[some]) for some in rows]
+        return torch.cat(parts) if parts else torch.zeros(0, len(decoder.mean))
 
     @torch.no_grad()
-    def rest_flux(self, labels: ArrayLike) -> Float[Tensor, "stars cells"]:
-        """Theory in the rest frame at the grid's resolution: labels in their units (N, K) → (N, L)."""
-        return self.decoder(self.emulator(self.scale(torch.as_tensor(self._checked(labels)))).float())
+    def rest_flux(self, labels: ArrayLike, survey: str | None = None) -> Float[Tensor, "stars cells"]:
+        """Theory in the rest frame at the grid's resolution: labels in their units (N, K) → (N, L).
+
+        Args:
+            labels: In the grid's units and order, shape (N, K).
+            survey: Whose rest grid; None: the first layer's.
+        """
+        decoder = self.decoder if survey is None else self.decoder_of(survey)
+        return decoder(self.emulator(self.scale(torch.as_tensor(self._checked(labels)))).float())
 
     @torch.no_grad()
     def predict(

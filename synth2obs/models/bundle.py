@@ -42,6 +42,7 @@ def save_bundle(bridge: Bridge, folder: str | Path) -> Path:
             **{key: getattr(bridge.labels, key).tolist() for key in RANGES},
         },
         "decoder": bridge.decoder.sizes,
+        "finer": {name: own.sizes for name, own in bridge.layers.items() if name},
         "emulator": {"spectra": bridge.emulator.spectra, "config": bridge.emulator.config.model_dump()},
         "density": bridge.density.config.model_dump(),
         "surveys": {name: bridge.survey(name).config.model_dump() for name in bridge.surveys},
@@ -116,7 +117,8 @@ def _with_noise(tensors: Mapping[str, Tensor], surveys: Sequence[str]) -> dict[s
 def _empty(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
     ranges = {key: np.asarray(meta["labels"][key]) for key in RANGES}
     space = LabelSpace(tuple(meta["labels"]["names"]), **ranges)
-    decoder = Decoder(tensors["decoder.rest_wavelength"], tensors["decoder.rest_sigma"], **meta["decoder"])
+    decoder = _decoder("decoder", tensors, meta["decoder"])
+    finer = {name: _decoder(f"finer.{name}", tensors, own) for name, own in meta.get("finer", {}).items()}
     return Bridge(
         space,
         decoder,
@@ -126,7 +128,12 @@ def _empty(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
         Population.load() if meta["population"] else None,
         meta["card"],
         FlowDensity(decoder.latent, DensityConfig(**meta["density"])).double(),
+        finer,
     )
+
+
+def _decoder(prefix: str, tensors: Mapping[str, Tensor], sizes: Mapping[str, int]) -> Decoder:
+    return Decoder(tensors[f"{prefix}.rest_wavelength"], tensors[f"{prefix}.rest_sigma"], **sizes)
 
 
 def _emulator(meta: Mapping[str, Any], labels: int, latent: int) -> Emulator:

@@ -4,6 +4,7 @@ Nothing is kept that could grow old: `projection.memo.Memo` notices when a tenso
 """
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -33,18 +34,22 @@ class NativeViews:
     """From coefficients to the native pixels of every survey of a bridge.
 
     Args:
-        decoder: Of the rest frame.
+        decoders: Of the rest frame, by the name of their layer.
         models: The surveys' models by name.
     """
 
-    def __init__(self, decoder: Decoder, models: nn.ModuleDict) -> None:
-        self.decoder, self.models = decoder, models
+    def __init__(self, decoders: Mapping[str, Decoder], models: nn.ModuleDict) -> None:
+        self.decoders, self.models = decoders, models
         self.memo, self.wider = Memo(KEPT), Memo(KEPT)
 
     def _model(self, survey: str) -> SurveyModel:
         model = self.models[survey]
         assert isinstance(model, SurveyModel)
         return model
+
+    def decoder(self, survey: str) -> Decoder:
+        """The decoder of the rest frame that a survey sees."""
+        return self.decoders[self._model(survey).config.layer]
 
     def instrument(
         self,
@@ -57,21 +62,19 @@ class NativeViews:
 
         Wavelengths are those that the survey states; where pixels really are is the model's to know.
         """
-        model = self._model(survey)
+        model, decoder = self._model(survey), self.decoder(survey)
         detectors = model.segment if segment is None else segment
         stated = model.wavelength if wavelength is None else wavelength
         pixels = model.distortion.corrected(stated, detectors)
         spread = model.line_spread if line_spread is None else line_spread
 
         def make() -> Instrument:
-            return Instrument(
-                self.decoder.rest_wavelength, pixels, detectors, spread, self.decoder.rest_sigma
-            )
+            return Instrument(decoder.rest_wavelength, pixels, detectors, spread, decoder.rest_sigma)
 
         if np.ndim(pixels) > 1 or len(spread.sigma) > 1:
             return make()
         own = _digest(pixels, detectors, spread.sigma, spread.hermite, spread.kernel, spread.offset)
-        return self.memo.get(("instrument", own), self.decoder.buffers(), make)
+        return self.memo.get(("instrument", own), decoder.buffers(), make)
 
     def through(
         self,
@@ -91,12 +94,12 @@ class NativeViews:
             width: Factor on the survey's σ that all stars share, beside the survey's ``width_scale``. It acts on
                 theory; the gap is at the survey's resolution already and stays as it is.
         """
-        model = self._model(survey)
-        weights = *model.gap.state_dict().values(), *self.decoder.state_dict().values()
+        model, decoder = self._model(survey), self.decoder(survey)
+        weights = *model.gap.state_dict().values(), *decoder.state_dict().values()
 
         def make() -> Through:
             own = instrument or self.instrument(survey)
-            return model.through(self.decoder, own, model.segment if segment is None else segment, width)
+            return model.through(decoder, own, model.segment if segment is None else segment, width)
 
         parts = *weights, *model.native()
         key = "through", survey, instrument, width
@@ -104,12 +107,13 @@ class NativeViews:
         if broadening is None:
             return still
         turning = float(broadening.vsini), float(broadening.vmac)
-        return self.wider.get((*key, *turning), parts, lambda: self._of_rotating(still, model, broadening))
+        return self.wider.get((*key, *turning), parts, lambda: self._of_rotating(still, survey, broadening))
 
-    def _of_rotating(self, still: Through, model: SurveyModel, broadening: Broadening) -> Through:
+    def _of_rotating(self, still: Through, survey: str, broadening: Broadening) -> Through:
         """A map for stars that all rotate alike; it is the rest grid that the broadening acts on."""
-        step = log_step(self.decoder.rest_wavelength.numpy())
-        functions = model.functions(self.decoder, broadening, step)
+        decoder = self.decoder(survey)
+        step = log_step(decoder.rest_wavelength.numpy())
+        functions = self._model(survey).functions(decoder, broadening, step)
         return still.of_functions(functions, float(broadening.margin(step)))
 
     @torch.no_grad()
@@ -141,7 +145,7 @@ class NativeViews:
         model = self._model(survey)
         parts = []
         for rows in torch.arange(len(rv)).split(BATCH):
-            projected = model.project(self.decoder, instrument, rv[rows], rows)
+            projected = model.project(self.decoder(survey), instrument, rv[rows], rows)
             flux = torch.einsum("bpm,bm->bp", projected, coefficients[rows].float())
             covered = instrument.valid(rv[rows], float(model.width_scale), rows)
             parts.append(flux.masked_fill(~covered, torch.nan))
@@ -154,7 +158,7 @@ class NativeViews:
         flux = np.empty((len(rv), len(model.wavelength)), np.float32)
         if not bool(rotates.all()):
             flux[(~rotates).numpy()] = self.flux(coefficients[~rotates], survey, rv[~rotates])
-        instrument, functions = self.instrument(survey), model.functions(self.decoder)
+        instrument, functions = self.instrument(survey), model.functions(self.decoder(survey))
         for rows in rotates.nonzero()[:, 0].split(BATCH):
             width, own = float(model.width_scale), broadening.take(rows)
             part = native_of_rotating(instrument, functions, width, coefficients[rows], rv[rows], own)

@@ -38,6 +38,7 @@ class SurveyConfig(Section):
 
     latent: int = Field(ge=1, description="length D of the latent")
     samples: int = Field(ge=1, description="length L of the rest grid")
+    layer: str = Field(default="", description="of the rest frame that the survey sees; empty: the first")
     continuum: ContinuumConfig = ContinuumConfig()
     morph: AnyAlignmentConfig = ALIGNMENT
     density: DensityConfig = DensityConfig()

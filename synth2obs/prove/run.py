@@ -26,6 +26,7 @@ from synth2obs.reports.proof_page import write_page
 from synth2obs.training.closing import closed_on_error, nothing_left_open
 from synth2obs.training.run import Trained, train
 from synth2obs.training.signals import signals_wait
+from synth2obs.training.state import State
 
 STAGE = "scores"
 ARRAYS_FILE = "arrays.npz"
@@ -126,9 +127,16 @@ def _scored(config: ProveConfig, case: Case, outcome: Trained, name: str, say: S
         stars=state.stars[name],
         held=cut_wavelengths(read_shard(folder / file_of(name, HELD_FILE)), data.start, data.stop),
         truth=_truth(case, name),
-        theory=Theory(state.flux[state.kept], state.x[state.kept]),
+        theory=_theory(state, name),
     )
     return score(survey, config, lambda text: say(f"{case.title(name)}: {text}"))
+
+
+def _theory(state: State, survey: str) -> Theory:
+    """Spectra that the grid teaches with, on the rest frame that a survey sees."""
+    part = state.theory(survey)
+    kept = state.kept[part.rows]
+    return Theory(part.flux[kept], state.x[part.rows[kept]])
 
 
 def _truth(case: Case, name: str) -> Truth:

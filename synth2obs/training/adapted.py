@@ -79,7 +79,7 @@ def adapt(base: str | Path, config: TrainConfig, out: str | Path, *, progress: b
     domains = load_domains(config.data, config.seed)
     _require_same_theory(old, domains, config, base)
     torch.manual_seed(config.seed)
-    alone = with_surveys(old, survey_models(config, domains, old.decoder))
+    alone = with_surveys(old, survey_models(config, domains, old.layers))
     state = State(alone, domains, config.seed, theory_held=True)
     stages = [
         InstrumentStage,
@@ -109,18 +109,7 @@ def with_surveys(old: Bridge, surveys: Any, *, joined: bool = False) -> Bridge:
         joined: Keep the surveys of ``old``, too, before the new ones.
     """
     before = {name: old.survey(name) for name in old.surveys} if joined else {}
-    made = Bridge(
-        old.labels,
-        old.decoder,
-        old.emulator,
-        old.scale,
-        {**before, **surveys},
-        old.population,
-        old.card,
-        old.density,
-    )
-    made.distance, made.theory_error = old.distance, old.theory_error
-    return made
+    return old.of_same_theory({**before, **surveys})
 
 
 def _require_same_theory(old: Bridge, domains: Domains, config: TrainConfig, base: str | Path) -> None:

@@ -1,7 +1,10 @@
 """What a training starts from: an untrained bridge of the right shapes, beside its data."""
 
+from collections.abc import Mapping
+
 import torch
 
+from synth2obs.core.spectra import Spectra
 from synth2obs.models.alignment.density import FlowDensity
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.decoder.decoder import Decoder
@@ -23,33 +26,45 @@ def first_state(config: TrainConfig, domains: Domains) -> State:
 def build_bridge(config: TrainConfig, domains: Domains) -> Bridge:
     """An untrained bridge of the right shapes."""
     grid = domains.grid
-    decoder = Decoder(
-        torch.from_numpy(grid.spectra.wavelength),
-        torch.from_numpy(grid.spectra.line_spread.sigma[0]),
-        **config.decoder.model_dump(),
-    )
+    decoders = {name: _decoder(spectra, config) for name, spectra in grid.layers.items()}
+    decoder = decoders.pop("")
     count = int((~grid.held_out).sum())
     emulator = EMULATORS[config.emulator.name](len(grid.labels), decoder.latent, count, config.emulator)
     scale = LabelScale(grid.labels, grid.values)
     if attach := getattr(emulator, "attach", None):
         attach(grid.labels, scale)
-    surveys = survey_models(config, domains, decoder)
+    surveys = survey_models(config, domains, {"": decoder, **decoders})
     population = Population.load() if config.population else None
     density = FlowDensity(decoder.latent, config.density).double()
-    return Bridge(grid.labels, decoder, emulator, scale, surveys, population, density=density)
+    theory = grid.labels, decoder, emulator, scale
+    return Bridge(*theory, surveys, population, density=density, finer=decoders)
 
 
-def survey_models(config: TrainConfig, domains: Domains, decoder: Decoder) -> dict[str, SurveyModel]:
-    """Untrained models of all surveys, for a decoder."""
-    sizes = SurveyConfig(
+def _decoder(grid: Spectra, config: TrainConfig) -> Decoder:
+    rest, sigma = (torch.from_numpy(values) for values in (grid.wavelength, grid.line_spread.sigma[0]))
+    return Decoder(rest, sigma, **config.decoder.model_dump())
+
+
+def survey_models(
+    config: TrainConfig, domains: Domains, decoders: Mapping[str, Decoder]
+) -> dict[str, SurveyModel]:
+    """Untrained models of all surveys, for the decoders of a bridge's layers."""
+    return {
+        name: _survey_model(survey, _sizes(config, survey.layer, decoders[survey.layer]))
+        for name, survey in domains.surveys.items()
+    }
+
+
+def _sizes(config: TrainConfig, layer: str, decoder: Decoder) -> SurveyConfig:
+    return SurveyConfig(
         latent=decoder.latent,
         samples=len(decoder.mean),
+        layer=layer,
         continuum=config.continuum,
         morph=config.morph,
         density=config.density,
         gap=config.gap,
     )
-    return {name: _survey_model(survey, sizes) for name, survey in domains.surveys.items()}
 
 
 def _survey_model(survey: SurveyData, sizes: SurveyConfig) -> SurveyModel:

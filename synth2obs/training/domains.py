@@ -1,7 +1,7 @@
 """The domains of a training: the grid and the surveys, cut to one range and split by star."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from synth2obs.io.shard.check import refuse
 from synth2obs.io.shard.read import read_shard
 from synth2obs.io.surveys.matches import read_twins
 from synth2obs.io.trainable import grid_problems, with_usual_labels
+from synth2obs.training.layers import layer_of, same_rows, seen_pixels
 
 FIRST = ("teff", "logg", "fe_h", "vmic", "c_fe", "o_fe")
 MARGIN = 20.0
@@ -37,6 +38,11 @@ class DataConfig(Section):
     """Where spectra come from and how stars are split."""
 
     grid: str = Field(default="embedded:optical_grid", description="shard of the grid")
+    layers: dict[str, str] = Field(
+        default={},
+        description="shards of further grids with the same spectra (by their labels; some may lack), at other "
+        "wavelengths or sharper, by a name of their own: every survey sees the coarsest grid that is sharp enough",
+    )
     surveys: dict[str, str] = Field(
         default={"miles": "embedded:miles", "stelib": "embedded:stelib"}, description="shard of each survey"
     )
@@ -47,6 +53,13 @@ class DataConfig(Section):
         for name in surveys:
             require_name(name, "survey")
         return surveys
+
+    @field_validator("layers")
+    @classmethod
+    def _layers_named(cls, layers: dict[str, str]) -> dict[str, str]:
+        for name in layers:
+            require_name(name, "layer")
+        return layers
 
     same_stars: str = Field(
         default="",
@@ -64,6 +77,14 @@ class DataConfig(Section):
 
 
 @dataclass(frozen=True)
+class LayerData:
+    """Theory on another layer of the rest frame. ``rows`` are its spectra's numbers in the first grid, increasing."""
+
+    spectra: Spectra
+    rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class GridData:
     """Theory. ``values`` are labels (N, K) in the order of ``labels``; ``held_out`` marks its test spectra."""
 
@@ -71,6 +92,12 @@ class GridData:
     labels: LabelSpace
     values: NDArray[np.float64]
     held_out: NDArray[np.bool_]
+    finer: Mapping[str, LayerData] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> dict[str, Spectra]:
+        """Spectra by the name of their layer; that of the first is empty."""
+        return {"": self.spectra, **{name: own.spectra for name, own in self.finer.items()}}
 
 
 @dataclass(frozen=True)
@@ -80,6 +107,7 @@ class SurveyData:
     spectra: Spectra
     part: NDArray[np.str_]
     star: NDArray[np.str_]
+    layer: str = ""
 
     def rows(self, part: str) -> NDArray[np.intp]:
         """Row numbers of one part."""
@@ -108,11 +136,12 @@ def load_domains(config: DataConfig, seed: int) -> Domains:
             f"data.train + data.validation = {config.train + config.validation} leaves no star to test; "
             "lower one of them"
         )
-    twins = _twins(config)
+    grid, twins = _grid(config, seed), _twins(config)
     surveys = {
-        name: _survey(name, path, config, seed, twins.get(name, {})) for name, path in config.surveys.items()
+        name: _survey(name, path, config, seed, twins.get(name, {}), grid.layers)
+        for name, path in config.surveys.items()
     }
-    return Domains(_grid(config, seed), surveys)
+    return Domains(grid, surveys)
 
 
 def _twins(config: DataConfig) -> dict[str, dict[str, str]]:
@@ -130,17 +159,53 @@ def label_table(spectra: Spectra) -> tuple[tuple[str, ...], NDArray[np.float64]]
 
 
 def _grid(config: DataConfig, seed: int) -> GridData:
-    spectra = with_usual_labels(_read(config.grid, "grid", config))
-    file = resolve(config.grid)
-    refuse(grid_problems(file), file)
+    spectra = _cut(_read_grid(config.grid), config, MARGIN)
     names, values = label_table(spectra)
     drawn = np.array([chance(seed, f"grid/{name}") for name in spectra.id])
     held_out = (drawn < config.held_out_grid) | (drawn <= np.sort(drawn)[FEWEST_HELD_OUT - 1])
-    return GridData(spectra, LabelSpace.from_values(names, values), values, held_out)
+    finer = {name: _layer(path, spectra) for name, path in config.layers.items()}
+    return GridData(spectra, LabelSpace.from_values(names, values), values, held_out, finer)
 
 
-def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[str, str]) -> SurveyData:
-    spectra = _read(path, "survey", config)
+def _read_grid(path: str) -> Spectra:
+    spectra, file = with_usual_labels(_read(path, "grid")), resolve(path)
+    refuse(grid_problems(file), file)
+    return spectra
+
+
+def _layer(path: str, first: Spectra) -> LayerData:
+    """Another grid, of the spectra that it shares with the first, in the first one's order."""
+    spectra = _read_grid(path)
+    try:
+        rows = same_rows(first.labels, spectra.labels)
+    except DataError as error:
+        raise DataError(f"{error}", path=resolve(path)) from error
+    order = np.argsort(rows)
+    order = order[rows[order] >= 0]
+    if len(order) < FEWEST_TO_TRAIN:
+        raise DataError(
+            f"{len(order)} of its {len(rows)} spectra have the labels of one of the first grid's {len(first)}",
+            path=resolve(path),
+            field="labels",
+            remedy="compute it with the sampling, the seed and the ranges of the first grid's recipe",
+        )
+    return LayerData(replace(spectra.take(order), gradients=None), rows[order])
+
+
+def _survey(
+    name: str,
+    path: str,
+    config: DataConfig,
+    seed: int,
+    twins: Mapping[str, str],
+    grids: Mapping[str, Spectra],
+) -> SurveyData:
+    spectra = _read(path, "survey")
+    try:
+        layer = layer_of(spectra, grids)
+    except DataError as error:
+        raise DataError(f"{error}", path=resolve(path)) from error
+    spectra = spectra.cut(seen_pixels(spectra, grids[layer])) if layer else _cut(spectra, config)
     assert spectra.ivar is not None
     spectra = spectra.take((spectra.ivar > 0).mean(axis=1) >= config.good_pixels)
     if config.max_stars:
@@ -155,7 +220,7 @@ def _survey(name: str, path: str, config: DataConfig, seed: int, twins: Mapping[
     star = _stars(spectra, twins)
     drawn = np.array([chance(seed, own) for own in star])
     part = np.select([drawn < config.train, drawn < config.train + config.validation], PARTS[:2], PARTS[2])
-    survey = SurveyData(spectra, part, star)
+    survey = SurveyData(spectra, part, star, layer)
     _check_parts(survey, name, path)
     return survey
 
@@ -184,13 +249,16 @@ def _spread(stars: NDArray[np.str_], seed: int, count: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(drawn)[:count])
 
 
-def _read(path: str, kind: str, config: DataConfig) -> Spectra:
+def _read(path: str, kind: str) -> Spectra:
     file = resolve(path)
     spectra = read_shard(file)
     if spectra.kind != kind:
         raise DataError(
             f"is a {spectra.kind}, not a {kind}", path=file, field="kind", remedy=f"give a {kind}'s shard"
         )
-    margin = MARGIN if kind == "grid" else 0.0
-    spectra = cut_wavelengths(spectra, config.start - margin, config.stop + margin)
     return replace(spectra, flags=None)
+
+
+def _cut(spectra: Spectra, config: DataConfig, margin: float = 0.0) -> Spectra:
+    """What the settings want of the first layer's wavelengths."""
+    return cut_wavelengths(spectra, config.start - margin, config.stop + margin)

@@ -209,7 +209,8 @@ def run_card(config: TrainConfig, began: float, base: str | Path | None = None) 
         base: Folder of the bridge that a survey was added to.
     """
     git = git_state(__file__)
-    files = {"grid": config.data.grid, **config.data.surveys}
+    layers = {f"layer {name}": path for name, path in config.data.layers.items()}
+    files = {"grid": config.data.grid, **layers, **config.data.surveys}
     if config.anchors.table:
         files["anchors"] = config.anchors.table
     if base is not None:

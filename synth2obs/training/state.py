@@ -5,6 +5,7 @@ from torch import Tensor
 
 from synth2obs.core.errors import DataError
 from synth2obs.models.bridge import Bridge
+from synth2obs.models.decoder.parts import Part
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.result import StarLabels
 from synth2obs.training.domains import Domains, SurveyData
@@ -25,9 +26,25 @@ class State:
         self.flux = torch.from_numpy(domains.grid.spectra.flux).float()
         self.x = self.bridge.scale(torch.as_tensor(domains.grid.values))
         self.kept = torch.from_numpy(~domains.grid.held_out)
+        self.finer = {
+            name: torch.from_numpy(own.spectra.flux).float() for name, own in domains.grid.finer.items()
+        }
         self.seen = {name: self._prepare(name, survey, "train") for name, survey in domains.surveys.items()}
         self.distortion = {name: self._distortion(name) for name in self.seen}
         self.stars = {name: _unknown(seen, self.x.shape[1]) for name, seen in self.seen.items()}
+
+    def parts(self) -> list[Part]:
+        """The grid's spectra on every layer of the bridge, in its order."""
+        rows = {name: torch.from_numpy(own.rows) for name, own in self.domains.grid.finer.items()}
+        first = Part(self.bridge.decoder, self.flux, torch.arange(len(self.flux)))
+        layers = self.bridge.layers
+        return [first, *(Part(layers[name], self.finer[name], rows[name]) for name in layers if name)]
+
+    def theory(self, survey: str) -> Part:
+        """The grid's spectra on the rest frame that a survey sees."""
+        return dict(zip(self.bridge.layers, self.parts(), strict=True))[
+            self.bridge.survey(survey).config.layer
+        ]
 
     def _prepare(self, name: str, survey: SurveyData, part: str) -> Observation:
         try:

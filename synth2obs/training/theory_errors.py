@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor
 
-from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.from_grid import pca_residual, rms_of
+from synth2obs.models.decoder.parts import Part, encode_parts
 from synth2obs.training.state import State
 
 
 @torch.no_grad()
 def grid_latents(state: State) -> Tensor:
     """Latents of all grid spectra, shape (N, D)."""
-    return encode_flux(state.bridge.decoder, state.flux)
+    return encode_parts(state.parts(), len(state.flux))
 
 
 def trust(state: State, latents: Tensor, weight: Tensor) -> None:
@@ -24,9 +24,12 @@ def trust(state: State, latents: Tensor, weight: Tensor) -> None:
     """
     bridge, held = state.bridge, ~state.kept
     bridge.distance.learn(bridge.emulator, weight.double())
-    if bool(held.any()):
-        rows = state.x[held], state.flux[held], latents[held]
-        bridge.theory_error.calibrate(bridge.decoder, bridge.emulator, *rows)
+    for layer, part in zip(bridge.layers, state.parts(), strict=True):
+        own = held[part.rows]
+        if bool(own.any()):
+            rows = part.rows[own]
+            error = bridge.theory_error_on(layer)
+            error.calibrate(part.decoder, bridge.emulator, state.x[rows], part.flux[own], latents[rows])
 
 
 @torch.no_grad()
@@ -37,12 +40,24 @@ def held_out_errors(state: State, latents: Tensor) -> dict[str, float]:
         state: Training.
         latents: Of all grid spectra, from `grid_latents`.
     """
-    bridge, flux, held = state.bridge, state.flux, ~state.kept
-    decoded = bridge.decoder(latents[held]) - flux[held]
-    emulated = bridge.decoder(bridge.emulator(state.x[held]).float()) - flux[held]
+    found: dict[str, float] = {}
+    for layer, part in zip(state.bridge.layers, state.parts(), strict=True):
+        errors = _errors(state, part, latents)
+        found |= {f"{layer}_{key}" if layer else key: value for key, value in errors.items()}
+    return found
+
+
+def _errors(state: State, part: Part, latents: Tensor) -> dict[str, float]:
+    """The same on one layer; nothing where no spectrum of it is held out."""
+    held = ~state.kept[part.rows]
+    if not bool(held.any()):
+        return {}
+    rows, flux = part.rows[held], part.flux[held]
+    decoded = part.decoder(latents[rows]) - flux
+    emulated = part.decoder(state.bridge.emulator(state.x[rows]).float()) - flux
     return {
         "rms": rms_of(decoded),
         "median": decoded.abs().median().item(),
         "emulator_rms": rms_of(emulated),
-        "pca_rms": rms_of(pca_residual(flux[state.kept], flux[held], bridge.decoder.latent)),
+        "pca_rms": rms_of(pca_residual(part.flux[~held], flux, part.decoder.latent)),
     }

@@ -5,8 +5,9 @@ import torch
 
 from synth2obs.core.errors import ConfigError
 from synth2obs.models.decoder.branch import Branch
-from synth2obs.models.decoder.encode import QUIET, encode_flux, encode_linear, encode_reduced
+from synth2obs.models.decoder.encode import QUIET, encode_linear, encode_reduced
 from synth2obs.models.decoder.from_grid import coefficients, evenly, latent_weight
+from synth2obs.models.decoder.parts import encode_flux
 from synth2obs.training.build import first_state
 from synth2obs.training.domains import load_domains
 from synth2obs.training.run import read_config
@@ -117,7 +118,7 @@ def test_latent_weight_is_the_flux_that_a_latent_moves(whole):
             slope = (ahead - behind) @ table.T / 2e-4
             moved.append(slope.square().mean().sqrt())
         torch.testing.assert_close(
-            latent_weight(stage.state.bridge.decoder, u), torch.stack(moved).float(), rtol=1e-3, atol=1e-7
+            latent_weight([stage.state.bridge.decoder], u), torch.stack(moved).float(), rtol=1e-3, atol=1e-7
         )
 
 

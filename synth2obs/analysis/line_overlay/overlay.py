@@ -71,7 +71,7 @@ def survey_overlay(
         listed: The list.
     """
     grid, native = (
-        each.numpy() for each in (bridge.decoder.rest_wavelength, bridge.survey(survey).wavelength)
+        each.numpy() for each in (bridge.decoder_of(survey).rest_wavelength, bridge.survey(survey).wavelength)
     )
     order = np.argsort(labels[:, bridge.labels.index("teff")])
     some = labels[order[np.linspace(0, len(labels) - 1, min(STARS, len(labels))).astype(int)]]
@@ -91,7 +91,7 @@ def survey_overlay(
 @torch.no_grad()
 def theory_of(bridge: Bridge, survey: str, labels: Floats) -> Theory:
     """Theory of one star, labels (1, K) in their units, through a survey's instrument; see `Theory`."""
-    model, grid = bridge.survey(survey), bridge.decoder.rest_wavelength.numpy()
+    model, grid = bridge.survey(survey), bridge.decoder_of(survey).rest_wavelength.numpy()
     native = model.true_wavelength.numpy()
     flux = np.nan_to_num(bridge.predict(labels, survey, morphed=False)[0], nan=1.0)
     sigma = np.interp(grid, native, model.lsf_sigma.numpy() * float(model.width_scale))

@@ -102,7 +102,7 @@ def find(bridge: Bridge, survey: str, truth: Truth, stars: StarLines | None = No
     model, gap = bridge.survey(survey), survey_gap(bridge, survey, labels)
     lines = gap_lines(bridge, survey, np.median(labels, axis=0, keepdims=True), gap, MANY, stars)
     fwhm = FWHM_PER_SIGMA * float(model.lsf_sigma.median())
-    wavelength = np.asarray(bridge.decoder.rest_wavelength.numpy(), float)
+    wavelength = np.asarray(bridge.decoder_of(survey).rest_wavelength.numpy(), float)
     seen = _through_pixels(bridge, survey, gap["gap_mean"])
     return Found(wavelength, gap, seen, lines, fwhm, len(model.wavelength))
 
@@ -115,7 +115,7 @@ def mean_change(bridge: Bridge, survey: str, added: Tensor) -> Change:
         survey: In whose pixels.
         added: Shape (N, P), NaN where theory has no pixels.
     """
-    model, grid = bridge.survey(survey), np.asarray(bridge.decoder.rest_wavelength.numpy(), float)
+    model, grid = bridge.survey(survey), np.asarray(bridge.decoder_of(survey).rest_wavelength.numpy(), float)
     rows = added.double().numpy()
     covered = np.isfinite(rows).all(0)
     pixels = model.true_wavelength.numpy()[covered]
@@ -131,7 +131,7 @@ def _through_pixels(bridge: Bridge, survey: str, gap: Floats) -> Floats:
     still = torch.zeros(1, dtype=torch.float64)
     native = bridge.instrument(survey)(rest, still, 0.0)[0].numpy()
     pixels = bridge.survey(survey).true_wavelength.numpy()
-    return np.interp(bridge.decoder.rest_wavelength.numpy(), pixels, native)
+    return np.interp(bridge.decoder_of(survey).rest_wavelength.numpy(), pixels, native)
 
 
 def windows(truth: Truth, fwhm: float) -> tuple[Floats, Floats]:

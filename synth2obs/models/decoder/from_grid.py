@@ -1,13 +1,15 @@
 """A decoder from the spectra of a grid, and what principal components would do."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.decoder import Decoder
-from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.manifold import Manifold
+from synth2obs.models.decoder.parts import Part, encode_parts
 
 
 @shaped
@@ -28,73 +30,89 @@ def coefficients(offset: Float[Tensor, "stars cells"]) -> Float64[Tensor, "stars
 
 @shaped
 @torch.no_grad()
-def fit_branch(
-    decoder: Decoder,
-    manifold: Manifold,
-    flux: Float[Tensor, "stars cells"],
-    own: Bool[Tensor, " stars"],
-    near: Float[Tensor, "rows cells"] | None = None,
+def fit_branches(
+    parts: Sequence[Part], manifold: Manifold, own: Bool[Tensor, " stars"], spectra: int
 ) -> None:
-    """Give a decoder, started from the SVD of the same spectra, the branch of a latent variable model.
+    """Give decoders, started from the SVD of the same spectra, the branches of a latent variable model.
 
-    Spectra that are not in the model are encoded by that branch, which is then fitted again to all.
+    Spectra that are not in the model are encoded by these branches, which are then fitted again to all.
 
     Args:
-        decoder: Its branch is overwritten.
+        parts: Training spectra on every layer; the decoders' branches are overwritten.
         manifold: Model of some of the spectra.
-        flux: Training spectra, shape (N, L).
         own: Which of them the model was made of, in its order, shape (N,), boolean.
-        near: Spectra close to some of these, such as the ends of gradient spectra, shape (R, L): the branch learns from
-            them, but has no units there.
+        spectra: The first so many of the N may become centres; others, such as the ends of gradient spectra, are close
+            to some of these: branches learn from them, but have no units there.
     """
-    spectra = len(flux)
-    if near is not None:
-        flux, own = torch.cat([flux, near]), torch.cat([own, torch.zeros(len(near), dtype=torch.bool)])
-    table = decoder.trunk.table().double()
-    targets = (flux - decoder.mean).double() @ (table / table.square().sum(0).clamp(min=1e-300))
-    manifold.into(decoder.branch, targets[own])
-    if not bool(own.all()):
-        latents = decoder.branch.inner.place(encode_flux(decoder, flux).double())
-        latents[own] = manifold.latents
-        manifold.into(decoder.branch, targets, latents, spectra)
+    targets = [_targets(part) for part in parts]
+    place = own.long().cumsum(0) - 1
+    for part, wanted in zip(parts, targets, strict=True):
+        mine = own[part.rows]
+        manifold.into(part.decoder.branch, wanted[mine], manifold.latents[place[part.rows[mine]]])
+    if bool(own.all()):
+        return
+    latents = parts[0].decoder.branch.inner.place(encode_parts(parts, len(own)).double())
+    latents[own] = manifold.latents
+    for part, wanted in zip(parts, targets, strict=True):
+        first = int((part.rows < spectra).sum())
+        manifold.into(part.decoder.branch, wanted, latents[part.rows], first)
+
+
+def _targets(part: Part) -> Tensor:
+    """Coefficients of the trunk that are nearest to the spectra of a layer, (n, K), float64."""
+    table = part.decoder.trunk.table().double()
+    offset = (part.flux - part.decoder.mean).double()
+    return offset @ (table / table.square().sum(0).clamp(min=1e-300))
 
 
 @shaped
 @torch.no_grad()
 def order_latents(
-    decoder: Decoder, latents: Float[Tensor, "stars latents"]
+    decoders: Sequence[Decoder], latents: Float[Tensor, "stars latents"]
 ) -> Float[Tensor, "stars latents"]:
     """Turn the latent space so that each latent moves flux of its own, the one that moves least first.
 
     White latents stay white, and no spectrum changes. With the mean of (∂S/∂u)ᵀ ∂S/∂u diagonal, `latent_weight` says
-    all about how errors of latents show in flux.
+    all about how errors of latents show in flux. Of several layers it is the mean over layers.
 
     Args:
-        decoder: Its branch is turned.
+        decoders: Of all layers; their branches are turned.
         latents: Of the grid, shape (N, D).
 
     Returns:
         The same latents in the new coordinates.
     """
+    moved = torch.stack([_moved(decoder, latents) for decoder in decoders]).mean(0)
+    turn = torch.linalg.eigh(moved.double()).eigenvectors
+    for decoder in decoders:
+        decoder.branch.skip.copy_(decoder.branch.skip @ turn)
+        decoder.branch.inner.weight.copy_(decoder.branch.inner.weight @ turn)
+    return (latents.double() @ turn).float()
+
+
+def _moved(decoder: Decoder, latents: Tensor) -> Tensor:
+    """Sum over stars of (∂S/∂u)ᵀ ∂S/∂u per cell, shape (D, D)."""
     table = decoder.trunk.table()
     gram = table.T @ table / len(table)
-    moved = [
-        torch.einsum("nkd,kl,nle->de", j, gram, j) for j in map(decoder.branch.jacobian, latents.split(64))
-    ]
-    turn = torch.linalg.eigh(torch.stack(moved).sum(0).double()).eigenvectors
-    decoder.branch.skip.copy_(decoder.branch.skip @ turn)
-    decoder.branch.inner.weight.copy_(decoder.branch.inner.weight @ turn)
-    return (latents.double() @ turn).float()
+    jacobians = map(decoder.branch.jacobian, latents.split(64))
+    return torch.stack([torch.einsum("nkd,kl,nle->de", j, gram, j) for j in jacobians]).sum(0)
 
 
 @shaped
 @torch.no_grad()
-def latent_weight(decoder: Decoder, latents: Float[Tensor, "stars latents"]) -> Float[Tensor, " latents"]:
-    """Root mean square flux per unit of each latent over some latents (N, D), shape (D,)."""
+def latent_weight(
+    decoders: Sequence[Decoder], latents: Float[Tensor, "stars latents"]
+) -> Float[Tensor, " latents"]:
+    """Root mean square flux per unit of each latent over some latents (N, D) and all layers, shape (D,)."""
+    squares = torch.stack([_squares(decoder, latents) for decoder in decoders]).mean(0)
+    return (squares / len(latents)).sqrt()
+
+
+def _squares(decoder: Decoder, latents: Tensor) -> Tensor:
     table = decoder.trunk.table()
     gram = table.T @ table / len(table)
     moved = [((gram @ slope) * slope).sum((0, 1)) for slope in decoder.branch.jacobian(latents).split(64)]
-    return (torch.stack(moved).sum(0) / len(latents)).sqrt()
+    return torch.stack(moved).sum(0)
 
 
 @shaped

@@ -137,11 +137,12 @@ def _few_sums(bridge: Bridge, seen: Observation, fit: LatentFit, rows: Tensor, w
 
 def _columns(bridge: Bridge, seen: Observation, fit: LatentFit, rows: Tensor) -> tuple[Tensor, Tensor]:
     """What a fit is free to change, in units of the continuum, (B, P, D + C + 1), the velocity last; and that alone."""
-    model, instrument, stars = bridge.survey(seen.survey), seen.instrument, seen.instrument_rows(rows)
+    model, decoder = bridge.survey(seen.survey), bridge.decoder_of(seen.survey)
+    instrument, stars = seen.instrument, seen.instrument_rows(rows)
     rv, u = fit.rv[rows], fit.u[rows]
-    functions = model.project(bridge.decoder, instrument, rv, stars).double()
-    by_latent = functions @ model.coefficients(bridge.decoder, u).jacobian.double()
-    rest, width = bridge.decoder(u.float()), float(model.width_scale)
+    functions = model.project(decoder, instrument, rv, stars).double()
+    by_latent = functions @ model.coefficients(decoder, u).jacobian.double()
+    rest, width = decoder(u.float()), float(model.width_scale)
     later, earlier = (instrument(rest, rv + step, width, stars) for step in (STEP, -STEP))
     slope = ((later - earlier) / (2.0 * STEP)).double()
     level = fit.continuum[rows].where(fit.continuum[rows].abs() > 1e-3, 1e-3)

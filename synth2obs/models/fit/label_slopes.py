@@ -44,12 +44,12 @@ def label_slopes(
     """
     columns, widths = list(shifted_columns(bridge).values()), shift_widths(bridge)
     place, share, segment = _cells_among_pixels(bridge, seen.survey)
-    model = bridge.survey(seen.survey)
-    basis = chebyshev_basis(bridge.decoder.rest_wavelength, segment, model.config.continuum.order)
+    model, decoder = bridge.survey(seen.survey), bridge.decoder_of(seen.survey)
+    basis = chebyshev_basis(decoder.rest_wavelength, segment, model.config.continuum.order)
     parts = []
     for rows in chosen.nonzero()[:, 0].split(BATCH):
         whole = bridge.from_labels(seen.survey, fit.x[rows])
-        theory = model.layout(bridge.decoder).without_gap
+        theory = model.layout(decoder).without_gap
         slope = theory(whole.jacobian)[:, :, columns] * widths
         both = torch.cat([theory(whole.value)[None], slope.permute(2, 0, 1)]).flatten(0, 1)
         native = bridge.native.flux(both, seen.survey, torch.zeros(len(both), dtype=torch.float64))
@@ -57,14 +57,14 @@ def label_slopes(
         rest = (1.0 - share) * flux[:, place - 1] + share * flux[:, place]
         spectrum, *change = rest.unflatten(0, (1 + len(columns), len(rows)))
         parts.append(_without_continuum(torch.stack(change), spectrum, basis, ivar[rows]))
-    step = float(bridge.decoder.rest_wavelength.log().diff().median())
+    step = float(decoder.rest_wavelength.log().diff().median())
     samples = 2.0 * math.sqrt(math.pi) * seen.width * float(model.width_scale) / step
     return LabelSlopes(torch.cat(parts, dim=1), max(samples, 1.0))
 
 
 def _cells_among_pixels(bridge: Bridge, survey: str) -> tuple[Tensor, Tensor, Tensor]:
     """Of every cell: the usual pixel to its right, its place between the two neighbours, and its detector."""
-    model, cells = bridge.survey(survey), bridge.decoder.rest_wavelength
+    model, cells = bridge.survey(survey), bridge.decoder_of(survey).rest_wavelength
     order = torch.argsort(model.true_wavelength)
     pixels, segment = model.true_wavelength[order], model.segment[order]
     right = torch.searchsorted(pixels, cells).clamp(1, len(pixels) - 1)

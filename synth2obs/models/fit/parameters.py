@@ -198,7 +198,9 @@ class LabelParameters:
     def with_error(self, theta: Tensor) -> "LabelParameters":
         """The same with the emulator's error as it is at scaled labels (B, K), or θ (B, Q)."""
         x = theta[:, : self.labels]
-        return replace(self, factor=self.bridge.theory_error.latent_factor(self.bridge.emulator, x))
+        return replace(
+            self, factor=self.bridge.theory_error_of(self.survey).latent_factor(self.bridge.emulator, x)
+        )
 
     @property
     def without_error(self) -> "LabelParameters":

@@ -44,7 +44,7 @@ def learn_weights(
     Returns:
         The numbers of the noise by name.
     """
-    theory = bridge.theory_variance(fit.x)
+    theory = bridge.theory_variance(seen.survey, fit.x)
     model = bridge.survey(seen.survey)
     update_scatter(bridge, seen, fit, rows, theory)
     model.unexplained.copy_(model.gap.scatter)
@@ -61,7 +61,7 @@ def update_scatter(
         theory: Variance of the emulator's error, shape (N, L).
     """
     model = bridge.survey(seen.survey)
-    residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
+    residual, ivar = to_rest(seen, fit, bridge.decoder_of(seen.survey).rest_wavelength)
     noise = float(model.noise.white) / ivar.where(ivar > 0, torch.nan)
     if theory is not None:
         noise = noise + theory
@@ -74,7 +74,7 @@ def update_scatter(
 
 def _set_scatter(bridge: Bridge, model: SurveyModel, variance: Tensor) -> None:
     """At least what the decoder leaves of spectra of the grid, which no star need tell."""
-    model.gap.scatter.copy_(torch.maximum(variance, bridge.theory_error.remainder))
+    model.gap.scatter.copy_(torch.maximum(variance, bridge.theory_error_on(model.config.layer).remainder))
 
 
 def _scored(residual: Tensor, noise: Tensor, start: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
     """
     model = bridge.survey(seen.survey)
     features = bridge.gap_features(seen.survey, fit.x)
-    residual, ivar = to_rest(seen, fit, bridge.decoder.rest_wavelength)
+    residual, ivar = to_rest(seen, fit, bridge.decoder_of(seen.survey).rest_wavelength)
     residual = residual + model.gap(features.float())
     kept = teachers(bridge, fit, model.gap.config.outlier)
     if not bool(kept.any()):
@@ -131,7 +131,7 @@ def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
             field="spectra",
             remedy="check that they are this survey's, and their errors",
         )
-    theory = bridge.theory_variance(fit.x)
+    theory = bridge.theory_variance(seen.survey, fit.x)
     variance = float(model.noise.white) / ivar.clamp(min=1e-20) + theory
     weight = torch.where(ivar > 0, 1.0 / variance, 0.0)
     slopes = label_slopes(bridge, seen, fit, weight, kept) if model.gap.config.learn_shift else None

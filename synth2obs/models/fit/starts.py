@@ -38,7 +38,7 @@ def starting_velocity(bridge: Bridge, seen: Observation, search: float) -> Tenso
     """
     if seen.unknown is None or not bool(seen.unknown.any()) or search <= 0:
         return seen.rv
-    templates = _templates(bridge, seen.width, search)
+    templates = _templates(bridge, seen.survey, seen.width, search)
     rv = seen.rv.clone()
     for rows in seen.unknown.nonzero()[:, 0].split(BATCH):
         values, weight = contrast(seen.flux[rows], seen.ivar[rows], seen.rows("continuum_basis", rows))
@@ -46,16 +46,18 @@ def starting_velocity(bridge: Bridge, seen: Observation, search: float) -> Tenso
     return rv
 
 
-def _templates(bridge: Bridge, width: float, search: float) -> Templates:
+def _templates(bridge: Bridge, survey: str, width: float, search: float) -> Templates:
     """Templates for a survey with a σ of ``width`` in ln λ; kept while theory stays."""
 
     def make() -> Templates:
         low, high = log_doppler(torch.tensor([-search, search], dtype=torch.float64)).tolist()
-        rest = bridge.decoder.rest_wavelength.log()
-        return Templates(bridge.rest_flux(_table(bridge, np.array(TEMPLATES))), rest, width, (low, high))
+        flux = bridge.rest_flux(_table(bridge, np.array(TEMPLATES)), survey)
+        return Templates(flux, decoder.rest_wavelength.log(), width, (low, high))
 
-    parts = (*bridge.decoder.state_dict().values(), *bridge.emulator.state_dict().values())
-    return bridge.native.memo.get(("templates", width, search), parts, make)
+    decoder = bridge.decoder_of(survey)
+    layer = bridge.survey(survey).config.layer
+    parts = (*decoder.state_dict().values(), *bridge.emulator.state_dict().values())
+    return bridge.native.memo.get(("templates", layer, width, search), parts, make)
 
 
 def middle(bridge: Bridge, count: int) -> Tensor:

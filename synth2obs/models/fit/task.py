@@ -43,7 +43,7 @@ def encode(bridge: Bridge, seen: Observation, options: Options | None = None) ->
     """Latents from the origin, with covariance, velocity and continuum (the survey's gap included)."""
     choice = options or Options(steps=6)
     start = torch.zeros(len(seen), bridge.decoder.latent, dtype=torch.float64)
-    parameters = LatentParameters(bridge.survey(seen.survey), bridge.decoder)
+    parameters = LatentParameters(bridge.survey(seen.survey), bridge.decoder_of(seen.survey))
     task = _Task.of(bridge, seen, parameters, choice)
     return LatentFit(**vars(task.run(start, starting_velocity(bridge, seen, choice.rv_search))))
 
@@ -58,7 +58,7 @@ def evaluate_at(bridge: Bridge, seen: Observation, u: Tensor, options: Options |
         u: Latents of the same stars in this survey, shape (N, D), float64.
         options: How to fit.
     """
-    parameters = HeldLatent(bridge.survey(seen.survey), bridge.decoder)
+    parameters = HeldLatent(bridge.survey(seen.survey), bridge.decoder_of(seen.survey))
     task = _Task.of(bridge, seen, parameters, options or Options(steps=4))
     return LatentFit(**vars(task.run(u, seen.rv)))
 
@@ -133,7 +133,7 @@ class _Task:
             through = bridge.native.through(
                 seen.survey, seen.instrument, seen.segment, options.broadening, options.width
             )
-        return cls(seen, model, bridge.decoder, parameters, options, through)
+        return cls(seen, model, bridge.decoder_of(seen.survey), parameters, options, through)
 
     def best_start(self, theta: Tensor, candidates: Tensor, rv: Tensor) -> Tensor:
         """Of the candidates (N, Q), the one to start from for every star, looked at from ``theta``."""
