@@ -1,5 +1,7 @@
 """Multiplicative continuum: Chebyshev polynomials per detector, solved for in closed form."""
 
+from typing import Annotated
+
 import torch
 from jaxtyping import Float, Float64, Shaped
 from pydantic import Field
@@ -8,11 +10,21 @@ from torch import Tensor
 from synth2obs.core.config import Section
 from synth2obs.core.shapes import shaped
 
+SAME = 1e-6
+"""Largest difference between polynomials that are the same."""
+
 
 class ContinuumConfig(Section):
     """The continuum inside a fit."""
 
     order: int = Field(default=14, ge=0, le=40, description="degree of the polynomial on each detector")
+    orders: dict[str, Annotated[int, Field(ge=0, le=40)]] = Field(
+        default={}, description="of single surveys by name: narrow detectors want less"
+    )
+
+    def of(self, survey: str) -> "ContinuumConfig":
+        """That of one survey."""
+        return ContinuumConfig(order=self.orders.get(survey, self.order))
 
 
 def _scaled(wavelength: Tensor) -> Tensor:
@@ -58,6 +70,17 @@ def chebyshev_basis(
         pixels = segment == number
         basis[..., pixels, block, :] = _polynomials(_scaled(wavelength[..., pixels]), order)
     return basis.flatten(-2)
+
+
+@shaped
+def common_basis(basis: Float[Tensor, "*any pixels terms"]) -> Float[Tensor, "*common pixels terms"]:
+    """That of the first star, (P, C), where those of all stars (B, P, C) are the same; else as it is.
+
+    So they are where every star has pixels of its own that are uniform in Å: a polynomial counts from end to end.
+    """
+    if basis.dim() == 3 and bool(((basis - basis[:1]).abs() <= SAME).all()):
+        return basis[0]
+    return basis
 
 
 @shaped

@@ -50,17 +50,17 @@ def survey_models(
 ) -> dict[str, SurveyModel]:
     """Untrained models of all surveys, for the decoders of a bridge's layers."""
     return {
-        name: _survey_model(survey, _sizes(config, survey.layer, decoders[survey.layer]))
+        name: _survey_model(survey, _sizes(config, name, survey.layer, decoders[survey.layer]))
         for name, survey in domains.surveys.items()
     }
 
 
-def _sizes(config: TrainConfig, layer: str, decoder: Decoder) -> SurveyConfig:
+def _sizes(config: TrainConfig, name: str, layer: str, decoder: Decoder) -> SurveyConfig:
     return SurveyConfig(
         latent=decoder.latent,
         samples=len(decoder.mean),
         layer=layer,
-        continuum=config.continuum,
+        continuum=config.continuum.of(name),
         morph=config.morph,
         density=config.density,
         gap=config.gap,

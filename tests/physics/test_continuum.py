@@ -5,6 +5,7 @@ import torch
 from torch.autograd import gradcheck
 
 from synth2obs.physics import chebyshev_basis, profile_continuum
+from synth2obs.physics.continuum import common_basis
 
 WAVE = torch.cat(
     [torch.linspace(4800, 4900, 60, dtype=torch.float64), torch.linspace(5000, 5200, 80, dtype=torch.float64)]
@@ -102,3 +103,20 @@ def test_errors_name_argument_and_remedy():
         chebyshev_basis(WAVE, SEGMENT, -1)
     with pytest.raises(ValueError, match="wavelength in Å"):
         chebyshev_basis(WAVE * torch.nan, SEGMENT, 1)
+
+
+class TestCommonBasis:
+    def test_is_one_where_pixels_are_uniform_for_every_star(self):
+        wavelength = (
+            5000.0 + 0.05 * torch.arange(200, dtype=torch.float64) + torch.tensor([[0.0], [3.0], [-7.0]])
+        )
+        segment = (torch.arange(200) >= 120).long()
+        basis = chebyshev_basis(wavelength, segment, 4)
+        assert common_basis(basis).shape == basis.shape[1:]
+        torch.testing.assert_close(common_basis(basis).expand_as(basis), basis, rtol=0, atol=1e-6)
+
+    def test_stays_where_they_are_not(self):
+        wavelength = 5000.0 * torch.exp(1e-3 * torch.linspace(0, 1, 100, dtype=torch.float64))
+        wavelength = torch.stack([wavelength, 5000.0 + torch.arange(100, dtype=torch.float64)])
+        basis = chebyshev_basis(wavelength, torch.zeros(100), 4)
+        assert common_basis(basis) is basis

@@ -58,6 +58,8 @@ class Objective:
 
     def take(self, rows: Tensor) -> "Objective":
         """Some of the stars; what their continuum is made of stays."""
+        if len(rows) == len(self.flux) and torch.equal(rows, torch.arange(len(rows))):
+            return self
         own = replace(
             self,
             model=self.model.take(rows),

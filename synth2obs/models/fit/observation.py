@@ -11,7 +11,7 @@ from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.priors.known import Known
-from synth2obs.physics.continuum import chebyshev_basis
+from synth2obs.physics.continuum import chebyshev_basis, common_basis
 from synth2obs.physics.instrument import Instrument
 
 BATCH = 64
@@ -113,7 +113,7 @@ def prepare(bridge: Bridge, survey: str, spectra: Spectra) -> Observation:
         (flux.where(good, 0.0) / level).float(),
         (ivar * level.square()).float(),
         wavelength.log(),
-        chebyshev_basis(wavelength, segment, order).float(),
+        common_basis(chebyshev_basis(wavelength, segment, order)).float(),
         known if spectra.frame != "rest" else torch.zeros(len(spectra), dtype=torch.float64),
         segment,
         unknown=torch.from_numpy(np.isnan(spectra.rv)) if spectra.frame != "rest" else None,
