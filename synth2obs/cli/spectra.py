@@ -93,7 +93,9 @@ def morph(
     with errors_for_people():
         labels = _given(label or [], stars, spectrum)
         ready = file_ready if out.suffix == STREAMED else table_ready
-        ready(out, [stars, spectrum, instrument, bundle_of(model)])
+        # A name is no file, even if a folder here is called so.
+        own = instrument if instrument and instrument.endswith(".toml") else None
+        ready(out, [stars, spectrum, own, bundle_of(model)])
         import synth2obs
 
         batches = synth2obs.morph_batches(

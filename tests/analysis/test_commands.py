@@ -93,6 +93,14 @@ def test_an_instrument_that_cannot_be_used_is_refused(bundle, tmp_path, options,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_may_be_called_as_an_instrument(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sdss5_boss").mkdir()
+    out = "sdss5_boss/a.ecsv"
+    done("morph", bundle, "--instrument", "sdss5_boss", "-l", "teff=5777", "-o", out)
+    assert Path(out).is_file()
+
+
 def test_a_description_is_not_written_over(bundle, tmp_path):
     own = tmp_path / "mine.toml"
     own.write_text(INSTRUMENT, encoding="utf-8")

@@ -1,5 +1,8 @@
 """Laws that every description of an instrument keeps, and what is said about one that cannot be used."""
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +66,11 @@ def seen_line(found, rows, width):
 def test_those_that_were_wanted_are_there_and_named_as_their_files():
     assert set(names()) >= WANTED
     assert all(named(name).name == name for name in names())
+
+
+def test_an_installation_has_them():
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "data/instruments/*" in settings["tool"]["setuptools"]["package-data"]["synth2obs"]
 
 
 @every
