@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from synth2obs.analysis.morph import Morphed
-from synth2obs.analysis.morph_labels import as_mapping, morph_labels, refuse_both
+from synth2obs.analysis.morph_labels import as_mapping, morph_labels, refuse_both, require_pixels
 from synth2obs.core.files import as_path
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.bundle import load_bundle
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from synth2obs.analysis.survey_population import SurveyPopulation
     from synth2obs.core.spectra import Spectra
     from synth2obs.io.ingest.summary import Summary as IngestSummary
+    from synth2obs.io.instruments.described import InstrumentDescription
     from synth2obs.training.config import TrainConfig
 
 ADDRESSES = ("models:/", "runs:/", "mlflow-artifacts:/")
@@ -61,9 +62,10 @@ def bundle_of(where: str | Path, store: str | Path | None = None) -> Path:
 def morph(
     bridge: Bridge,
     *,
-    survey: str,
+    survey: str = "",
     labels: Any = None,
     spectrum: Any = None,
+    instrument: Any = None,
     rv: ArrayLike | None = None,
     vsini: ArrayLike = 0.0,
     vmac: ArrayLike = 0.0,
@@ -71,15 +73,20 @@ def morph(
     medium: str = "",
     force: bool = False,
 ) -> Morphed:
-    """What a survey sees of a star that is given by labels or by a spectrum; batched.
+    """What a survey sees, or an instrument would see, of a star; batched.
 
     Args:
         bridge: Trained.
-        survey: Whose native pixels are wanted.
+        survey: Whose native pixels are wanted; with an instrument, whose morph and gap are carried over to it.
         labels: Name → value or values, e.g. ``{"teff": 5777, "logg": 4.44, "fe_h": 0.0}``, or a pandas DataFrame or
             astropy Table with a row per star, such as `fit_labels` gives. A label outside the grid is answered and
             flagged.
         spectrum: Spectra of ``source``: a shard's path, `Spectra`, or specutils spectra.
+        instrument: Whose native pixels are wanted instead, for labels: a name of `instruments`, the path of a
+            description of your own (``mine.toml``), or what `instrument` gives. Without ``survey``, ``flux`` is theory
+            as the instrument would see it, and ``gap`` is NaN. With it, ``flux``, ``gap`` and ``gap_error`` are NaN
+            where the survey has no pixels or is less sharp than the instrument: a gap cannot be sharpened.
+            ``flux_theory`` is NaN where theory does not reach or is less sharp.
         rv: km/s, positive receding; 0 for labels, the spectrum's own velocity for spectra, if left out.
         vsini: Projected rotation in km/s, one value or one per star; for labels.
         vmac: Radial–tangential macroturbulence ζ in km/s, likewise.
@@ -88,10 +95,19 @@ def morph(
         force: Take a spectrum even if its domain, wavelengths or line spread are not those of its survey.
 
     Raises:
-        DataError: If both or neither of labels and spectrum are given, or a value is not usable.
+        ConfigError: For a description of an instrument that cannot be used.
+        DataError: If both or neither of labels and spectrum are given, or a value is not usable; for an unknown
+            instrument, or one that reaches neither theory's wavelengths nor its width anywhere.
         ModelError: For an unknown survey.
     """
     refuse_both(labels, spectrum, vsini, vmac)
+    require_pixels(survey, instrument)
+    if instrument is not None:
+        from synth2obs.analysis.through_instrument import morph_through, refuse_spectrum
+
+        refuse_spectrum(spectrum, source)
+        speeds = 0.0 if rv is None else rv, vsini, vmac
+        return morph_through(bridge, as_mapping(bridge, labels), instrument, survey, *speeds)
     if labels is not None:
         return morph_labels(
             bridge, as_mapping(bridge, labels), survey, 0.0 if rv is None else rv, vsini, vmac
@@ -106,9 +122,10 @@ def morph(
 def morph_batches(
     bridge: Bridge,
     *,
-    survey: str,
+    survey: str = "",
     labels: Any = None,
     spectrum: Any = None,
+    instrument: Any = None,
     rv: ArrayLike | None = None,
     vsini: ArrayLike = 0.0,
     vmac: ArrayLike = 0.0,
@@ -123,7 +140,7 @@ def morph_batches(
     beyond the survey's range are left out batch by batch.
 
     Args:
-        bridge, survey, labels, spectrum, rv, vsini, vmac, source, medium, force: As for `morph`.
+        bridge, survey, labels, spectrum, instrument, rv, vsini, vmac, source, medium, force: As for `morph`.
         batch: Most stars at a time, at least 64; it becomes a multiple of 64.
 
     Returns:
@@ -131,12 +148,14 @@ def morph_batches(
         one HDF5 file.
 
     Raises:
+        ConfigError: As `morph`.
         DataError: As `morph`, and for a batch that is no whole number of at least 64.
         ModelError: For an unknown survey.
     """
     from synth2obs.analysis.batches import batches_of
 
     given: dict[str, Any] = {
+        "instrument": instrument,
         "rv": rv,
         "vsini": vsini,
         "vmac": vmac,
@@ -145,6 +164,38 @@ def morph_batches(
         "force": force,
     }
     return batches_of(bridge, survey, labels, spectrum, batch, **given)
+
+
+def instruments() -> Any:
+    """The instruments that come with the package, for which `morph` needs no survey and no star.
+
+    Returns:
+        An `astropy.table.Table` with a row each: name, title, wavelength (ranges in vacuum Å, text), pixels,
+        resolving_power (λ / FWHM, text), medium (of the description), source, and what was assumed beyond it.
+    """
+    from synth2obs.io.instruments.named import overview
+
+    return overview()
+
+
+def instrument(name: "str | Path | InstrumentDescription") -> "InstrumentDescription":
+    """Pixels and line spread of an instrument.
+
+    Args:
+        name: One of `instruments`, or the path of a description of your own, ``mine.toml``.
+
+    Returns:
+        `InstrumentDescription`: ``wavelength`` (P,) in vacuum Å, ``segment`` (P,), ``line_spread``,
+        ``resolving_power`` (P,), ``source``, ``assumed``.
+
+    Raises:
+        ConfigError: For a file that cannot be read, an unknown key, or a value that cannot be: its name, the key and
+            what was found are in the message.
+        DataError: For an unknown name.
+    """
+    from synth2obs.io.instruments.named import named
+
+    return named(name)
 
 
 def generate(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayLike = 0.0) -> Morphed:

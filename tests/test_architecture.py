@@ -40,7 +40,7 @@ ROOMS = {
     "io": (
         {"text_table"},
         {"air", "noise", "quiet", "reduce", "shard", "specutils_in", "tables"},
-        {"anchors", "blocks", "grids", "interop", "named_rows", "surveys", "trainable"},
+        {"anchors", "blocks", "grids", "instruments", "interop", "named_rows", "surveys", "trainable"},
         {"embedded", "ingest", "recipes"},
         {"download", "own_grids", "strong_lines"},
     ),

@@ -1,7 +1,8 @@
 """Morphs of more stars than fit into memory, some at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synth2obs.analysis.morph import Morphed
-from synth2obs.analysis.morph_labels import as_mapping, label_batches, refuse_both, stars_of
+from synth2obs.analysis.morph_labels import (
+    Stars,
+    as_mapping,
+    label_batches,
+    morph_stars,
+    refuse_both,
+    require_pixels,
+    stars_of,
+)
 from synth2obs.analysis.morphed_file import Written, write_batches
 from synth2obs.analysis.observed import as_spectra
 from synth2obs.analysis.per_star import velocities, whole
@@ -75,6 +84,7 @@ def batches_of(
     spectrum: Any,
     batch: int,
     *,
+    instrument: Any,
     rv: ArrayLike | None,
     vsini: ArrayLike,
     vmac: ArrayLike,
@@ -90,12 +100,26 @@ def batches_of(
     """
     size = whole("batch", batch, FEWEST) // FEWEST * FEWEST
     refuse_both(labels, spectrum, vsini, vmac)
-    bridge.survey(survey)
+    require_pixels(survey, instrument)
+    view = _view(bridge, survey, instrument, spectrum, source)
     if labels is not None:
         stars = stars_of(bridge, as_mapping(bridge, labels), 0.0 if rv is None else rv, vsini, vmac)
-        return Batches(label_batches(bridge, stars, survey, size), len(stars))
+        return Batches(label_batches(view, stars, size), len(stars))
     seen = Observed.of(bridge, spectrum, source or survey, medium, force)
     return Batches(seen.batches(survey, rv, size), len(seen))
+
+
+def _view(
+    bridge: Bridge, survey: str, instrument: Any, spectrum: Any, source: str | None
+) -> Callable[[Stars], Morphed]:
+    """What gives the spectra of stars: a survey, or an instrument that need be none's."""
+    if instrument is None:
+        bridge.survey(survey)
+        return partial(morph_stars, bridge, survey)
+    from synth2obs.analysis.through_instrument import InstrumentView, refuse_spectrum
+
+    refuse_spectrum(spectrum, source)
+    return InstrumentView.of(bridge, instrument, survey)
 
 
 @dataclass(frozen=True)

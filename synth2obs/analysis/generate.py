@@ -37,7 +37,7 @@ def generated(bridge: Bridge, survey: str, count: int, seed: int = 0, rv: ArrayL
     """
     model = bridge.survey(survey)
     count, seed = whole("count", count, 1), whole("seed", seed, 0)
-    refuse_too_many(bridge, survey, count, "ask for fewer, with other seeds")
+    refuse_too_many(len(model.wavelength), count, "ask for fewer, with other seeds")
     velocity = velocities(rv, count)
     drawn = model.density.sample(count, torch.Generator().manual_seed(seed))
     latent = model.morph.inverse(drawn)[0]

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Morphed(Shown):
-    """Spectra on the native pixels of a survey. N stars, P pixels.
+    """Spectra on the native pixels of a survey, or of an instrument. N stars, P pixels.
 
     Args:
-        survey: Its name.
+        survey: Its name; empty where an instrument is shown theory alone.
         wavelength: Vacuum Å, shape (P,).
-        flux: What the survey sees, continuum-normalised, shape (N, P), NaN where the grid does not reach.
+        flux: What the survey sees, continuum-normalised, shape (N, P), NaN where the grid does not reach. Through an
+            instrument: theory, or with a survey's morph and gap where that is known and the instrument not sharper.
         flux_theory: What theory predicts for the same star through the same instrument.
-        gap: The part of ``difference`` that no latent can say: Δ of the survey.
+        gap: The part of ``difference`` that no latent can say: Δ of the survey; NaN for theory alone, whose gap nobody
+            knows.
         gap_error: Standard deviation of its posterior: an upper limit where pixels average over several cells,
             however these are correlated.
         distance: Of the labels from the grid's spectra, beyond 1 where it has nothing like them, shape (N,);
@@ -37,6 +39,7 @@ class Morphed(Shown):
         labels: Labels that were used, those that nobody gave included, by name in the grid's units, shape (N,) each;
             empty without labels.
         emulator_variance: Computes the square of `emulator_error`, shape (N, P), which takes longer than the spectra.
+        instrument: Name of the instrument whose pixels these are, if they are not the survey's.
     """
 
     survey: str
@@ -51,6 +54,15 @@ class Morphed(Shown):
     outside: tuple[tuple[str, ...], ...]
     emulator_variance: Callable[[], Tensor] = field(repr=False, compare=False)
     labels: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    instrument: str = ""
+
+    @property
+    def seen(self) -> str:
+        """Who sees them, in words."""
+        if not self.instrument:
+            return f"as {self.survey} sees them"
+        added = f"with morph and gap of {self.survey}" if self.survey else "theory alone, no morph and no gap"
+        return f"as {self.instrument} would see them, {added}"
 
     @property
     def difference(self) -> NDArray[np.float32]:
@@ -76,13 +88,25 @@ class Morphed(Shown):
             "difference": f"{100.0 * _rms(self.difference):.2f} % rms, of which gap {100.0 * _rms(self.gap):.2f} %",
             "flags": flagged or "none",
         }
+        if self.instrument:
+            seen = int(np.isfinite(self.flux).any(0).sum())
+            rows["pixels"] = (
+                f"{seen} of {pixels} have flux; theory or gap of the others is unknown or too blurred"
+            )
+        if not self.survey:
+            del rows["difference"]
         if self.labels:
             rows = {"labels": labels_in_words(self.labels), **rows}
         named = sorted({name for star in self.outside for name in star})
         if named:
             rows["outside"] = ", ".join(named)
-        title = f"Morphed: {stars} star{'s' * (stars != 1)} as {self.survey} sees them, {pixels} pixels"
+        title = f"Morphed: {stars} star{'s' * (stars != 1)} {self.seen}, {pixels} pixels"
         return Summary(title, rows, ".plot(star=0), .to_specutils(), .emulator_error")
+
+    def about(self) -> dict[str, str]:
+        """Survey, instrument if it is another, and medium, to be written beside the spectra."""
+        instrument = {"instrument": self.instrument} if self.instrument else {}
+        return {"survey": self.survey, **instrument, "medium": "vacuum"}
 
     def plot(self, star: int = 0, wave: tuple[float, float] | None = None) -> "Figure":
         """One star as theory and the survey see it, and the difference with the gap and its error.
@@ -109,8 +133,11 @@ class Morphed(Shown):
         """
         from synth2obs.io.interop import predicted_to_specutils
 
-        error = np.hypot(self.gap_error, self.emulator_error)
-        meta = [{"survey": self.survey, "medium": "vacuum", "flags": int(flag)} for flag in self.flags]
+        # Theory alone has no gap, so that there is no error of one.
+        gap_error = self.gap_error if self.survey else np.float32(0.0)
+        error = np.hypot(gap_error, self.emulator_error)
+        about = self.about()
+        meta = [{**about, "flags": int(flag)} for flag in self.flags]
         return predicted_to_specutils(self.wavelength, self.flux, error, meta)
 
 

@@ -1,10 +1,10 @@
 """What a survey sees of stars that are given by labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +60,18 @@ def refuse_both(labels: Any, spectrum: Any, vsini: ArrayLike, vmac: ArrayLike) -
         )
 
 
+def require_pixels(survey: str, instrument: Any) -> None:
+    """Refuse stars that nobody is said to look at.
+
+    Raises:
+        DataError: If there is neither survey nor instrument.
+    """
+    if instrument is None and survey == "":
+        raise DataError(
+            "on whose pixels?", field="survey, instrument", remedy="give survey= or instrument= (or both)"
+        )
+
+
 def as_mapping(bridge: Bridge, labels: Any) -> Mapping[str, ArrayLike]:
     """Labels by name, of a mapping or a table.
 
@@ -98,21 +110,21 @@ def morph_labels(
     """
     bridge.survey(survey)
     stars = stars_of(bridge, labels, rv, vsini, vmac)
-    refuse_too_many(bridge, survey, len(stars), "use morph_batches, or an .h5 file")
-    return morph_stars(bridge, stars, survey)
+    refuse_too_many(len(bridge.survey(survey).wavelength), len(stars), "use morph_batches, or an .h5 file")
+    return morph_stars(bridge, survey, stars)
 
 
-def label_batches(bridge: Bridge, stars: Stars, survey: str, batch: int) -> Iterator[Morphed]:
-    """`morph_stars`, some stars at a time; the numbers are those of all at once.
+def label_batches(view: Callable[[Stars], Morphed], stars: Stars, batch: int) -> Iterator[Morphed]:
+    """What is seen of stars, some at a time; the numbers are those of all at once.
 
     Args:
-        bridge, survey: Trained, and one of its surveys.
+        view: Gives what is seen of some.
         stars: All of them.
         batch: Most stars at a time; it becomes a multiple of 64.
     """
     size = max(batch // STARS, 1) * STARS
     for first in range(0, len(stars), size):
-        yield morph_stars(bridge, stars.take(slice(first, min(first + size, len(stars)))), survey)
+        yield view(stars.take(slice(first, min(first + size, len(stars)))))
 
 
 def stars_of(
@@ -135,21 +147,54 @@ def stars_of(
     return Stars(table, velocities(rv, len(table)), broadening)
 
 
+class Placed(NamedTuple):
+    """Where labels lie in theory's latent space, and what is to be said of them. N stars.
+
+    Args:
+        x: Scaled labels, shape (N, K).
+        latent: Theory's, shape (N, D).
+        looks: Those where theory looks like a survey's stars of these labels.
+        distance, flags, outside, labels: Fields of `Morphed`.
+    """
+
+    x: Tensor
+    latent: Tensor
+    looks: Tensor
+    distance: NDArray[np.float64]
+    flags: NDArray[np.int64]
+    outside: tuple[tuple[str, ...], ...]
+    labels: dict[str, NDArray[np.float64]]
+
+    def facts(self) -> dict[str, Any]:
+        """Fields of `Morphed` that are no spectra."""
+        named = {name: getattr(self, name) for name in ("distance", "flags", "outside", "labels")}
+        return {**named, "latent": self.latent.numpy()}
+
+
 @torch.no_grad()
-def morph_stars(bridge: Bridge, stars: Stars, survey: str) -> Morphed:
-    """What a survey sees of stars."""
+def placed(bridge: Bridge, stars: Stars, survey: str = "") -> Placed:
+    """Theory's latents of stars, and those where it looks like a survey's, which without a survey are the same."""
     table = stars.labels
     x = bridge.scale(torch.as_tensor(table))
-    by_block = [(bridge.emulator(x[rows]), bridge.theory_latents(survey, x[rows])) for rows in blocks(len(x))]
-    latent, looks = (torch.cat(parts) for parts in zip(*by_block, strict=True))
+    latent = torch.cat([bridge.emulator(x[rows]) for rows in blocks(len(x))])
+    looks = latent
+    if survey:
+        looks = torch.cat([bridge.theory_latents(survey, x[rows]) for rows in blocks(len(x))])
     distance = np.concatenate([bridge.grid_distance(x[rows]).numpy() for rows in blocks(len(x))])
     outside = bridge.labels.outside(table)
     names = tuple(tuple(compress(bridge.labels.names, row)) for row in outside)
     flags = outside.any(1) * np.int64(OUTSIDE) | (distance > 1.0) * np.int64(FAR)
-    seen = seen_by(bridge, survey, latent, looks, stars.rv, flags, names, stars.broadening)
-    variance = partial(bridge.emulator_variance, survey, x, stars.rv)
     used = dict(zip(bridge.labels.names, table.T.copy(), strict=True))
-    return replace(seen, distance=distance, emulator_variance=variance, labels=used)
+    return Placed(x, latent, looks, distance, flags, names, used)
+
+
+@torch.no_grad()
+def morph_stars(bridge: Bridge, survey: str, stars: Stars) -> Morphed:
+    """What a survey sees of stars."""
+    put = placed(bridge, stars, survey)
+    seen = seen_by(bridge, survey, put.latent, put.looks, stars.rv, put.flags, put.outside, stars.broadening)
+    variance = partial(bridge.emulator_variance, survey, put.x, stars.rv)
+    return replace(seen, distance=put.distance, emulator_variance=variance, labels=put.labels)
 
 
 def _values(name: str, given: ArrayLike) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def write_batches(batches: Iterable[Morphed], count: int, out: Path, emulator_er
     """
     written, parts = Written(), iter(batches)
     first = next(parts)
-    about = {"survey": first.survey, "medium": "vacuum", "meaning": meaning()}
+    about = {**first.about(), "meaning": meaning()}
     names = (*SPECTRA, *(["emulator_error"] if emulator_error else []))
     write_blocks(out, count, _blocks(first, parts, written, names), {"wavelength": first.wavelength}, about)
     return written

@@ -14,8 +14,7 @@ def spectrum_table(morphed: Morphed) -> Any:
         rows = getattr(morphed, name)
         columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
     about: dict[str, Any] = {
-        "survey": morphed.survey,
-        "medium": "vacuum",
+        **morphed.about(),
         "flags": [int(flag) for flag in morphed.flags],
         "meaning": meaning(),
     }

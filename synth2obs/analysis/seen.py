@@ -37,13 +37,18 @@ def blocks(count: int) -> Iterator[slice]:
     return (slice(first, min(first + STARS, count)) for first in range(0, count, STARS))
 
 
-def refuse_too_many(bridge: Bridge, survey: str, count: int, remedy: str) -> None:
+def refuse_too_many(pixels: int, count: int, remedy: str) -> None:
     """Refuse more stars than memory is for.
+
+    Args:
+        pixels: Of every spectrum.
+        count: Stars.
+        remedy: What to do instead.
 
     Raises:
         DataError: Naming what they would take.
     """
-    size = 4 * len(Views._fields) * count * len(bridge.survey(survey).wavelength)
+    size = 4 * len(Views._fields) * count * pixels
     if size > LARGEST:
         raise DataError(f"{count} stars take {size / 2**30:.0f} GiB", field="stars", remedy=remedy)
 

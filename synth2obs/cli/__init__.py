@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from synth2obs.cli import adapt, config, files, finished, grid, model, runs, spectra, ui
+from synth2obs.cli import adapt, config, files, finished, grid, instruments, model, runs, spectra, ui
 from synth2obs.core.threads import share_the_machine
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ for command in (
     files.plot,
     spectra.morph,
     spectra.generate,
+    instruments.instruments,
     model.fit,
     model.population,
     model.gap,

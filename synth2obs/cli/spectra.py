@@ -45,8 +45,14 @@ SpectraOut = Annotated[
 
 def morph(
     model: Model,
-    survey: SurveyName,
     out: SpectraOut,
+    survey: Annotated[
+        str, typer.Option("--survey", "-s", help="A survey that the model knows; optional with --instrument")
+    ] = "",
+    instrument: Annotated[
+        str | None,
+        typer.Option(help="Pixels of an instrument instead: see synth2obs instruments, or yours, mine.toml"),
+    ] = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", help="name=value or name=value,value,…; repeat")
     ] = None,
@@ -79,11 +85,17 @@ def morph(
     Example: synth2obs morph OUT -s miles --stars labels.ecsv -o many.h5
 
     Example: synth2obs morph OUT -s miles --spectrum stelib.h5 --source stelib -o as_miles.ecsv
+
+    Example: synth2obs morph OUT --instrument 4most_lrs -l teff=5777 -o as_4most.ecsv
+
+    Example: synth2obs morph OUT --instrument lamost_lrs -s miles -l teff=5777 -o as_lamost.ecsv
     """
     with errors_for_people():
         labels = _given(label or [], stars, spectrum)
         ready = file_ready if out.suffix == STREAMED else table_ready
-        ready(out, [stars, spectrum, bundle_of(model)])
+        # A name is no file, even if a folder here is called so.
+        own = instrument if instrument and instrument.endswith(".toml") else None
+        ready(out, [stars, spectrum, own, bundle_of(model)])
         import synth2obs
 
         batches = synth2obs.morph_batches(
@@ -91,6 +103,7 @@ def morph(
             survey=survey,
             labels=labels,
             spectrum=spectrum,
+            instrument=instrument,
             source=source,
             rv=rv,
             force=force,

@@ -151,7 +151,9 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{full}: missing; add it to the file or give {full}=value"
     if problem["type"] == "value_error":
-        return f"{full}: {problem['ctx']['error']} (got {problem['input']!r})"
+        # A whole table would bury the reason, which names what is wrong in it.
+        found = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"
+        return f"{full}: {problem['ctx']['error']}{found}"
     rule = problem["msg"][:1].lower() + problem["msg"][1:]
     return f"{full}: {rule}, got {problem['input']!r}; change it in the file or give {full}=value"
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from synth2obs.core.line_spread import LineSpread
 from synth2obs.core.shapes import shaped
-from synth2obs.core.wavelengths import log_step
+from synth2obs.core.wavelengths import bands, log_step
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.projection.memo import Memo
 from synth2obs.models.projection.rotating import native_of_rotating
-from synth2obs.models.projection.shared import Through
+from synth2obs.models.projection.shared import Through, covered
 from synth2obs.models.survey import SurveyModel
 from synth2obs.physics.broadening import Broadening
 from synth2obs.physics.instrument import Instrument
@@ -62,19 +62,73 @@ class NativeViews:
 
         Wavelengths are those that the survey states; where pixels really are is the model's to know.
         """
-        model, decoder = self._model(survey), self.decoder(survey)
+        model = self._model(survey)
         detectors = model.segment if segment is None else segment
         stated = model.wavelength if wavelength is None else wavelength
         pixels = model.distortion.corrected(stated, detectors)
         spread = model.line_spread if line_spread is None else line_spread
+        return self.on_pixels(pixels, detectors, spread, layer=model.config.layer)
+
+    def on_pixels(
+        self,
+        pixels: ArrayLike,
+        segment: ArrayLike,
+        spread: LineSpread,
+        rest_sigma: ArrayLike | None = None,
+        layer: str = "",
+    ) -> Instrument:
+        """Doppler, line spread and pixels that need be no survey's; kept if all stars share them.
+
+        Args:
+            pixels: Where they are in vacuum Å, shape (P,), or (N, P) if each star has its own.
+            segment: Their detectors, shape (P,).
+            spread: Line spread at these pixels.
+            rest_sigma: σ in Å that what is seen has in the rest frame already, shape (L,); theory's if left out.
+            layer: Of the rest frame that is seen.
+
+        Raises:
+            DataError: As `Instrument`, also where the line spread is sharper than what is seen.
+        """
+        decoder = self.decoders[layer]
+        own = decoder.rest_sigma if rest_sigma is None else rest_sigma
 
         def make() -> Instrument:
-            return Instrument(decoder.rest_wavelength, pixels, detectors, spread, decoder.rest_sigma)
+            return Instrument(decoder.rest_wavelength, pixels, segment, spread, own)
 
         if np.ndim(pixels) > 1 or len(spread.sigma) > 1:
             return make()
-        own = _digest(pixels, detectors, spread.sigma, spread.hermite, spread.kernel, spread.offset)
-        return self.memo.get(("instrument", own), decoder.buffers(), make)
+        shape = spread.sigma, spread.hermite, spread.kernel, spread.offset
+        key = _digest(pixels, segment, *shape, rest_sigma)
+        return self.memo.get(("instrument", key), decoder.buffers(), make)
+
+    @torch.no_grad()
+    def rest_flux(
+        self,
+        flux: Float[Tensor, "stars cells"],
+        instrument: Instrument,
+        rv: Float[Tensor, " stars"],
+        broadening: Broadening | None = None,
+        layer: str = "",
+    ) -> NDArray[np.float32]:
+        """Rest-frame spectra seen through an instrument whose pixels all stars share.
+
+        Args:
+            flux: In the rest frame, shape (N, L).
+            instrument: Of `on_pixels`.
+            rv: km/s, shape (N,).
+            broadening: Rotation and macroturbulence of every star, shape (N,) each.
+            layer: Of the rest frame that is seen.
+
+        Returns:
+            Shape (N, P), NaN where the grid, or what the broadening needs of it, does not reach.
+        """
+        margin: Tensor | float = 0.0
+        if broadening is not None and bool(broadening.present.any()):
+            turns, parts = broadening.present, bands(self.decoders[layer].rest_wavelength.numpy())
+            turned = broadening.take(turns).apply(flux[turns], instrument.step, parts)
+            flux, margin = flux.index_put((turns,), turned), broadening.margin(instrument.step)
+        native = instrument(flux, rv)
+        return native.masked_fill(~covered(instrument, rv, 1.0, None, margin), torch.nan).numpy()
 
     def through(
         self,

@@ -16,6 +16,18 @@ from synth2obs.io.tables import write_table
 from synth2obs.synthesis.overlay import read_overlay
 from synth2obs.synthesis.settings import LineListConfig
 
+INSTRUMENT = """
+name = "mine"
+medium = "vacuum"
+unit = "nm"
+source = "a manual"
+
+[[segments]]
+range = [495, 545]
+step = 0.1
+resolving_power = 900
+"""
+
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -49,6 +61,51 @@ def test_morph_writes_what_python_gives(bridge, bundle, tmp_path, suffix):
     for name in ("flux", "flux_theory", "gap", "gap_error"):
         column = np.ma.filled(np.ma.asarray(table[name], float), np.nan)
         np.testing.assert_allclose(column, getattr(expected, name)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("survey", ["", "far"])
+@pytest.mark.parametrize("suffix", [".ecsv", ".h5"])
+def test_morph_through_an_instrument_writes_what_python_gives(bridge, bundle, tmp_path, survey, suffix):
+    from synth2obs.io.blocks import read_block
+
+    own, out = tmp_path / "mine.toml", tmp_path / f"sun{suffix}"
+    own.write_text(INSTRUMENT, encoding="utf-8")
+    options = ["-s", survey] if survey else []
+    done("morph", bundle, "--instrument", own, *options, "-l", "teff=5777", "-o", out)
+    expected = synth2obs.morph(bridge, labels={"teff": 5777}, instrument=own, survey=survey)
+    found = Table.read(out) if suffix == ".ecsv" else read_block(out)
+    flux = np.ma.filled(np.ma.asarray(found["flux"], float), np.nan).reshape(1, -1)
+    np.testing.assert_allclose(flux, expected.flux, atol=1e-6)
+    assert np.isfinite(flux).any() and (suffix != ".ecsv" or found.meta["instrument"] == "mine")
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ([], ["on whose pixels?"]),
+        (["--instrument", "desy"], ["no instrument named 'desy'", "did you mean 'desi'?"]),
+        (["--instrument", "gaia_rvs"], ["gaia_rvs covers 8460–8700 Å", "5000–5400"]),
+        (["--instrument", "none.toml"], ["none.toml"]),
+    ],
+)
+def test_an_instrument_that_cannot_be_used_is_refused(bundle, tmp_path, options, words):
+    refused("morph", bundle, *options, "-l", "teff=5777", "-o", tmp_path / "a.csv", words=words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_may_be_called_as_an_instrument(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sdss5_boss").mkdir()
+    out = "sdss5_boss/a.ecsv"
+    done("morph", bundle, "--instrument", "sdss5_boss", "-l", "teff=5777", "-o", out)
+    assert Path(out).is_file()
+
+
+def test_a_description_is_not_written_over(bundle, tmp_path):
+    own = tmp_path / "mine.toml"
+    own.write_text(INSTRUMENT, encoding="utf-8")
+    refused("morph", bundle, "--instrument", own, "-l", "teff=5777", "-o", own, words=["mine.toml"])
+    assert own.read_text(encoding="utf-8") == INSTRUMENT
 
 
 def test_morph_takes_several_stars_at_once_and_names_those_outside(bundle, tmp_path):

@@ -19,6 +19,7 @@ from pages import PAGES, ROOT, Block, blocks, name_of, spans
 from synth2obs.analysis.proof.settings import ProveConfig
 from synth2obs.cli import app
 from synth2obs.io import embedded
+from synth2obs.io.instruments.settings import InstrumentSettings
 from synth2obs.io.own_grids import FORMATS
 from synth2obs.io.own_grids.description import describe
 from synth2obs.io.shard.read import read_shard
@@ -95,8 +96,8 @@ def test_few_blocks_are_not_run_and_those_are_python():
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "toml"], ids=str)
-def test_toml_is_a_bench_a_training_a_grid_or_a_survey(block):
-    """A bench's and a training's settings are checked, and a grid's description; that of a survey has a name."""
+def test_toml_is_a_bench_a_training_a_grid_an_instrument_or_a_survey(block):
+    """Settings are checked, and descriptions of a grid and an instrument; that of a survey has a name."""
     tree = tomllib.loads(block.text)
     if "scenarios" in tree:
         training_of(ProveConfig.model_validate(tree), ROOT)
@@ -104,6 +105,8 @@ def test_toml_is_a_bench_a_training_a_grid_or_a_survey(block):
         TrainConfig.model_validate(tree)
     elif "format" in tree:
         describe({**FORMATS[tree["format"]].defaults, **tree}, block.page)
+    elif "segments" in tree:
+        InstrumentSettings.model_validate(tree)
     else:
         assert tree["name"]
 
