@@ -20,6 +20,7 @@ from torch import Tensor
 
 from synth2obs.analysis.bootstrap import DRAWS, Score, bootstrap
 from synth2obs.core.constants import MAD_TO_SIGMA
+from synth2obs.models.fit.cholesky import positive
 
 ROUNDING = 1e-9
 """Share of the largest eigenvalue below which a covariance holds nothing but rounding."""
@@ -52,12 +53,6 @@ def difference_covariance(
 def sampling_covariance(posterior: Tensor, prior: Tensor) -> Tensor:
     """C − C P C (N, Q, Q): how far a posterior's mean moves with the noise; what is held does not."""
     return positive(posterior - posterior @ prior @ posterior)
-
-
-def positive(matrix: Tensor) -> Tensor:
-    """The nearest matrix (..., Q, Q) that is a covariance."""
-    values, vectors = torch.linalg.eigh(0.5 * (matrix + matrix.mT))
-    return vectors @ (values.clamp(min=0.0)[..., None] * vectors.mT)
 
 
 def whitened(difference: Tensor, covariance: Tensor) -> Tensor:
