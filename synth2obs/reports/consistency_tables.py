@@ -16,7 +16,7 @@ WITHOUT = "No test star has literature labels inside the grid. Not checked are "
 CHI2_CAPTION = (
     "χ² per pixel of held-out stars, labels fitted, median and its error by bootstrap over stars. All methods "
     "count with the same variance of every pixel: the survey's noise and what the morph leaves. The last column is the "
-    "median of the morph's χ² over the method's, of the same stars; it must not be above 1."
+    "median of the morph's χ² over the method's, of the same stars; beside theory it must not be above 1."
 )
 HALVES_CAPTION = (
     "Labels from every other block of wavelengths minus those from the other blocks, without the stellar-evolution "

@@ -8,6 +8,7 @@ import torch
 
 from synth2obs.analysis.bare import with_survey
 from synth2obs.analysis.carried import carried_variance, moved, prediction_variance
+from synth2obs.analysis.morphed_table import spectrum_table
 from synth2obs.analysis.same_star import Pairs, same_star
 from synth2obs.analysis.telescopes import morph_spectra
 from synth2obs.analysis.twins import latent_difference
@@ -87,3 +88,4 @@ def test_a_translated_spectrum_has_its_source_in_its_error(bridge, twins):
     good = np.isfinite(seen.flux)
     assert (seen.source_error[good] >= 0).all() and seen.source_error[good].mean() > 1e-3
     assert np.isnan(seen.source_error[~good]).all()
+    assert "source_error_2" in spectrum_table(seen).colnames
