@@ -8,6 +8,7 @@ from torch import Tensor
 from synth2obs.analysis.baselines import MORPH, THEORY
 from synth2obs.analysis.column_trends import column_trends
 from synth2obs.analysis.compared import compared
+from synth2obs.analysis.consistency import consistency
 from synth2obs.analysis.line_groups import labels_by_group
 from synth2obs.analysis.noise_floor import noise_floor
 from synth2obs.analysis.pulls import pulls
@@ -62,6 +63,7 @@ def metrics_of(
             method: labels_by_group(bridge, tested.seen, tested.trials[method].free, morphed=method == MORPH)
             for method in (THEORY, MORPH)
         },
+        **consistency(tested),
         **_trends(tested),
     }
 

@@ -40,6 +40,7 @@ class Morphed(Shown):
             empty without labels.
         emulator_variance: Computes the square of `emulator_error`, shape (N, P), which takes longer than the spectra.
         instrument: Name of the instrument whose pixels these are, if they are not the survey's.
+        source_variance: The same of `source_error`; None where no spectrum was translated.
     """
 
     survey: str
@@ -55,6 +56,7 @@ class Morphed(Shown):
     emulator_variance: Callable[[], Tensor] = field(repr=False, compare=False)
     labels: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     instrument: str = ""
+    source_variance: Callable[[], Tensor] | None = field(default=None, repr=False, compare=False)
 
     @property
     def seen(self) -> str:
@@ -76,6 +78,19 @@ class Morphed(Shown):
         Without labels it is that of the decoder alone. It is computed when it is first asked for.
         """
         error = self.emulator_variance().sqrt().numpy()
+        return np.where(np.isfinite(self.flux), error, np.float32(np.nan))
+
+    @cached_property
+    def source_error(self) -> NDArray[np.float32]:
+        """Standard deviation that the noise of the spectra from which these were predicted makes, shape (N, P).
+
+        0 where labels or draws made them, NaN where there is no flux. Velocity and continuum count as known: it is an
+        upper limit for who fits these again. It is computed when it is first asked for.
+        """
+        if self.source_variance is None:
+            error = np.zeros_like(self.flux)
+        else:
+            error = self.source_variance().sqrt().float().numpy()
         return np.where(np.isfinite(self.flux), error, np.float32(np.nan))
 
     def summary(self) -> Summary:
@@ -125,8 +140,8 @@ class Morphed(Shown):
     def to_specutils(self) -> list[Any]:
         """Every star as a `specutils.Spectrum`: vacuum Å, flux in units of the continuum, without unit.
 
-        The uncertainty is the σ of the model, of gap, emulator and decoder together; it is no noise. Pixels that
-        the grid does not reach are masked. ``meta`` has the survey and the star's flags.
+        The uncertainty is the σ of the model, of gap, emulator, decoder and source together; it is no noise. Pixels
+        that the grid does not reach are masked. ``meta`` has the survey and the star's flags.
 
         Raises:
             DataError: If detectors overlap, so that wavelengths do not increase.
@@ -135,7 +150,7 @@ class Morphed(Shown):
 
         # Theory alone has no gap, so that there is no error of one.
         gap_error = self.gap_error if self.survey else np.float32(0.0)
-        error = np.hypot(gap_error, self.emulator_error)
+        error = np.hypot(np.hypot(gap_error, self.emulator_error), self.source_error)
         about = self.about()
         meta = [{**about, "flags": int(flag)} for flag in self.flags]
         return predicted_to_specutils(self.wavelength, self.flux, error, meta)

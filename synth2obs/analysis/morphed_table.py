@@ -10,7 +10,8 @@ from synth2obs.io.tables import as_table
 def spectrum_table(morphed: Morphed) -> Any:
     """Morphed spectra as an `astropy.table.Table`, one row a pixel; every star has its columns."""
     columns = {"wavelength": morphed.wavelength}
-    for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error"):
+    translated = ("source_error",) * (morphed.source_variance is not None)
+    for name in ("flux", "flux_theory", "gap", "gap_error", "emulator_error", *translated):
         rows = getattr(morphed, name)
         columns |= {name if len(rows) == 1 else f"{name}_{row}": values for row, values in enumerate(rows)}
     about: dict[str, Any] = {

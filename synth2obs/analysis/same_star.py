@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from synth2obs.analysis.noise_floor import noise_variance
 from synth2obs.analysis.recovery import fitted_labels
+from synth2obs.analysis.twins import latent_difference, translation_chi2
 from synth2obs.core.labels import STELLAR
 from synth2obs.core.robust import scatter
 from synth2obs.core.spectra import Spectra
@@ -39,7 +40,8 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     Returns:
         ``rms`` of the residual (median over stars) and ``noise_rms``, what the noise of both telescopes lets expect
         (the second's own, and the first's as its latent covariance carries it over), in units of the continuum;
-        ``chi2`` per pixel with the second survey's noise and scatter; label differences second minus first, by the
+        ``chi2`` per pixel with the second survey's noise and scatter, and what `twins.translation_chi2` gives;
+        ``latent``, see `twins.latent_difference`; label differences second minus first, by the
         morph and by theory with weighted pixels.
     """
     source, target = bridge.survey(pairs.first), bridge.survey(pairs.second)
@@ -48,6 +50,7 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
     latent = encode(bridge, one)
     carried = target.morph(source.morph.inverse(latent.u)[0])[0]
     fit = evaluate_at(bridge, two, carried)
+    names, own = (pairs.first, pairs.second), encode(bridge, two)
     brought = _carried_variance(bridge, pairs.second, carried, latent.covariance)
     return {
         "with": pairs.first,
@@ -55,6 +58,8 @@ def same_star(bridge: Bridge, pairs: Pairs) -> dict[str, Any]:
         "rms": float(rms(fit).median()),
         "noise_rms": float((noise_variance(two, fit) + brought).sqrt().median()),
         "chi2": float(fit.chi2_per_pixel.median()),
+        **translation_chi2(bridge, latent, names, two, fit, own),
+        "latent": latent_difference(bridge, names, latent, own),
         "label_difference": _label_difference(bridge, one, two, morphed=True),
         "label_difference_theory": _label_difference(bridge, one, two, morphed=False),
     }

@@ -1,8 +1,12 @@
 """Spectra of one telescope as another sees the same stars."""
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from numpy.typing import ArrayLike
 
+from synth2obs.analysis.carried import carried_variance, moved, with_own_noise
 from synth2obs.analysis.flags import quality
 from synth2obs.analysis.morph import Morphed
 from synth2obs.analysis.per_star import velocities
@@ -19,7 +23,8 @@ def morph_spectra(
 ) -> Morphed:
     """Spectra of one survey as another sees the same stars.
 
-    The latent found in ``source`` goes back to theory's and on through the morph of ``survey``.
+    The latent found in ``source`` goes back to theory's and on through the morph of ``survey``; its covariance becomes
+    the result's ``source_error``.
 
     Args:
         bridge: Trained.
@@ -37,4 +42,7 @@ def morph_spectra(
     latent = bridge.survey(source).morph.inverse(fit.u)[0]
     flags = quality(fit, len(bridge.survey(source).wavelength))
     velocity = fit.rv if rv is None else velocities(rv, len(spectra))
-    return seen_by(bridge, survey, latent, latent, velocity, flags, ((),) * len(spectra))
+    found = seen_by(bridge, survey, latent, latent, velocity, flags, ((),) * len(spectra))
+    u, slope = moved(bridge.survey(survey), bridge.survey(source), fit.u)
+    noise = slope @ with_own_noise(fit) @ slope.mT
+    return replace(found, source_variance=partial(carried_variance, bridge, survey, velocity, u, noise))

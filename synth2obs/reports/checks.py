@@ -103,6 +103,11 @@ _TABLES = {
     "common_shift",
     "line_groups",
     "trends",
+    "free_chi2",
+    "free_chi2_error",
+    "free_chi2_ratio",
+    "halves",
+    "repeats",
 }
 _SECTIONS = ("surveys", "placebo", "decoder", "run")
 EVALUATE_AGAIN = "evaluate the model again with this version"

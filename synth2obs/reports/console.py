@@ -11,6 +11,7 @@ from synth2obs.reports.tables import smallest
 from synth2obs.reports.tiles import bias_with_error, percent_with_error
 from synth2obs.reports.verdict import FAIL, PASS, WARN, broken
 from synth2obs.reports.verdict_table import in_words
+from synth2obs.reports.without_labels import unlabelled
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,19 +86,23 @@ def proof_table(survey: str, rows: Metrics) -> "Table":
 def _add_survey(table: "Table", survey: str, row: Any) -> None:
     from rich.text import Text
 
-    rms, errors = (
-        {m: measured(row, key, m) for m in METHODS} for key in ("anchored_rms", "anchored_rms_error")
-    )
+    bare = unlabelled(row)
+    key = "free_rms" if bare else "anchored_rms"
+    rms, errors = ({m: measured(row, name, m) for m in METHODS} for name in (key, f"{key}_error"))
     best = {"rms": smallest(rms, errors)}
     best |= {
         label: smallest(*(_biases(row, label, key) for key in ("bias", "bias_error"))) for label in LABELS
     }
-    table.add_row(Text(survey, style="cyan"), *(Text("") for _ in table.columns[1:]))
+    name = f"{survey}, no labels: rms with labels fitted" if bare else survey
+    table.add_row(Text(name, style="cyan"), *(Text("") for _ in table.columns[1:]))
     for method in METHODS:
         cells = [Text(SHORT.get(method, METHODS[method]))]
-        text = percent_with_error(row, "anchored_rms", method, unit="").replace(" ", "")
+        text = percent_with_error(row, key, method, unit="").replace(" ", "")
         cells.append(_bold(text, method in best["rms"]))
-        cells += [_bold(_recovery(row, method, label), method in best[label]) for label in LABELS]
+        cells += [
+            Text("") if bare else _bold(_recovery(row, method, label), method in best[label])
+            for label in LABELS
+        ]
         table.add_row(*cells)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from synth2obs.reports.content import fixed, listed, percent, with_error
 from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured
 from synth2obs.reports.tiles import before_labels, better, bias_with_error, change, percent_with_error
+from synth2obs.reports.without_labels import in_sentences, unlabelled
 
 SIGNIFICANT = 3.0
 """Errors beyond which a bias on placebo is the method's own."""
@@ -14,7 +15,8 @@ SIGNIFICANT = 3.0
 def headline(metrics: Metrics, survey: str) -> str:
     """One paragraph on one survey; every sentence rests on numbers in ``metrics``."""
     row = lookup(metrics, "surveys", survey)
-    parts = [_residual(row), _against_baselines(row), _labels(row), _placebo(metrics, row)]
+    own = [_residual(row), _against_baselines(row), _labels(row)]
+    parts = [*([in_sentences(row)] if unlabelled(row) else own), _placebo(metrics, row)]
     return " ".join(part for part in parts if part)
 
 

@@ -8,6 +8,7 @@ from synth2obs.reports.headline import headline
 from synth2obs.reports.results import Metrics, lookup
 from synth2obs.reports.templating import page_style, template
 from synth2obs.reports.tiles import tiles
+from synth2obs.reports.without_labels import own_tiles, unlabelled
 
 INDEX = "index"
 """Name of the page without its ending; a survey of that name takes it."""
@@ -33,9 +34,10 @@ def render_index(metrics: Metrics) -> str:
 
 
 def _survey(metrics: Metrics, name: str) -> dict[str, Any]:
+    row = metrics["surveys"][name]
     return {
         "name": name,
         "status": status_of(metrics, name),
-        "tiles": tiles(metrics, name),
+        "tiles": own_tiles(row) if unlabelled(row) else tiles(metrics, name),
         "headline": headline(metrics, name),
     }

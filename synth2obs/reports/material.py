@@ -7,6 +7,10 @@ from typing import Any
 from synth2obs.reports.checks import Arrays
 from synth2obs.reports.content import Block, Note, Picture
 from synth2obs.reports.results import Metrics, lookup
+from synth2obs.reports.without_labels import unlabelled
+
+ANCHORED = {"baselines", "examples", "label_recovery", "by_wavelength", "chi2_of_stars", "kiel"}
+"""Figures that literature labels make."""
 
 
 @dataclass(frozen=True)
@@ -43,4 +47,6 @@ class Material:
 
     def missing(self, key: str, title: str, reason: str = "the evaluation holds no numbers for it") -> Note:
         """A note in place of something that was not measured."""
+        if key in ANCHORED and unlabelled(self.row):
+            reason = "no test star has literature labels; see the section without them"
         return Note(f"{title}: not measured ({self.reasons.get(key, reason)}).")

@@ -8,6 +8,7 @@ import numpy as np
 from synth2obs.reports import lines_table, tables
 from synth2obs.reports.across import surveys_compared
 from synth2obs.reports.checks import Arrays
+from synth2obs.reports.consistency_tables import consistency_section
 from synth2obs.reports.content import Block, Note, PageSection, Paragraph, fixed, percent
 from synth2obs.reports.figures import has_examples
 from synth2obs.reports.group_table import groups_table
@@ -41,6 +42,10 @@ def _baselines(m: Material) -> list[Block]:
     )
     picture = m.picture("baselines", "Anchored rms per method", caption)
     return [Paragraph(lead), picture, tables.methods_table(m.row, m.reasons)]
+
+
+def _consistency(m: Material) -> list[Block]:
+    return consistency_section(m.row, m.reasons)
 
 
 def _spectra(m: Material) -> list[Block]:
@@ -274,6 +279,7 @@ SECTIONS: list[tuple[str, str, Callable[[Material], list[Block]]]] = [
     ("verdict", "Verdict", _verdict),
     ("surveys", "The surveys of the run", _surveys),
     ("baselines", "Against the baselines", _baselines),
+    ("consistency", "Without literature labels", _consistency),
     ("spectra", "Spectra of example stars", _spectra),
     ("stars", "Every test star", every_star),
     ("flagged", "Stars to beware of", not_described),

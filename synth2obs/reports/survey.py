@@ -24,6 +24,7 @@ from synth2obs.reports.templating import page_script, page_style, template
 from synth2obs.reports.tiles import compared_with, tiles
 from synth2obs.reports.verdict import broken
 from synth2obs.reports.verdict_table import in_words
+from synth2obs.reports.without_labels import COMPARED, own_tiles, unlabelled
 
 
 def write_report(metrics: dict[str, Any], arrays: Arrays, survey: str, out: Path) -> Path:
@@ -128,9 +129,10 @@ def _data(material: Material) -> dict[str, Any]:
 
 def _head(metrics: Mapping[str, Any], survey: str) -> dict[str, Any]:
     """What the page says first."""
+    row = lookup(metrics, "surveys", survey)
     return {
-        "tiles": tiles(metrics, survey),
-        "compared_with": compared_with(metrics, survey),
+        "tiles": own_tiles(row) if unlabelled(row) else tiles(metrics, survey),
+        "compared_with": COMPARED if unlabelled(row) else compared_with(metrics, survey),
         "verdict": lookup(metrics, "verdict", "surveys", survey),
         "broken": [(c["status"], in_words(c)) for c in broken(lookup(metrics, "verdict"), survey)],
         "headline": headline.headline(metrics, survey),

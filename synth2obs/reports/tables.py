@@ -143,7 +143,7 @@ def same_star_table(row: Row) -> PageTable:
         cell(fixed(measured(same, "chi2"))),
         Cell("1: errors explain it"),
     ]
-    rows = [head, rms, noise, chi2]
+    rows = [head, rms, noise, chi2, *_translated(same)]
     for label, (name, unit, digits) in LABELS.items():
         for side, key in SIDES.items():
             difference = lookup(same, key, label)
@@ -154,6 +154,36 @@ def same_star_table(row: Row) -> PageTable:
                 [Cell(f"{name} difference ({unit}), {side}: median ± scatter"), cell(text), Cell("0")]
             )
     return PageTable(["quantity", "measured", "expected"], rows)
+
+
+def _translated(same: Any) -> list[list[Cell]]:
+    """χ² with all that makes the prediction uncertain, and how latents agree; nothing where they were not measured."""
+    known, latent = lookup(same, "described"), lookup(same, "latent")
+    if measured(same, "chi2_with_source") is None:
+        return []
+    pairs = ((measured(table, key) for table in (same, known)) for key in ("chi2_with_source", "chi2_own"))
+    (chi2, good), (own, good_own) = pairs
+    stars, width = (
+        count(measured(known, "n")),
+        with_error(measured(latent, "width"), measured(latent, "width_error")),
+    )
+    return [
+        [
+            Cell("the same with the other's noise and the gap's error, all stars"),
+            cell(fixed(chi2)),
+            Cell(f"{fixed(own)} by its own fit"),
+        ],
+        [
+            Cell(f"the same, {stars} stars that both surveys describe"),
+            cell(fixed(good)),
+            Cell(f"{fixed(good_own)} by its own fit"),
+        ],
+        [
+            Cell(f"latents' difference over its error, width, {stars} stars"),
+            cell(width),
+            Cell("1 if errors are right"),
+        ],
+    ]
 
 
 def placebo_table(metrics: Metrics, row: Row) -> PageTable:

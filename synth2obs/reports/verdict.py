@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from synth2obs.reports import without_labels
 from synth2obs.reports.results import LABELS, METHODS, Metrics, lookup, measured
 from synth2obs.training.evaluation_config import ThresholdsConfig
 
@@ -66,7 +67,8 @@ def verdict(metrics: Metrics, thresholds: ThresholdsConfig) -> dict[str, Any]:
 
     Returns:
         ``status``; ``surveys``, name → status; ``checks``, a table of `Check` each. A residual that could not be
-        measured warns: nothing is known of such a survey.
+        measured warns: nothing is known of such a survey. One whose stars have no literature labels is judged by
+        what needs none, and by ``unlabelled``.
     """
     checks = [check for name in metrics["surveys"] for check in _of_survey(metrics, name, thresholds)]
     surveys = {
@@ -101,7 +103,7 @@ def _of_survey(metrics: Metrics, survey: str, thresholds: ThresholdsConfig) -> I
         if known is not None:
             status = _status(known.value - known.error, warn, fail)
             yield Check(survey, name, status, known.value, known.error, warn, fail, meaning, known.what)
-        elif name == "residual":
+        elif name == "residual" and not without_labels.unlabelled(metrics["surveys"][survey]):
             yield Check(survey, name, WARN, None, None, warn, fail, f"{meaning}: not measured")
 
 
@@ -187,6 +189,15 @@ def _flagged(metrics: Metrics, row: Any) -> list[Number | None]:
     return [_over(measured(row, "flagged", "share"), None, 1.0)]
 
 
+def _own(judged: Callable[[Any], list[without_labels.Judged | None]]) -> Judge:
+    """What needs no literature labels."""
+
+    def of(metrics: Metrics, row: Any) -> list[Number | None]:
+        return [None if one is None else Number(*one) for one in judged(row)]
+
+    return of
+
+
 def _size(value: float | None) -> float | None:
     return None if value is None else abs(value)
 
@@ -204,5 +215,9 @@ NUMBERS: dict[str, Judge] = {
     "placebo_bias": _placebo_bias,
     "chi2": _chi2,
     "flagged": _flagged,
+    "free_chi2": _own(without_labels.free_chi2),
+    "halves": _own(without_labels.halves),
+    "repeats": _own(without_labels.repeats),
+    "unlabelled": _own(without_labels.labels_missing),
 }
 """The numbers that each threshold judges; the worst of them counts."""

@@ -28,6 +28,8 @@ def verdict_table(found: Metrics, survey: str) -> PageTable:
 
 def in_words(check: Metrics) -> str:
     """A check in half a sentence: ``morph's anchored rms over theory's is 1.20 ± 0.02, limits 0.95 and 1``."""
+    if _without_labels(check):
+        return _what(check)
     limits = f"limits {significant(check['warn'])} and {significant(check['fail'])}"
     return f"{_what(check)} {_number(check)} ({limits})"
 
@@ -42,11 +44,19 @@ def _row(check: Any) -> list[Cell]:
     ]
 
 
+def _without_labels(check: Metrics) -> bool:
+    return check.get("name") == "unlabelled" and bool(check["value"])
+
+
 def _what(check: Metrics) -> str:
+    if _without_labels(check):
+        return f"no test star has literature labels inside the grid; {check['what']}"
     return f"{check['meaning']} ({check['what']})" if check.get("what") else str(check["meaning"])
 
 
 def _number(check: Metrics) -> str:
+    if check.get("name") == "unlabelled":
+        return "yes" if check["value"] else "no"
     value, error = measured(check, "value"), measured(check, "error")
     if value is None or not error:
         return significant(value, 2)

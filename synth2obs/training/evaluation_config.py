@@ -73,3 +73,20 @@ class ThresholdsConfig(Section):
     flagged: Limits = Field(
         default=(0.15, 0.4), description="share of test stars with a poor fit or few good pixels"
     )
+    free_chi2: Limits = Field(
+        default=(1.0, 1.1),
+        description="morph's χ² over theory's, labels fitted, with the same variance of every pixel",
+    )
+    halves: Limits = Field(
+        default=(1.25, 2.5),
+        description="width of any label's differences between two halves of spectra over their errors, or its inverse "
+        "if that is larger",
+    )
+    repeats: Limits = Field(
+        default=(1.25, 2.5),
+        description="width of any label's differences between spectra of the same star over their errors",
+    )
+    unlabelled: Limits = Field(
+        default=(0.0, 1.0),
+        description="1 where no test star has literature labels inside the grid, else 0; [1, 1] lets it pass",
+    )

@@ -20,7 +20,7 @@ def rows(result: Morphed, chosen: slice) -> Morphed:
     changes = {
         field.name: getattr(result, field.name)[chosen]
         for field in dataclasses.fields(result)
-        if field.name not in ("survey", "wavelength", "emulator_variance", "labels")
+        if field.name not in ("survey", "wavelength", "emulator_variance", "source_variance", "labels")
     }
     changes["labels"] = {name: values[chosen] for name, values in result.labels.items()}
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Cholesky factors of matrices that rounding may have left indefinite."""
+"""Matrices that rounding may have left indefinite: their Cholesky factors, and the nearest that is not."""
 
 import torch
 from torch import Tensor
@@ -18,3 +18,9 @@ def cholesky_factor(matrix: Tensor) -> Tensor:
             break
         ridge = torch.where(failed[:, None] > 0, ridge * 10.0, ridge)
     return factor
+
+
+def positive(matrix: Tensor) -> Tensor:
+    """The nearest symmetric matrix (..., Q, Q) without negative eigenvalues."""
+    values, vectors = torch.linalg.eigh(0.5 * (matrix + matrix.mT))
+    return vectors @ (values.clamp(min=0.0)[..., None] * vectors.mT)

@@ -101,6 +101,32 @@ def spectra_of(bridge: Bridge, seen: Observation, fit: LabelFit, options: Option
     return torch.cat(spectrum), torch.cat(reached)
 
 
+@torch.no_grad()
+def joint_covariance(
+    bridge: Bridge, seen: Observation, fit: LabelFit, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Of labels and the emulator's error together, where a fit of free labels stands.
+
+    Args:
+        bridge, seen: As for `fit_labels`.
+        fit: Of these stars.
+        options: With which it was made.
+
+    Returns:
+        Posterior covariance of K scaled labels and D errors in units of the emulator's standard deviations, and the
+        precision of their prior, shape (N, K + D, K + D) each; of K alone where fits know no scatter.
+    """
+    task, found = _label_task(bridge, seen, options), []
+    for rows in seen.batches():
+        objective = task._problem(rows, fit.x[rows], fit.rv[rows])
+        theta = objective.parameters.joined(fit.x[rows])
+        here = evaluate(objective, theta, torch.zeros_like(fit.rv[rows]))
+        prior = objective.parameters.prior(theta).curvature
+        found.append((with_covariance(objective, here).covariance, prior))
+    covariances, priors = zip(*found, strict=True)
+    return torch.cat(covariances), torch.cat(priors)
+
+
 def _label_task(bridge: Bridge, seen: Observation, choice: Options) -> "_Task":
     free = torch.ones(len(bridge.labels), dtype=torch.float64)
     free[list(choice.fixed)] = 0.0

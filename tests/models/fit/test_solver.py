@@ -327,3 +327,23 @@ class TestCalibration:
         state = solve(objective, torch.zeros_like(theta), steps=8).iterate
         free = 290 - 6 - 1 - 8
         assert abs(state.chi2.mean() / free - 1) < 4 * (2 / free / 60) ** 0.5 + 0.01
+
+
+def test_information_below_zero_by_rounding_leaves_the_prior(bridge, instrument, monkeypatch):
+    """Where a continuum that masks leave undetermined costs more digits than there are."""
+    from synth2obs.models.fit import covariance
+
+    theta = torch.zeros(2, bridge.decoder.latent, dtype=torch.float64)
+    objective, *_ = make_problem(bridge, instrument, theta, zeros(2))
+    found = minimise(objective, theta, steps=1)
+    right = covariance.information
+
+    def rounded(*of):
+        info = right(*of)
+        values, vectors = torch.linalg.eigh(info)
+        values[:, 0] = -0.9999
+        return vectors @ torch.diag_embed(values) @ vectors.mT
+
+    monkeypatch.setattr(covariance, "information", rounded)
+    largest = torch.linalg.eigvalsh(with_covariance(objective, found).covariance)[:, -1]
+    assert bool((largest <= 1.0 + 1e-6).all()) and bool((largest > 0.0).all())
