@@ -11,13 +11,14 @@ import numpy as np
 from synth2obs.core.chance import chance
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.noise.repeats import (
-    ErrorScale,
     Repeats,
     find_repeats,
     learn_scale,
     nodes_of,
+    pair_variance,
     pull_width,
 )
+from synth2obs.models.noise.survey_noise import ErrorScale
 
 LAGS = (1, 2, 3, 5, 10, 20, 50)
 
@@ -51,7 +52,9 @@ def correlation(repeats: Repeats, scale: ErrorScale) -> list[float]:
     """Of pulls at `LAGS`, median over pairs."""
     rows = []
     for pair in repeats.pairs:
-        pull = np.clip(np.where(pair.good, pair.value / np.sqrt(scale.variance(pair).clip(1e-300)), 0), -5, 5)
+        pull = np.clip(
+            np.where(pair.good, pair.value / np.sqrt(pair_variance(pair, scale).clip(1e-300)), 0), -5, 5
+        )
         rows.append([(pull[k:] * pull[:-k]).mean() / (pull**2).mean() for k in LAGS])
     return np.median(rows, axis=0).tolist()
 

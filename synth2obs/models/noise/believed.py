@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.spectra import Spectra
-from synth2obs.models.noise.repeats import FEWEST, ErrorScale, find_repeats, learn_scale, nodes_of
-from synth2obs.models.noise.survey_noise import SurveyNoise
+from synth2obs.models.noise.repeats import FEWEST, find_repeats, learn_scale, nodes_of
+from synth2obs.models.noise.survey_noise import ErrorScale, SurveyNoise
 
 
 def believe_repeats(

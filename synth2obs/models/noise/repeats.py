@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth2obs.core.spectra import Spectra
+from synth2obs.models.noise.survey_noise import NODES, ErrorScale
 from synth2obs.models.noise.visits import Difference, difference, neighbours
 
 Floats = NDArray[np.float64]
-
-NODES = 16
-"""Wavelengths at which the factor is learned: some 250 Å apart over 4000 Å."""
 
 FEWEST = 8
 """Repeated stars below which a survey's errors are taken as quoted: a jackknife needs groups."""
@@ -48,35 +46,6 @@ BELIEVED = 1.0
 
 FLOORS = 1e-8, 1e-2
 """Range of φ²; at the lower end it is taken to be 0."""
-
-
-class ErrorScale(NamedTuple):
-    """What repeats say. K nodes.
-
-    Args:
-        log_wave: ln λ of the nodes, shape (K,).
-        scale: e, factor on quoted σ, shape (K,).
-        scale_error: Shape (K,); NaN from fewer than two stars.
-        floor: φ, the error that goes with the flux, as a fraction of it.
-        floor_error: Likewise.
-        stars: How many took part.
-    """
-
-    log_wave: Floats
-    scale: Floats
-    scale_error: Floats
-    floor: float
-    floor_error: float
-    stars: int
-
-    def at(self, log_wave: Floats) -> Floats:
-        """Factor on quoted σ at ln λ, any shape."""
-        return np.exp(np.interp(log_wave, self.log_wave, np.log(self.scale)))
-
-    def variance(self, of: Difference, *, floor: bool = True) -> Floats:
-        """Of a difference, shape (P,); without the floor it is what a fit takes for photon noise."""
-        noise = self.at(of.log_wave) ** 2 * of.quoted
-        return noise + self.floor**2 * of.light if floor else noise
 
 
 class Repeats(NamedTuple):
@@ -150,6 +119,12 @@ def learn_scale(repeats: Repeats, nodes: Floats) -> ErrorScale:
     return ErrorScale(nodes, scale, 0.5 * scale * error[:-1], floor, 0.5 * floor * error[-1], repeats.stars)
 
 
+def pair_variance(pair: Difference, scale: ErrorScale, *, floor: bool = True) -> Floats:
+    """Of a difference by corrected errors, shape (P,); without the floor it is what a fit takes for photon noise."""
+    noise = scale.at(pair.log_wave) ** 2 * pair.quoted
+    return noise + scale.floor**2 * pair.light if floor else noise
+
+
 def pull_width(
     repeats: Repeats, scale: ErrorScale | None = None, *, floor: bool = True
 ) -> tuple[float, float]:
@@ -169,7 +144,7 @@ def pull_width(
 
 
 def _pulls(pair: Difference, scale: ErrorScale | None, floor: bool) -> Floats:
-    variance = pair.quoted if scale is None else scale.variance(pair, floor=floor)
+    variance = pair.quoted if scale is None else pair_variance(pair, scale, floor=floor)
     return np.asarray(pair.value[pair.good] / np.sqrt(variance[pair.good]))
 
 

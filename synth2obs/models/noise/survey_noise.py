@@ -2,14 +2,43 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synth2obs.models.noise.covariance import Noise, joined_pixels
-from synth2obs.models.noise.repeats import NODES, ErrorScale
 
 NUMBERS = ("white", "narrow", "wide", "length")
 """What is learned of a survey's noise beside its scatter s(λ)."""
+
+
+NODES = 16
+"""Wavelengths at which a factor on quoted errors is known: some 250 Å apart over 4000 Å."""
+
+
+class ErrorScale(NamedTuple):
+    """What repeats say of a survey's errors (`models.noise.repeats`). K nodes.
+
+    Args:
+        log_wave: ln λ of the nodes, increasing, shape (K,).
+        scale: e, factor on quoted σ, shape (K,).
+        scale_error: Shape (K,); NaN from fewer than two stars.
+        floor: φ, the error that goes with the flux, as a fraction of it.
+        floor_error: Likewise.
+        stars: How many took part.
+    """
+
+    log_wave: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    scale_error: NDArray[np.float64]
+    floor: float
+    floor_error: float
+    stars: int
+
+    def at(self, log_wave: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Factor on quoted σ at ln λ, any shape; linear in its logarithm between nodes."""
+        return np.asarray(np.exp(np.interp(log_wave, self.log_wave, np.log(self.scale))))
 
 
 class TheoryErrors(NamedTuple):

@@ -128,7 +128,10 @@ def _visit(spectra: Spectra, row: int) -> _Visit:
 
 def _same(one: _Visit, two: _Visit) -> bool:
     both = one.good & two.good
-    return bool(both.any()) and float(np.isclose(one.flux[both], two.flux[both], rtol=1e-5, atol=0.0).mean()) > 0.5
+    return (
+        bool(both.any())
+        and float(np.isclose(one.flux[both], two.flux[both], rtol=1e-5, atol=0.0).mean()) > 0.5
+    )
 
 
 def _start(spectra: Spectra, first: int, second: int) -> float:
