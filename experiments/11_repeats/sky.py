@@ -14,7 +14,7 @@ from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bundle import load_bundle
 from synth2obs.models.fit.observation import prepare
-from synth2obs.models.fit.refine import ROUND
+from synth2obs.models.fit.refine import ROUND, teachers
 from synth2obs.models.fit.task import fit_labels
 
 SKY = {"[O I] 5577": 5578.9, "[O I] 6300": 6302.05, "[O I] 6364": 6365.5, "Na D₂": 5891.6, "Na D₁": 5897.6}
@@ -46,6 +46,8 @@ def main() -> None:
     spectra = cut_wavelengths(read_shard(args.shard), float(pixels[0]) - 0.01, float(pixels[-1]) + 0.01)
     assert spectra.ivar is not None
     seen = prepare(bridge, args.survey, spectra.take((spectra.ivar > 0).mean(1) > 0.7))
+    kept = teachers(bridge, fit_labels(bridge, seen, ROUND), bridge.survey(args.survey).gap.config.outlier)
+    seen = seen.take(kept.nonzero()[:, 0])
     found = survey_frames(bridge, seen, fit_labels(bridge, seen, ROUND))
     rows = lines(found)
     print(

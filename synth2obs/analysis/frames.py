@@ -167,15 +167,16 @@ def _posterior(
 
 @torch.no_grad()
 def survey_frames(bridge: Bridge, seen: Observation, fit: LabelFit) -> Frames:
-    """`separate` for the stars of a survey, whose gap is given back to their residuals before.
+    """`separate` for the stars of a survey, to whose residuals the typical star's gap is given back before.
 
     Args:
         bridge: By which the labels were fitted.
-        seen: The stars.
+        seen: The stars; those that theory does not explain, or outside the grid, are better left out (`teachers`).
         fit: Their labels.
     """
     model = bridge.survey(seen.survey)
-    gap = model.gap(bridge.gap_features(seen.survey, fit.x).float())
+    typical = bridge.gap_features(seen.survey, fit.x).median(0, keepdim=True).values
+    gap = model.gap(typical.float()).expand(len(seen), -1)
     rows = seen.instrument_rows(torch.arange(len(seen)))
     residual = fit.residual + seen.instrument(gap, fit.rv, 0.0, rows)
     _, left = model.spreads(seen.instrument, fit.rv, rows)
