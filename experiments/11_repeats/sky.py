@@ -10,6 +10,7 @@ import numpy as np
 
 from synth2obs.analysis.bands import band_of
 from synth2obs.analysis.frames import Frames, survey_frames
+from synth2obs.analysis.survey_gap import gap_floor, gap_lines, survey_gap, typical_labels
 from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.bundle import load_bundle
@@ -48,7 +49,8 @@ def main() -> None:
     seen = prepare(bridge, args.survey, spectra.take((spectra.ivar > 0).mean(1) > 0.7))
     kept = teachers(bridge, fit_labels(bridge, seen, ROUND), bridge.survey(args.survey).gap.config.outlier)
     seen = seen.take(kept.nonzero()[:, 0])
-    found = survey_frames(bridge, seen, fit_labels(bridge, seen, ROUND))
+    fit = fit_labels(bridge, seen, ROUND)
+    found = survey_frames(bridge, seen, fit)
     rows = lines(found)
     print(
         f"{len(seen)} spectra, shifts scatter by {found.spread:.2f} pixels; untold: {found.untold.mean():.1%} of pixels"
@@ -63,6 +65,13 @@ def main() -> None:
         node = int(np.abs(found.wavelength - at).argmin())
         cells = 100 * found.observed[node], 100 * found.observed_error[node], 100 * found.rest[node]
         print(f"| {name} | {cells[0]:+.2f} ± {cells[1]:.2f} | {cells[2]:+.2f} |")
+    labels = typical_labels(bridge, fit)
+    gap = survey_gap(bridge, args.survey, labels)
+    floor = gap_floor(bridge, args.survey, labels, gap)
+    own = gap_lines(bridge, args.survey, labels, gap, 50, None, floor=floor)
+    foreign = [line for line in own if found.foreign(line.wavelength, line.depth)]
+    named = ", ".join(f"{line.wavelength:.0f} ({line.note or line.element})" for line in foreign)
+    print(f"\nof the gap's {len(own)} deepest lines {len(foreign)} stand still: {named}")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class Frames:
         observed_error: Its posterior σ, infinite there, shape (P,).
         rest: R, shape (P,).
         rest_error: Its posterior σ, shape (P,).
+        moved: What O leaves at rest in the mean of the stars, shape (P,): a gap has it beside R.
         untold: Where velocities do not tell the two apart, or no star has a pixel, shape (P,).
         spread: Standard deviation of the stars' shifts, in nodes.
     """
@@ -63,8 +64,14 @@ class Frames:
     observed_error: Floats
     rest: Floats
     rest_error: Floats
+    moved: Floats
     untold: Bools
     spread: float
+
+    def foreign(self, wavelength: float, depth: float, share: float = 0.5) -> bool:
+        """Whether a line of a gap, at rest in Å and with its depth (> 0: absorbs more), is for the most part O's."""
+        there = -float(np.interp(wavelength, self.wavelength, self.moved))
+        return there * np.sign(depth) > share * abs(depth)
 
     def fixed(self, sigmas: float = 5.0) -> Bools:
         """Nodes at which something stands still in the observed frame, shape (P,)."""
@@ -98,12 +105,14 @@ def separate(
         inner = np.isin(here, kept)
         found[:, kept], untold[kept] = part[:4, inner], part[4, inner] > 0
     found[0, untold], found[1, untold] = 0.0, np.inf
+    moved = np.mean([np.interp(nodes + one, nodes, found[0]) for one in shift], axis=0)
     return Frames(
         wavelength=np.exp(nodes),
         observed=found[0],
         observed_error=found[1],
         rest=found[2],
         rest_error=found[3],
+        moved=moved,
         untold=untold,
         spread=float(np.std(shift)) / steps,
     )

@@ -36,6 +36,10 @@ def test_each_is_found_in_its_own_frame(own):
     assert found.rest[LINE] == pytest.approx(-0.05, abs=0.008)
     assert np.abs(found.observed[LINE - 6 : LINE + 7]).max() < 0.004
     assert np.abs(found.rest[SKY - 6 : SKY + 7]).max() < 0.004
+    assert found.foreign(float(np.exp(NODES[SKY])), 0.02) and not found.foreign(
+        float(np.exp(NODES[SKY])), -0.02
+    )
+    assert not found.foreign(float(np.exp(NODES[LINE])), 0.05)
     fixed = found.fixed().nonzero()[0]
     assert SKY in fixed and np.abs(fixed - SKY).max() <= 5
 
