@@ -120,6 +120,24 @@ def _noise(model: SurveyModel, free: Fit) -> dict[str, float | None]:
         "scatter_median": float(model.gap.scatter.sqrt().median()),
         "chi2_per_pixel": _median(free.chi2_per_pixel),
         "correlation_pixels": model.correlation,
+        **_repeats(model),
+    }
+
+
+def _repeats(model: SurveyModel) -> dict[str, float]:
+    """Stars that were seen again and what they say of quoted errors: their factor, at its least and most, and floor."""
+    own = model.noise
+    if not float(own.repeated):
+        return {"repeated_stars": 0.0}
+    low, high = int(own.scale.argmin()), int(own.scale.argmax())
+    return {
+        "repeated_stars": float(own.repeated),
+        "scale_least": float(own.scale[low]),
+        "scale_least_error": float(own.scale_error[low]),
+        "scale_most": float(own.scale[high]),
+        "scale_most_error": float(own.scale_error[high]),
+        "floor": float(own.floor),
+        "floor_error": float(own.floor_error),
     }
 
 

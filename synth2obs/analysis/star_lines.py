@@ -87,7 +87,7 @@ def star_lines(bridge: Bridge, seen: Observation, fit: LabelFit) -> StarLines:
     model, grid = bridge.survey(seen.survey), bridge.decoder_of(seen.survey).rest_wavelength
     residual, ivar = to_rest(seen, fit, grid)
     residual += model.gap(bridge.gap_features(seen.survey, fit.x).float())
-    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + bridge.theory_variance(seen.survey, fit.x)
+    variance = model.noise.variance(ivar, grid.log()) + bridge.theory_variance(seen.survey, fit.x)
     variance = variance.float().masked_fill(ivar <= 0, torch.inf)
     kept = teachers(bridge, fit, model.gap.config.outlier)
     pixel, cell = (float(w.diff().median()) for w in (model.wavelength, grid))

@@ -99,7 +99,8 @@ def _filled(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Bridge:
 
 def _may_lack(name: str) -> bool:
     """Whether a bundle may lack a tensor: what is not there is nothing, or for a gap's features all."""
-    return any(part in name for part in (".label_map.", ".distortion.", ".shift", ".gap.used"))
+    later = (".noise.scale", ".noise.floor", ".noise.repeated")
+    return any(part in name for part in (".label_map.", ".distortion.", ".shift", ".gap.used", *later))
 
 
 def _with_noise(tensors: Mapping[str, Tensor], surveys: Sequence[str]) -> dict[str, Tensor]:

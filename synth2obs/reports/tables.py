@@ -95,6 +95,7 @@ def instrument_table(row: Row) -> PageTable:
             cell(with_error(measured(row, "noise", "factor"), measured(row, "noise", "factor_error"))),
             Cell("1 if the quoted errors are right"),
         ],
+        _repeats_row(row),
         [
             Cell("extra scatter, median over pixels (% of continuum)"),
             cell(percent(measured(row, "noise", "scatter_median"))),
@@ -107,6 +108,29 @@ def instrument_table(row: Row) -> PageTable:
         ],
     ]
     return PageTable(["quantity", "fitted", "expected"], rows)
+
+
+def _repeats_row(row: Row) -> list[Cell]:
+    """What stars that were seen again say of quoted errors."""
+    own = lookup(row, "noise")
+    stars = measured(own, "repeated_stars")
+    if stars is None:
+        return [Cell("quoted errors by repeated stars"), cell(DASH), Cell("")]
+    if not stars:
+        return [
+            Cell("quoted errors by repeated stars"),
+            cell("as quoted"),
+            Cell("too few stars were seen again"),
+        ]
+    ends = [
+        with_error(measured(own, end), measured(own, f"{end}_error")) for end in ("scale_least", "scale_most")
+    ]
+    floor = with_error(times(measured(own, "floor"), 100), times(measured(own, "floor_error"), 100))
+    return [
+        Cell(f"errors over quoted by {stars:.0f} repeated stars, least to most over wavelength"),
+        cell(" to ".join(ends)),
+        Cell(f"1 if quoted errors are right; beside it {floor} % of the flux"),
+    ]
 
 
 def _wavelength_rows(row: Row) -> list[list[Cell]]:

@@ -120,7 +120,8 @@ def _residuals(
         scatter = seen.instrument(spread, fit.rv[some], 0.0, seen.instrument_rows(some))
         level = fit.continuum[some].square()
         good = (fit.ivar[some] > 0) & (level > 1e-6)
-        noise = (1.0 / (seen.ivar[some] * level).clamp(min=1e-20)).where(good, 1.0)
+        scale = model.noise.error_scale(seen.rows("log_wave", some)).to(level)
+        noise = (scale.square() / (seen.ivar[some] * level).clamp(min=1e-20)).where(good, 1.0)
         parts.append((fit.residual[some], noise, scatter.square().clamp(min=1e-10), good))
     return _Residuals(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 

@@ -61,8 +61,9 @@ def update_scatter(
         theory: Variance of the emulator's error, shape (N, L).
     """
     model = bridge.survey(seen.survey)
-    residual, ivar = to_rest(seen, fit, bridge.decoder_of(seen.survey).rest_wavelength)
-    noise = float(model.noise.white) / ivar.where(ivar > 0, torch.nan)
+    grid = bridge.decoder_of(seen.survey).rest_wavelength
+    residual, ivar = to_rest(seen, fit, grid)
+    noise = model.noise.variance(ivar, grid.log()).where(ivar > 0, torch.nan)
     if theory is not None:
         noise = noise + theory
     if rows is not None:
@@ -132,7 +133,7 @@ def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
             remedy="check that they are this survey's, and their errors",
         )
     theory = bridge.theory_variance(seen.survey, fit.x)
-    variance = float(model.noise.white) / ivar.clamp(min=1e-20) + theory
+    variance = model.noise.variance(ivar, bridge.decoder_of(seen.survey).rest_wavelength.log()) + theory
     weight = torch.where(ivar > 0, 1.0 / variance, 0.0)
     slopes = label_slopes(bridge, seen, fit, weight, kept) if model.gap.config.learn_shift else None
     posterior = model.gap.posterior(residual[kept].double(), weight[kept].double(), features[kept], slopes)

@@ -8,9 +8,11 @@ from pydantic import Field
 from torch import Tensor
 
 from synth2obs.core.config import Section
+from synth2obs.core.told import LOG
 from synth2obs.models.distortion import TERMS
 from synth2obs.models.fit.distortion import learn_distortion
 from synth2obs.models.fit.task import encode
+from synth2obs.models.noise.believed import believe_repeats
 from synth2obs.models.survey import SurveyModel
 from synth2obs.training.stages.base import StageBase
 from synth2obs.training.state import State
@@ -51,10 +53,11 @@ class InstrumentStage(StageBase):
 
     @torch.no_grad()
     def finish(self) -> dict[str, float]:
-        """Wavelengths, and width of lines."""
+        """Errors by repeats, wavelengths, and width of lines."""
         metrics: dict[str, float] = {}
         for name in self.state.bridge.surveys:
             model = self.state.bridge.survey(name)
+            metrics |= self._repeats(name)
             with _floor(model):
                 metrics |= self._distortion(name) if self.config.distortion else {}
                 scale, error = self._profile(name)
@@ -62,6 +65,18 @@ class InstrumentStage(StageBase):
             model.width_scale_error.fill_(error)
             metrics |= {f"{name}/width_scale": scale, f"{name}/width_scale_error": error}
         return metrics
+
+    def _repeats(self, name: str) -> dict[str, float]:
+        """Learn how large a survey's errors are, where its training stars were seen again."""
+        survey, model = self.state.domains.surveys[name], self.state.bridge.survey(name)
+        train = survey.rows("train")
+        spectra, order = survey.spectra.take(train), model.config.continuum.order
+        told = believe_repeats(model.noise, spectra, model.wavelength.numpy(), order, survey.star[train])
+        LOG.info("%s: %s", name, told)
+        return {
+            f"{name}/repeated_stars": float(model.noise.repeated),
+            f"{name}/error_floor": float(model.noise.floor),
+        }
 
     def _distortion(self, name: str) -> dict[str, float]:
         """Learn where pixels of a survey really are, and see its stars there from now on."""
