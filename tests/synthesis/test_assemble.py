@@ -138,7 +138,9 @@ def test_broadening_keeps_equivalent_widths(toy, tmp_path):
     run(build)
     spectra, inside = collect(build), slice(None)
     raw = build.store.read(build.spectra()[0])
-    first = np.concatenate(band_wavelengths(build.recipe.spectrum.bands, build.recipe.spectrum.steps)) < 5100.0
+    first = (
+        np.concatenate(band_wavelengths(build.recipe.spectrum.bands, build.recipe.spectrum.steps)) < 5100.0
+    )
     width = (1.0 - raw[first]).sum() * 0.05
     inside = spectra.segment == 0
     found = ((1.0 - spectra.flux[0, inside]) * spectra.wavelength[inside]).sum() * build.recipe.output.step
