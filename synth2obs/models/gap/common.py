@@ -22,7 +22,7 @@ from torch import Tensor
 
 from synth2obs.models.gap.joint import HierarchicalGap, Taught, joint_posterior
 from synth2obs.models.gap.posterior import GapConfig
-from synth2obs.models.gap.widths import Width, learned_width
+from synth2obs.models.gap.widths import FEWEST, Width, learned_width, told_of_width
 
 AGREED = 0.5
 """Share of a gap's prior variance that is common where a single survey sees a cell: nothing there tells."""
@@ -48,10 +48,9 @@ def hierarchical_gap(taught: Mapping[str, Taught], prior: GapConfig) -> Hierarch
     shared = _shared(taught)
     for _ in range(prior.evidence_steps if prior.learn_scale and bool(shared.any()) else 0):
         found = joint_posterior(taught, common.variance, {name: each.variance for name, each in own.items()})
-        common = learned_width(found.common.mean, found.common.variance, common, prior, shared)
-        for name, each in taught.items():
-            part, cells = found.surveys[name].own, shared[each.smoothing.place] & each.evidence.seen
-            own[name] = learned_width(part.mean, part.variance, own[name], prior, cells)
+        told = told_of_width(found.common.mean, found.common.variance, common, prior, shared)
+        common = learned_width(told, common, shared)
+        own = _learned_own(taught, found, own, prior, shared)
     return joint_posterior(taught, common.variance, _filled(taught, own))
 
 
@@ -64,6 +63,31 @@ def _check(taught: Mapping[str, Taught]) -> None:
         raise ValueError(
             f"surveys must share features and reference cells, got {sorted(sizes)} and {sorted(cells)}"
         )
+
+
+def _learned_own(
+    taught: Mapping[str, Taught],
+    found: HierarchicalGap,
+    own: Mapping[str, Width],
+    prior: GapConfig,
+    shared: Tensor,
+) -> dict[str, Width]:
+    """Own widths, each drawn to that of all surveys together."""
+    cells = {name: shared[each.smoothing.place] & each.evidence.seen for name, each in taught.items()}
+    told = {
+        name: told_of_width(part.own.mean, part.own.variance, own[name], prior, cells[name])
+        for name, part in found.surveys.items()
+    }
+    sums = [
+        torch.stack([told[name].square, told[name].used])[:, :, each.smoothing.back] * _seen(each)
+        for name, each in taught.items()
+    ]
+    square, used = torch.stack(sums).sum(0)
+    usual = square / used.clamp(min=FEWEST)
+    return {
+        name: learned_width(told[name], own[name], cells[name], usual[:, each.smoothing.place])
+        for name, each in taught.items()
+    }
 
 
 def _seen(each: Taught) -> Bool[Tensor, " cells"]:
