@@ -46,6 +46,10 @@ class GapConfig(Section):
     learn_shift: bool = Field(
         default=False, description="whether a shift of all stars' labels is told from the gap"
     )
+    common: bool = Field(
+        default=False,
+        description="whether surveys share what their gaps have in common",
+    )
     gated: bool = Field(
         default=True,
         description="whether functions of labels have to be asked for by validation stars, and not blur their labels",

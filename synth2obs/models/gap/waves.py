@@ -12,7 +12,7 @@ from torch import Tensor
 from synth2obs.core.shapes import shaped
 from synth2obs.models.gap.smoothing import Smoothing
 
-NODES = 10
+NODES = 6
 """Wavenumbers over which a covariance is averaged."""
 
 
