@@ -127,15 +127,17 @@ def methods(
     fit: LabelFit,
     order: Tensor,
     stars: list[int],
+    whole: bool,
 ) -> Iterator[tuple[str, int, Bridge]]:
     """Every method with every number of stars."""
     nothing = with_survey(bridge, few, bare(bridge.survey(few)))
     nothing.survey(few).gap.scatter.copy_(nothing.survey(few).unexplained)
     yield "weighted theory", 0, nothing
+    sizes = (1, bridge.survey(few).gap.size) if whole else (1,)
     for count in stars:
         rows = order[:count]
         taught = seen.take(rows), fit.take(rows)
-        for label, size in (("constant", 1), ("all functions", bridge.survey(few).gap.size)):
+        for label, size in zip(("constant", "all functions"), sizes, strict=False):
             trial, own = learned_alone(bridge, few, *taught, size)
             yield f"own, {label}", count, trial
             if count == stars[0] and size == 1:
@@ -163,6 +165,7 @@ def main() -> None:
     parser.add_argument("--many", default="miles")
     parser.add_argument("--stars", type=int, nargs="+", default=[8, 15, 30])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--all-functions", action="store_true", help="also let the few stars teach slopes")
     given = parser.parse_args()
     bridge = load_bridge(given.bridge)
     config = TrainConfig(**bridge.card["config"])
@@ -191,7 +194,15 @@ def main() -> None:
     print("|" + " --- |" * len(COLUMNS), flush=True)
     alone: dict[int, Score] = {}
     for name, count, trial in methods(
-        bridge, given.few, given.many, others, seen[given.few], fit[given.few], order, given.stars
+        bridge,
+        given.few,
+        given.many,
+        others,
+        seen[given.few],
+        fit[given.few],
+        order,
+        given.stars,
+        given.all_functions,
     ):
         got = score(trial, held)
         if name == ALONE:

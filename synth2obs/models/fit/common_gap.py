@@ -59,7 +59,10 @@ def share_gap(bridge: Bridge, own: Mapping[str, OwnGap]) -> HierarchicalGap:
     check_features(bridge, list(own))
     maps = smoothings(bridge, list(own))
     found = hierarchical_gap(
-        {name: Taught(each.evidence, maps[name]) for name, each in own.items()},
+        {
+            name: Taught(each.evidence, maps[name], int(bridge.survey(name).gap.used))
+            for name, each in own.items()
+        },
         bridge.survey(next(iter(own))).gap.config,
     )
     for name, each in own.items():

@@ -43,11 +43,13 @@ def hierarchical_gap(taught: Mapping[str, Taught], prior: GapConfig) -> Hierarch
         ValueError: If there is no survey, or they differ in the number of features or in the reference grid.
     """
     _check(taught)
-    common = Width.of(AGREED * _largest(taught))
-    own = {name: Width.of((1.0 - AGREED) * each.evidence.prior_variance) for name, each in taught.items()}
+    largest = _largest(taught)
+    common = Width.of(AGREED * largest)
+    own = {name: Width.of((1.0 - AGREED) * _own_prior(each, largest)) for name, each in taught.items()}
+    whole = {name: each._replace(used=None) for name, each in taught.items()}
     shared = _shared(taught)
     for _ in range(prior.evidence_steps if prior.learn_scale and bool(shared.any()) else 0):
-        found = joint_posterior(taught, common.variance, {name: each.variance for name, each in own.items()})
+        found = joint_posterior(whole, common.variance, {name: each.variance for name, each in own.items()})
         told = told_of_width(found.common.mean, found.common.variance, common, prior, shared)
         common = learned_width(told, common, shared)
         own = _learned_own(taught, found, own, prior, shared)
@@ -63,6 +65,18 @@ def _check(taught: Mapping[str, Taught]) -> None:
         raise ValueError(
             f"surveys must share features and reference cells, got {sorted(sizes)} and {sorted(cells)}"
         )
+
+
+def _own_prior(each: Taught, largest: Tensor) -> Tensor:
+    """A survey's own prior; that of the others for features that it does not use.
+
+    Held at zero, its own slopes would be the common ones, and its few stars would overrule surveys that have both.
+    """
+    own = each.evidence.prior_variance
+    if each.used is None or not bool(each.evidence.seen.any()):
+        return own
+    unused = torch.arange(len(own))[:, None] >= each.used
+    return torch.where(unused, largest[:, each.smoothing.place], own)
 
 
 def _learned_own(

@@ -17,10 +17,14 @@ STEPS, TOLERANCE = 300, 1e-10
 
 
 class Taught(NamedTuple):
-    """What one survey brings: the evidence of its stars, and the smoothing to its resolution and grid."""
+    """What one survey brings: the evidence of its stars, and the smoothing to its resolution and grid.
+
+    Its own part may make do with the first ``used`` features: the others have a width, but few stars are not asked.
+    """
 
     evidence: GapEvidence
     smoothing: Smoothing
+    used: int | None = None
 
 
 @shaped
@@ -162,10 +166,12 @@ def _survey_gap(
 ) -> SurveyGap:
     """One survey's gap: what the others say of it is the prior, wave by wave, its own stars are the data."""
     seen, smoothing = each.evidence, each.smoothing
+    asked = torch.arange(len(own))[:, None] < (len(own) if each.used is None else each.used)
+    known, unasked = torch.where(asked, own, 0.0), torch.diag_embed(torch.where(asked, 0.0, own).T)
     through = smoothing(mean.T)
     left = seen.moment - (seen.curvature @ through[:, :, None])[..., 0]
-    found = (_taken(seen, own) @ left[:, :, None])[..., 0]
-    total, alone = _covariances(each, common, own, others, info)
+    found = (_taken(seen, known) @ left[:, :, None])[..., 0]
+    total, alone = (part + unasked for part in _covariances(each, common, known, others, info))
     whole = Part((through + found).T, total, smoothing.power(common.T).T + own)
     return SurveyGap(whole, Part(found.T, alone, own))
 

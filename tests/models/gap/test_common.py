@@ -113,6 +113,34 @@ class TestLearned:
         assert left < 1.01 * rms(alone["one"].mean - world.truth["one"])
 
 
+@pytest.fixture(scope="module")
+def constant():
+    """A survey of 80 stars, and one of four that are asked for a constant alone."""
+    world = World(seed=1)
+    one, few = world.survey("one", 80)[0], world.survey("few", 4)[0]
+    first = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)[:, None]
+    alone = few.evidence._replace(prior_variance=few.evidence.prior_variance * first)
+    return world, hierarchical_gap({"one": one, "few": few._replace(evidence=alone, used=1)}, NORMAL)
+
+
+class TestFewFunctions:
+    def test_it_has_no_slopes_of_its_own_but_their_error(self, constant):
+        world, gap = constant
+        own = gap.surveys["few"].own
+        assert own.mean[0].any() and not own.mean[1:].any()
+        torch.testing.assert_close(own.variance[1:], own.prior_variance[1:])
+        total = gap.surveys["few"].total
+        for row in range(3):
+            inside = (pulls(total, world.truth["few"])[row].abs() < 1).double().mean()
+            assert 0.6 < float(inside) < 0.85
+
+    def test_it_does_not_overrule_the_others_slopes(self, constant):
+        world, gap = constant
+        left = gap.common.mean - world.common
+        assert rms(left[1:]) < 1.1 * OWN
+        assert abs(float((pulls(gap.common, world.common)[1:].abs() < 1).double().mean()) - 0.6827) < 0.06
+
+
 class TestLimits:
     def test_one_survey_is_its_own_gap(self):
         taught, alone = World().survey("one", 20)
