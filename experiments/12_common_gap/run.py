@@ -20,7 +20,7 @@ from torch import Tensor
 
 from synth2obs import load_bridge
 from synth2obs.analysis.bare import bare, with_survey
-from synth2obs.analysis.recovery import anchored, fitted_labels, literature
+from synth2obs.analysis.recovery import Literature, anchored, fitted_labels, literature
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.common_gap import OwnGap, own_gap, share_gap
@@ -51,7 +51,7 @@ class Held(NamedTuple):
 
     seen: Observation
     start: LabelFit
-    known: object
+    known: Literature
 
 
 class Score(NamedTuple):

@@ -17,7 +17,6 @@ all resolutions are one. The variances :math:`\tau^2, \omega^2` are learned as t
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from synth2obs.models.gap.joint import HierarchicalGap, Taught, joint_posterior
@@ -104,13 +103,13 @@ def _learned_own(
     }
 
 
-def _seen(each: Taught) -> Bool[Tensor, " cells"]:
-    """Reference cells that a survey sees."""
+def _seen(each: Taught) -> Tensor:
+    """Reference cells that a survey sees, shape (L,)."""
     return each.evidence.seen[each.smoothing.back] & (each.smoothing.density > 0)
 
 
-def _shared(taught: Mapping[str, Taught]) -> Bool[Tensor, " cells"]:
-    """Reference cells that several surveys see."""
+def _shared(taught: Mapping[str, Taught]) -> Tensor:
+    """Reference cells that several surveys see, shape (L,)."""
     return torch.stack([_seen(each) for each in taught.values()]).sum(0) > 1
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64, Shaped
+from jaxtyping import Bool, Float64, Int64
 from scipy.special import ive
 from torch import Tensor
 
@@ -104,8 +104,8 @@ def smoothing(
     return Smoothing(matrix, variance, place, back, torch.where(covered, step / blunt_step[back], 0.0))
 
 
-def finest(grids: Sequence[Shaped[Tensor, " _"]]) -> Tensor:
-    """One grid for all of some grids (vacuum Å): where several have cells, those of the finest; shape (L,)."""
+def finest(grids: Sequence[Tensor]) -> Tensor:
+    """One grid, shape (L,), for all of some (vacuum Å): where several have cells, those of the finest."""
     found: list[np.ndarray] = []
     for grid in sorted((grid.numpy() for grid in grids), key=lambda each: float(np.diff(np.log(each)).min())):
         taken = [cells[band] for cells in found for band in bands(cells)]
