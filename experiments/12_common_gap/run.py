@@ -23,7 +23,7 @@ from synth2obs.analysis.bare import bare, with_survey
 from synth2obs.analysis.recovery import Literature, anchored, fitted_labels, literature
 from synth2obs.core.constants import MAD_TO_SIGMA
 from synth2obs.models.bridge import Bridge
-from synth2obs.models.fit.common_gap import OwnGap, own_gap, share_gap
+from synth2obs.models.fit.common_gap import OwnGap, own_gap, share_gap, smoothings
 from synth2obs.models.fit.observation import Observation, prepare
 from synth2obs.models.fit.options import Options
 from synth2obs.models.fit.refine import ROUND, rms
@@ -118,6 +118,14 @@ def without_stars(own: OwnGap) -> OwnGap:
     return own._replace(evidence=nothing)
 
 
+def taken_over(trial: Bridge, few: str, many: str, others: OwnGap) -> Bridge:
+    """A bridge in which a survey has the gap of another, which is sharper, at its own resolution."""
+    made, maps = copy.deepcopy(trial), smoothings(trial, [few, many])
+    at_reference = maps[many].adjoint(others.posterior.mean.T)
+    made.survey(few).gap.mean.copy_(maps[few](at_reference).T)
+    return made
+
+
 def methods(
     bridge: Bridge,
     few: str,
@@ -141,7 +149,8 @@ def methods(
             trial, own = learned_alone(bridge, few, *taught, size)
             yield f"own, {label}", count, trial
             if count == stars[0] and size == 1:
-                yield f"{many}'s, smoothed", 0, shared(trial, {many: others, few: without_stars(own)})
+                yield f"{many}'s gap", 0, taken_over(trial, few, many, others)
+                yield "common by one survey", 0, shared(trial, {many: others, few: without_stars(own)})
             yield f"common + own, {label}", count, shared(trial, {many: others, few: own})
 
 
