@@ -116,3 +116,18 @@ def test_a_gap_has_the_features_that_validation_stars_afford(blur, features, sta
     metrics = stage.step(0)
     assert metrics["miles/gap_features"] == features
     assert model.gap.mean[:features].any() and not model.gap.mean[features:].any()
+
+
+def test_a_last_step_tells_what_surveys_have_in_common(stage):
+    config = stage.state.bridge.survey("miles").config.gap
+    shared = GapStage(stage.state, config.model_copy(update={"common": True}))
+    names = stage.state.bridge.surveys
+    assert shared.steps == stage.steps + 1 and len(names) == 2
+    for index in range(stage.steps):
+        assert "gap_common" not in shared.step(index)
+    before = {name: stage.state.bridge.survey(name).gap.mean.clone() for name in names}
+    metrics = shared.step(stage.steps)
+    for name in names:
+        assert metrics[f"{name}/gap_own"] > 0
+        assert not torch.equal(stage.state.bridge.survey(name).gap.mean, before[name])
+    assert metrics["gap_common"] > 0

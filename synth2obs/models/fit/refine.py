@@ -1,5 +1,7 @@
 """One round of the gap: labels through the morph and the gap so far, then the gap's posterior given these labels."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -115,16 +117,29 @@ def refine_gap(bridge: Bridge, seen: Observation, x: Tensor, rv: Tensor) -> tupl
     return fit, learn_gap(bridge, seen, fit)
 
 
-def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
-    """Replace the survey's gap and scatter by the posterior given labels; arguments as for `refine_gap`.
+class GapLesson(NamedTuple):
+    """What stars teach of a survey's gap, on its rest grid."""
+
+    residual: Tensor  # (N, L) without a gap, in units of the continuum
+    ivar: Tensor  # (N, L) of noise and the emulator's error
+    features: Tensor  # (N, F)
+    kept: Tensor  # (N,) stars that may teach
+
+    def kept_stars(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals, inverse variances and features of these."""
+        return self.residual[self.kept].double(), self.ivar[self.kept].double(), self.features[self.kept]
+
+
+def gap_lesson(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapLesson:
+    """What these stars teach, given a fit with the survey's gap as it is; arguments as for `refine_gap`.
 
     Raises:
         DataError: If no star can teach it.
     """
     model = bridge.survey(seen.survey)
     features = bridge.gap_features(seen.survey, fit.x)
-    residual, ivar = to_rest(seen, fit, bridge.decoder_of(seen.survey).rest_wavelength)
-    residual = residual + model.gap(features.float())
+    grid = bridge.decoder_of(seen.survey).rest_wavelength
+    residual, ivar = to_rest(seen, fit, grid)
     kept = teachers(bridge, fit, model.gap.config.outlier)
     if not bool(kept.any()):
         raise DataError(
@@ -133,10 +148,22 @@ def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
             remedy="check that they are this survey's, and their errors",
         )
     theory = bridge.theory_variance(seen.survey, fit.x)
-    variance = model.noise.variance(ivar, bridge.decoder_of(seen.survey).rest_wavelength.log()) + theory
+    variance = model.noise.variance(ivar, grid.log()) + theory
     weight = torch.where(ivar > 0, 1.0 / variance, 0.0)
-    slopes = label_slopes(bridge, seen, fit, weight, kept) if model.gap.config.learn_shift else None
-    posterior = model.gap.posterior(residual[kept].double(), weight[kept].double(), features[kept], slopes)
+    return GapLesson(residual + model.gap(features.float()), weight, features, kept)
+
+
+def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
+    """Replace the survey's gap and scatter by the posterior given labels; arguments as for `refine_gap`.
+
+    Raises:
+        DataError: If no star can teach it.
+    """
+    model, lesson = bridge.survey(seen.survey), gap_lesson(bridge, seen, fit)
+    slopes = (
+        label_slopes(bridge, seen, fit, lesson.ivar, lesson.kept) if model.gap.config.learn_shift else None
+    )
+    posterior = model.gap.posterior(*lesson.kept_stars(), slopes)
     model.gap.update(posterior)
     _keep_shift(bridge, model, posterior)
     _set_scatter(bridge, model, model.gap.scatter)

@@ -46,6 +46,10 @@ class GapConfig(Section):
     learn_shift: bool = Field(
         default=False, description="whether a shift of all stars' labels is told from the gap"
     )
+    common: bool = Field(
+        default=False,
+        description="whether surveys share what their gaps have in common",
+    )
     gated: bool = Field(
         default=True,
         description="whether functions of labels have to be asked for by validation stars, and not blur their labels",
@@ -217,19 +221,19 @@ def _learned_scale(step: _Step, state: _State, prior: GapConfig) -> _State:
     used, square = (1.0 - shrunk).clamp(min=0), step.mean.square()
     scale = state.scale.clamp(min=TINY)
     local = (prior.tails + (square + state.tau2 * shrunk) / scale) / (prior.tails + 1.0)
-    total = _smooth(used, prior.window)
-    learned = _smooth(square / local, prior.window) / total.clamp(min=1e-12)
+    total = smooth(used, prior.window)
+    learned = smooth(square / local, prior.window) / total.clamp(min=1e-12)
     return state._replace(scale=torch.where(total > 1e-12, learned, state.scale), local=local)
 
 
 def _learned_scatter(step: _Step, s2: Tensor, window: int) -> Tensor:
     """Fisher scoring, ``s² + g/I``, pooled over neighbours by their information."""
-    information = _smooth(step.information[None], window)[0]
-    target = _smooth((step.gradient + step.information * s2)[None], window)[0]
+    information = smooth(step.information[None], window)[0]
+    target = smooth((step.gradient + step.information * s2)[None], window)[0]
     return torch.where(information > 0, (target / information.clamp(min=1e-300)).clamp(min=0), s2)
 
 
-def _smooth(rows: Tensor, window: int) -> Tensor:
+def smooth(rows: Tensor, window: int) -> Tensor:
     """Moving average along the last axis of (R, L), over the cells that exist."""
     half = min(window, 2 * rows.shape[-1]) // 2
     return functional.avg_pool1d(rows[None], 2 * half + 1, stride=1, padding=half, count_include_pad=False)[0]

@@ -17,6 +17,7 @@ from synth2obs.models.fit.task import fit_labels
 from synth2obs.models.gap.posterior import GapConfig
 from synth2obs.models.survey import make_morph
 from synth2obs.training.stages.base import StageBase
+from synth2obs.training.stages.common_gap import share
 from synth2obs.training.stages.labels import remember
 from synth2obs.training.state import State
 
@@ -30,18 +31,21 @@ class GapStage(StageBase):
     Before a survey's first, its morph has to earn its place: where the gap alone makes validation stars as likely, or
     the morph shifts the labels of all stars, it is the identity from then on. What lies in the span of the label
     gradients could be either, so that no spectrum speaks for such a shift. So have the gap's features, see
-    `models.fit.features`.
+    `models.fit.features`. With ``gap.common`` a last step tells what all surveys have in common.
     """
 
     name = "gap"
 
     def __init__(self, state: State, config: GapConfig) -> None:
         super().__init__(state)
-        self.steps = config.iterations * len(state.bridge.surveys)
+        self.rounds = config.iterations * len(state.bridge.surveys)
+        self.steps = self.rounds + int(config.common and len(state.bridge.surveys) > 1)
 
     def step(self, index: int) -> dict[str, float]:
         """One round of one survey."""
         names = self.state.bridge.surveys
+        if index == self.rounds:
+            return share(self.state)
         name = names[index % len(names)]
         found = self._round(name) if index >= len(names) else self._first(name)
         return found.metrics | remember(self.state, name, found.fit)
