@@ -22,7 +22,7 @@ def to_rest(
 
     Returns:
         Values and ivar of the noise alone in units of the continuum, shape (N, L) each; ivar is 0 where either
-        neighbour is masked or the star has no pixels.
+        neighbour is masked, the two are on different detectors, or the star has no pixels.
     """
     grid = rest_wavelength.log().numpy()
     native = seen.log_wave.expand(len(seen), -1).numpy()
@@ -31,16 +31,17 @@ def to_rest(
     carried = (fit.residual if values is None else values).numpy()
     if not len(seen):
         return torch.zeros(0, len(grid)), torch.zeros(0, len(grid))
-    rows = [_onto(grid, x, value, ivar) for x, value, ivar in zip(rest, carried, noise, strict=True)]
+    joined = (seen.segment.diff() == 0).numpy()
+    rows = [_onto(grid, x, joined, value, ivar) for x, value, ivar in zip(rest, carried, noise, strict=True)]
     found, weight = (torch.from_numpy(np.stack(column)).float() for column in zip(*rows, strict=True))
     return found, weight
 
 
 def _onto(
-    grid: np.ndarray, x: np.ndarray, value: np.ndarray, ivar: np.ndarray
+    grid: np.ndarray, x: np.ndarray, joined: np.ndarray, value: np.ndarray, ivar: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     upper = np.clip(np.searchsorted(x, grid), 1, len(x) - 1)
     share = np.clip((grid - x[upper - 1]) / (x[upper] - x[upper - 1]), 0.0, 1.0)
-    inside = (grid >= x[0]) & (grid <= x[-1]) & (ivar[upper - 1] > 0) & (ivar[upper] > 0)
+    inside = (grid >= x[0]) & (grid <= x[-1]) & (ivar[upper - 1] > 0) & (ivar[upper] > 0) & joined[upper - 1]
     weight = (1 - share) * ivar[upper - 1] + share * ivar[upper]
     return (1 - share) * value[upper - 1] + share * value[upper], np.where(inside, weight, 0.0)

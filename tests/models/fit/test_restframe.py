@@ -84,3 +84,15 @@ def test_weights_are_those_of_the_normalised_flux(fitted):
     ivar = to_rest(seen, replace(fit, rv=torch.zeros_like(fit.rv)), rest)[1]
     expected = (seen.ivar * fit.continuum.square())[:, 60:80]
     assert torch.allclose(ivar, expected, rtol=1e-3)
+
+
+def test_nothing_is_known_between_detectors(fitted):
+    seen, fit = fitted
+    edge = 100
+    split = replace(seen, segment=(torch.arange(len(seen.segment)) >= edge).long())
+    rest = torch.linspace(5100.0, 5180.0, 400, dtype=torch.float64)
+    before, after = to_rest(seen, fit, rest)[1], to_rest(split, fit, rest)[1]
+    native = seen.log_wave.exp()
+    between = (rest > native[edge - 1]) & (rest < native[edge])
+    assert between.any() and (before[0] > 0).all() and not after[0, between].any()
+    assert torch.equal(after[0, ~between], before[0, ~between])
