@@ -15,9 +15,8 @@ from synth2obs.io.reduce import cut_wavelengths
 from synth2obs.io.shard.read import read_shard
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.decoder.encode import QUIET, encode_linear
-from synth2obs.models.decoder.from_grid import coefficients, fit_branches
+from synth2obs.models.decoder.from_grid import coefficients, fit_branch
 from synth2obs.models.decoder.manifold import Manifold
-from synth2obs.models.decoder.parts import Part
 from synth2obs.training.config import TheoryConfig
 from synth2obs.training.stages.theory import KERNEL_RATE
 
@@ -166,9 +165,7 @@ def latent_variables(data: Data, sizes: Sizes, steps: int) -> Decoder:
         optimizer.zero_grad()
         manifold()[0].backward()
         optimizer.step()
-    count = len(data.train)
-    part = Part(decoder, data.train, torch.arange(count))
-    fit_branches([part], manifold, torch.ones(count, dtype=torch.bool), count)
+    fit_branch(decoder, manifold, data.train, torch.ones(len(data.train), dtype=torch.bool))
     return decoder.requires_grad_(False)
 
 

@@ -6,9 +6,9 @@ from data import Data
 from synth2obs.models.alignment.learn import set_cosine_rate
 from synth2obs.models.contracts import Differences
 from synth2obs.models.decoder.decoder import Decoder
-from synth2obs.models.decoder.from_grid import coefficients, fit_branches, latent_weight, order_latents
+from synth2obs.models.decoder.from_grid import coefficients, fit_branch, latent_weight, order_latents
 from synth2obs.models.decoder.manifold import Manifold
-from synth2obs.models.decoder.parts import Part, encode_flux
+from synth2obs.models.decoder.parts import encode_flux
 from synth2obs.models.emulator import EMULATORS
 from synth2obs.training.stages.theory import GRADIENTS, KERNEL_RATE, TheoryConfig
 
@@ -35,11 +35,8 @@ def decoder_of(data: Data, latent: int = 32, rank: int = 128) -> tuple[Decoder, 
         optimizer.zero_grad()
         manifold()[0].backward()
         optimizer.step()
-    own, every = torch.ones(len(flux), dtype=torch.bool), flux
-    if ends is not None:
-        own, every = torch.cat([own, torch.zeros(len(ends), dtype=torch.bool)]), torch.cat([flux, ends])
-    fit_branches([Part(decoder, every, torch.arange(len(every)))], manifold, own, len(flux))
-    return decoder, order_latents([decoder], encode_flux(decoder, flux))
+    fit_branch(decoder, manifold, flux, torch.ones(len(flux), dtype=torch.bool), ends)
+    return decoder, order_latents(decoder, encode_flux(decoder, flux))
 
 
 def attached(emulator, data: Data):
@@ -58,7 +55,7 @@ def process_on_latents(data: Data, name: str = "process"):
         half = 0.5 * data.pairs.change
         ends = [encode_flux(decoder, (data.pairs.base + sign * half).float()) for sign in (1, -1)]
         differences = Differences(data.pairs.upper, data.pairs.lower, (ends[0] - ends[1]).double())
-    emulator.fit(data.x[data.train], latents.double(), latent_weight([decoder], latents), differences)
+    emulator.fit(data.x[data.train], latents.double(), latent_weight(decoder, latents), differences)
     return decoder, emulator
 
 

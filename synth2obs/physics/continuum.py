@@ -73,7 +73,7 @@ def chebyshev_basis(
 
 
 @shaped
-def common_basis(basis: Float[Tensor, "*any pixels terms"]) -> Float[Tensor, "*common pixels terms"]:
+def common_basis(basis: Float[Tensor, "*any pixels terms"]) -> Float[Tensor, "... pixels terms"]:
     """That of the first star, (P, C), where those of all stars (B, P, C) are the same; else as it is.
 
     So they are where every star has pixels of its own that are uniform in Å: a polynomial counts from end to end.

@@ -201,10 +201,7 @@ def _survey(
     grids: Mapping[str, Spectra],
 ) -> SurveyData:
     spectra = _read(path, "survey")
-    try:
-        layer = layer_of(spectra, grids)
-    except DataError as error:
-        raise DataError(f"{error}", path=resolve(path)) from error
+    layer = _layer_of(spectra, grids, path)
     spectra = spectra.cut(seen_pixels(spectra, grids[layer])) if layer else _cut(spectra, config)
     assert spectra.ivar is not None
     spectra = spectra.take((spectra.ivar > 0).mean(axis=1) >= config.good_pixels)
@@ -223,6 +220,16 @@ def _survey(
     survey = SurveyData(spectra, part, star, layer)
     _check_parts(survey, name, path)
     return survey
+
+
+def _layer_of(spectra: Spectra, grids: Mapping[str, Spectra], path: str) -> str:
+    """The layer that a survey sees; of a single one its instrument says what does not fit."""
+    if len(grids) == 1:
+        return ""
+    try:
+        return layer_of(spectra, grids)
+    except DataError as error:
+        raise DataError(f"{error}", path=resolve(path)) from error
 
 
 def _check_parts(survey: SurveyData, name: str, path: str) -> None:
@@ -260,5 +267,6 @@ def _read(path: str, kind: str) -> Spectra:
 
 
 def _cut(spectra: Spectra, config: DataConfig, margin: float = 0.0) -> Spectra:
-    """What the settings want of the first layer's wavelengths."""
+    """What the settings want of the first layer's wavelengths; refused in their own numbers, not in the margin's."""
+    cut_wavelengths(spectra, config.start, config.stop)
     return cut_wavelengths(spectra, config.start - margin, config.stop + margin)

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from synth2obs.models.decoder.from_grid import pca_residual, rms_of
-from synth2obs.models.decoder.parts import Part, encode_parts
+from synth2obs.models.decoder.parts import Part, encode_flux
 from synth2obs.training.state import State
 
 
 @torch.no_grad()
 def grid_latents(state: State) -> Tensor:
-    """Latents of all grid spectra, shape (N, D)."""
-    return encode_parts(state.parts(), len(state.flux))
+    """Latents of all grid spectra, shape (N, D), by the first layer: it has all of them."""
+    return encode_flux(state.bridge.decoder, state.flux)
 
 
 def trust(state: State, latents: Tensor, weight: Tensor) -> None:

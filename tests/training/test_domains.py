@@ -215,7 +215,7 @@ class TestRefusals:
         assert not len(load({"miles": spectra(20)}, validation=0.0).surveys["miles"].rows("validation"))
 
     def test_no_pixel_in_the_range(self, load):
-        with pytest.raises(DataError, match="no pixel between 8000.*cover 5000"):
+        with pytest.raises(DataError, match="no pixel between 8000.*cover 4950"):
             load({"miles": spectra(20)}, start=8000.0, stop=8100.0)
 
     def test_no_survey_and_no_test_star(self, load):

@@ -118,7 +118,7 @@ def test_latent_weight_is_the_flux_that_a_latent_moves(whole):
             slope = (ahead - behind) @ table.T / 2e-4
             moved.append(slope.square().mean().sqrt())
         torch.testing.assert_close(
-            latent_weight([stage.state.bridge.decoder], u), torch.stack(moved).float(), rtol=1e-3, atol=1e-7
+            latent_weight(stage.state.bridge.decoder, u), torch.stack(moved).float(), rtol=1e-3, atol=1e-7
         )
 
 

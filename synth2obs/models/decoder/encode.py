@@ -4,17 +4,12 @@ A solver of its own beside `models.fit.solver`, because it is differentiable in 
 it) and knows neither instrument, velocity nor continuum: all that it needs of the pixels are two small arrays a star.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.branch import Branch
-
-if TYPE_CHECKING:
-    from synth2obs.models.decoder.parts import Joined
 
 QUIET = 1e-3
 """Noise in normalised flux with which the grid itself is encoded: about that of its own arithmetic."""
@@ -60,7 +55,7 @@ def encode_linear(
 
 @shaped
 def encode_reduced(
-    branch: "Branch | Joined",
+    branch: Branch,
     normal: Float[Tensor, "stars functions functions"],
     moment: Float[Tensor, "stars functions"],
     steps: int = STEPS,
@@ -88,6 +83,6 @@ def encode_reduced(
 
 
 @torch.no_grad()
-def _energy(branch: "Branch | Joined", normal: Tensor, moment: Tensor, u: Tensor) -> Tensor:
+def _energy(branch: Branch, normal: Tensor, moment: Tensor, u: Tensor) -> Tensor:
     g = branch(u)
     return (torch.einsum("bkl,bl->bk", normal, g) * g - 2.0 * moment * g).sum(1) + u.square().sum(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.decoder import Decoder
 from synth2obs.models.decoder.manifold import Manifold
-from synth2obs.models.decoder.parts import Part, encode_parts
+from synth2obs.models.decoder.parts import Part, encode_flux
 
 
 @shaped
@@ -30,89 +30,99 @@ def coefficients(offset: Float[Tensor, "stars cells"]) -> Float64[Tensor, "stars
 
 @shaped
 @torch.no_grad()
-def fit_branches(
-    parts: Sequence[Part], manifold: Manifold, own: Bool[Tensor, " stars"], spectra: int
+def fit_branch(
+    decoder: Decoder,
+    manifold: Manifold,
+    flux: Float[Tensor, "stars cells"],
+    own: Bool[Tensor, " stars"],
+    near: Float[Tensor, "rows cells"] | None = None,
 ) -> None:
-    """Give decoders, started from the SVD of the same spectra, the branches of a latent variable model.
+    """Give a decoder, started from the SVD of the same spectra, the branch of a latent variable model.
 
-    Spectra that are not in the model are encoded by these branches, which are then fitted again to all.
+    Spectra that are not in the model are encoded by that branch, which is then fitted again to all.
 
     Args:
-        parts: Training spectra on every layer; the decoders' branches are overwritten.
+        decoder: Its branch is overwritten.
         manifold: Model of some of the spectra.
+        flux: Training spectra, shape (N, L).
         own: Which of them the model was made of, in its order, shape (N,), boolean.
-        spectra: The first so many of the N may become centres; others, such as the ends of gradient spectra, are close
-            to some of these: branches learn from them, but have no units there.
+        near: Spectra close to some of these, such as the ends of gradient spectra, shape (R, L): the branch learns from
+            them, but has no units there.
     """
-    targets = [_targets(part) for part in parts]
-    place = own.long().cumsum(0) - 1
-    for part, wanted in zip(parts, targets, strict=True):
-        mine = own[part.rows]
-        manifold.into(part.decoder.branch, wanted[mine], manifold.latents[place[part.rows[mine]]])
-    if bool(own.all()):
-        return
-    latents = parts[0].decoder.branch.inner.place(encode_parts(parts, len(own)).double())
-    latents[own] = manifold.latents
-    for part, wanted in zip(parts, targets, strict=True):
-        first = int((part.rows < spectra).sum())
-        manifold.into(part.decoder.branch, wanted, latents[part.rows], first)
+    spectra = len(flux)
+    if near is not None:
+        flux, own = torch.cat([flux, near]), torch.cat([own, torch.zeros(len(near), dtype=torch.bool)])
+    targets = _targets(decoder, flux)
+    manifold.into(decoder.branch, targets[own])
+    if not bool(own.all()):
+        latents = decoder.branch.inner.place(encode_flux(decoder, flux).double())
+        latents[own] = manifold.latents
+        manifold.into(decoder.branch, targets, latents, spectra)
 
 
-def _targets(part: Part) -> Tensor:
-    """Coefficients of the trunk that are nearest to the spectra of a layer, (n, K), float64."""
-    table = part.decoder.trunk.table().double()
-    offset = (part.flux - part.decoder.mean).double()
-    return offset @ (table / table.square().sum(0).clamp(min=1e-300))
+@shaped
+@torch.no_grad()
+def follow_branch(
+    first: Decoder, manifold: Manifold, part: Part, latents: Float[Tensor, "stars latents"]
+) -> None:
+    """Give the decoder of another layer a branch of the same latents, by the same kernel.
+
+    Latents are those of the first layer alone: it has all spectra, and what was measured in it stays what it is.
+
+    Args:
+        first: Decoder with the branch of the model, as `fit_branch` leaves it.
+        manifold: The model.
+        part: Spectra of the other layer, numbered among those that have latents; its decoder's branch is overwritten.
+        latents: Encoded from the first layer, shape (N, D).
+    """
+    places = first.branch.inner.place(latents[part.rows].double())
+    manifold.into(part.decoder.branch, _targets(part.decoder, part.flux), places)
+
+
+def _targets(decoder: Decoder, flux: Tensor) -> Tensor:
+    """Coefficients of the trunk that are nearest to spectra, (N, L) → (N, K), float64."""
+    table = decoder.trunk.table().double()
+    return (flux - decoder.mean).double() @ (table / table.square().sum(0).clamp(min=1e-300))
 
 
 @shaped
 @torch.no_grad()
 def order_latents(
-    decoders: Sequence[Decoder], latents: Float[Tensor, "stars latents"]
+    decoder: Decoder, latents: Float[Tensor, "stars latents"], others: Sequence[Decoder] = ()
 ) -> Float[Tensor, "stars latents"]:
     """Turn the latent space so that each latent moves flux of its own, the one that moves least first.
 
     White latents stay white, and no spectrum changes. With the mean of (∂S/∂u)ᵀ ∂S/∂u diagonal, `latent_weight` says
-    all about how errors of latents show in flux. Of several layers it is the mean over layers.
+    all about how errors of latents show in flux.
 
     Args:
-        decoders: Of all layers; their branches are turned.
+        decoder: Its branch is turned.
         latents: Of the grid, shape (N, D).
+        others: Decoders of the same latents, which are turned with it.
 
     Returns:
         The same latents in the new coordinates.
     """
-    moved = torch.stack([_moved(decoder, latents) for decoder in decoders]).mean(0)
-    turn = torch.linalg.eigh(moved.double()).eigenvectors
-    for decoder in decoders:
-        decoder.branch.skip.copy_(decoder.branch.skip @ turn)
-        decoder.branch.inner.weight.copy_(decoder.branch.inner.weight @ turn)
-    return (latents.double() @ turn).float()
-
-
-def _moved(decoder: Decoder, latents: Tensor) -> Tensor:
-    """Sum over stars of (∂S/∂u)ᵀ ∂S/∂u per cell, shape (D, D)."""
     table = decoder.trunk.table()
     gram = table.T @ table / len(table)
-    jacobians = map(decoder.branch.jacobian, latents.split(64))
-    return torch.stack([torch.einsum("nkd,kl,nle->de", j, gram, j) for j in jacobians]).sum(0)
+    moved = [
+        torch.einsum("nkd,kl,nle->de", j, gram, j) for j in map(decoder.branch.jacobian, latents.split(64))
+    ]
+    turn = torch.linalg.eigh(torch.stack(moved).sum(0).double()).eigenvectors
+    for own in (decoder, *others):
+        own.branch.skip.copy_(own.branch.skip @ turn)
+        own.branch.inner.weight.copy_(own.branch.inner.weight @ turn)
+    return (latents.double() @ turn).float()
 
 
 @shaped
 @torch.no_grad()
-def latent_weight(
-    decoders: Sequence[Decoder], latents: Float[Tensor, "stars latents"]
-) -> Float[Tensor, " latents"]:
-    """Root mean square flux per unit of each latent over some latents (N, D) and all layers, shape (D,)."""
-    squares = torch.stack([_squares(decoder, latents) for decoder in decoders]).mean(0)
-    return (squares / len(latents)).sqrt()
-
-
-def _squares(decoder: Decoder, latents: Tensor) -> Tensor:
+def latent_weight(decoder: Decoder, latents: Float[Tensor, "stars latents"]) -> Float[Tensor, " latents"]:
+    """Root mean square flux per unit of each latent over some latents (N, D), shape (D,)."""
     table = decoder.trunk.table()
     gram = table.T @ table / len(table)
     moved = [((gram @ slope) * slope).sum((0, 1)) for slope in decoder.branch.jacobian(latents).split(64)]
-    return torch.stack(moved).sum(0)
+    return (torch.stack(moved).sum(0) / len(latents)).sqrt()
 
 
 @shaped

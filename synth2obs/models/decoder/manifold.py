@@ -11,7 +11,6 @@ with φ of `branch.Radial`. C are coefficients of the spectra in any orthonormal
 so that pixels cost nothing. The mean of the process is the decoder's branch, in closed form.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -59,12 +58,9 @@ START = (1.0, 4.0, 0.3, 1.0, 1.0, 1e-5)
 class Manifold(nn.Module):
     """Latents of the spectra of a grid, and the kernel, as parameters in float64.
 
-    Several layers of the rest frame share the latents and the kernel; each counts as much as the others.
-
     Args:
         coefficients: Of the spectra about their mean in an orthonormal basis, shape (N, M); any unit.
         latent: Number of latents D < N.
-        others: The same of further layers, (n, M'), with the rows of those n spectra among the N.
 
     Raises:
         ValueError: If there are too few spectra.
@@ -73,25 +69,17 @@ class Manifold(nn.Module):
     products: Tensor
     spread: Tensor
 
-    def __init__(
-        self,
-        coefficients: Float[Tensor, "stars outputs"],
-        latent: int,
-        others: Sequence[tuple[Tensor, Tensor]] = (),
-    ) -> None:
+    def __init__(self, coefficients: Float[Tensor, "stars outputs"], latent: int) -> None:
         super().__init__()
         if len(coefficients) <= latent:
             raise ValueError(
                 f"latent must be below the number of spectra, got {latent} for {len(coefficients)}; lower it"
             )
-        scaled = _unit(coefficients)
+        scaled = coefficients.double()
+        scaled = scaled / scaled.square().mean().sqrt()
         self.outputs = scaled.shape[1]
         self.register_buffer("products", scaled @ scaled.T)
-        for number, (values, rows) in enumerate(others):
-            self.register_buffer(f"products_{number}", _unit(values) @ _unit(values).T)
-            self.register_buffer(f"rows_{number}", rows.long())
-        self.sizes = [values.shape[1] for values, _ in others]
-        start = start_latents(_side_by_side(scaled, others), latent)
+        start = start_latents(scaled, latent)
         self.register_buffer("spread", start.std(0))
         self.latents = nn.Parameter(start)
         self.logs = nn.Parameter(torch.tensor(START, dtype=torch.float64).log())
@@ -105,19 +93,14 @@ class Manifold(nn.Module):
 
         The second is of every spectrum predicted from its latent and all others (Rasmussen & Williams 2006, eq. 5.12).
         """
-        gram = self.hyper().gram(self.latents)
-        fit, inverse = _misfit(gram, self.products, self.outputs)
+        factor = torch.linalg.cholesky(self.hyper().gram(self.latents))
+        inverse = torch.cholesky_inverse(factor)
         count = len(self.latents) * self.outputs
-        whole = count
-        for number, outputs in enumerate(self.sizes):
-            rows = self.get_buffer(f"rows_{number}")
-            products = self.get_buffer(f"products_{number}")
-            fit = fit + _misfit(gram[rows][:, rows], products, outputs)[0]
-            whole += len(rows) * outputs
+        fit = self.outputs * factor.diagonal().log().sum() + 0.5 * (inverse * self.products).sum()
         prior = 0.5 * (self.latents / self.spread).square().sum()
         with torch.no_grad():
             pulled = (inverse @ self.products * inverse).sum(1) / inverse.diagonal().square()
-        return (fit + prior) / whole, (pulled.sum() / count).sqrt()
+        return (fit + prior) / count, (pulled.sum() / count).sqrt()
 
     @torch.no_grad()
     def into(
@@ -155,29 +138,6 @@ class Manifold(nn.Module):
         branch.outer.weight.zero_()[:, :units] = hyper.amplitude * weights.T
         branch.skip.copy_(slope @ scale)
         branch.offset.copy_(slope @ mean + hyper.constant * weights.sum(0))
-
-
-def _unit(coefficients: Tensor) -> Tensor:
-    """With a mean square of one, float64."""
-    wide = coefficients.double()
-    return wide / wide.square().mean().sqrt()
-
-
-def _side_by_side(first: Tensor, others: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Coefficients of all layers; of a spectrum that a layer lacks, those of the layer's mean."""
-    parts = [first]
-    for values, rows in others:
-        whole = first.new_zeros(len(first), values.shape[1])
-        whole[rows] = _unit(values)
-        parts.append(whole)
-    return torch.cat(parts, dim=1)
-
-
-def _misfit(gram: Tensor, products: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
-    """Negative log likelihood without its constant, and the inverse of the kernel matrix."""
-    factor = torch.linalg.cholesky(gram)
-    inverse = torch.cholesky_inverse(factor)
-    return outputs * factor.diagonal().log().sum() + 0.5 * (inverse * products).sum(), inverse
 
 
 def _regressed(hyper: Hyper, points: Tensor, centres: Tensor, targets: Tensor) -> Tensor:

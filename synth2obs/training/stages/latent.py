@@ -21,21 +21,18 @@ class LatentStage(InstrumentStage):
 
     def __init__(self, state: State, config: LatentConfig) -> None:
         super().__init__(state, config)
-        self.steps = self.config.steps
-        self.parts = {
-            name: part.take(state.kept) for name, part in zip(state.bridge.layers, state.parts(), strict=True)
-        }
-        branches = [own for part in self.parts.values() for own in part.decoder.branch.parameters()]
-        self.optimise(branches, self.config.learning_rate)
+        # Latents are the first layer's: what other layers do for them is not refined.
+        self.through = [name for name in state.bridge.surveys if not state.bridge.survey(name).config.layer]
+        self.steps = self.config.steps if self.through else 0
+        self.rows = state.kept.nonzero()[:, 0]
+        self.optimise(state.bridge.decoder.branch.parameters(), self.config.learning_rate)
 
     def step(self, index: int) -> dict[str, float]:
         """One Adam step through one survey, the surveys in turn."""
         assert self.optimizer is not None
         self.cosine(index, self.config.learning_rate)
-        names = self.state.bridge.surveys
-        survey = names[index % len(names)]
-        normal, moment, power = self._observed(survey, index)
-        branch = self.state.bridge.decoder_of(survey).branch
+        normal, moment, power = self._observed(self.through[index % len(self.through)], index)
+        branch = self.state.bridge.decoder.branch
         u = encode_reduced(branch, normal, moment)
         g = branch(u)
         misfit = power - 2.0 * (moment * g).sum(1) + (g[:, None] @ normal @ g[..., None])[:, 0, 0]
@@ -50,13 +47,12 @@ class LatentStage(InstrumentStage):
         """BᵀWB, BᵀWr and rᵀWr per pixel scale of grid spectra as real stars of a survey would show them."""
         random = self.generator(index)
         seen, bridge = self.state.seen[name], self.state.bridge
-        decoder, flux, _ = self.parts[bridge.survey(name).config.layer]
-        rows = torch.randint(len(flux), (self.config.batch,), generator=random)
+        rows = self.rows[torch.randint(len(self.rows), (self.config.batch,), generator=random)]
         stars = torch.randint(len(seen), (self.config.batch,), generator=random)
         rv = 20.0 * torch.randn(self.config.batch, generator=random, dtype=torch.float64)
         width = float(bridge.survey(name).width_scale)
-        basis = seen.instrument.project(decoder.trunk.table(), rv, width, stars)
-        clean = seen.instrument(flux[rows] - decoder.mean, rv, width, stars)
+        basis = seen.instrument.project(bridge.decoder.trunk.table(), rv, width, stars)
+        clean = seen.instrument(self.state.flux[rows] - bridge.decoder.mean, rv, width, stars)
         ivar = seen.ivar[stars] * seen.flux[stars].square() * seen.instrument.valid(rv, width, stars)
         noise = torch.randn(clean.shape, generator=random) * ivar.clamp(min=1e-20).rsqrt() * (ivar > 0)
         residual = clean + noise
@@ -69,7 +65,7 @@ class LatentStage(InstrumentStage):
         """Refit h(y) to the final latents, then measure each survey's instrument: wavelengths, and width of lines."""
         state = self.state
         latents, kept = grid_latents(state), state.kept
-        weight = latent_weight(list(state.bridge.layers.values()), latents[kept])
+        weight = latent_weight(state.bridge.decoder, latents[kept])
         ends = gradient_ends(state)
         differences = None if ends is None else ends.differences(state.bridge.decoder)
         state.bridge.emulator.fit(state.x[kept], latents[kept].double(), weight, differences)

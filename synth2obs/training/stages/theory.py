@@ -11,13 +11,13 @@ from synth2obs.core.errors import ConfigError
 from synth2obs.models.decoder.from_grid import (
     coefficients,
     evenly,
-    fit_branches,
+    fit_branch,
+    follow_branch,
     latent_weight,
     order_latents,
     rms_of,
 )
 from synth2obs.models.decoder.manifold import Manifold
-from synth2obs.models.decoder.parts import Part
 from synth2obs.models.emulator.cross_validation import cross_validate
 from synth2obs.training.gradients import gradient_ends
 from synth2obs.training.stages.base import StageBase
@@ -61,23 +61,14 @@ class TheoryStage(StageBase):
             )
         self.ends = gradient_ends(state)
         also = None if self.ends is None else GRADIENTS * self.ends.change
-        first, *finer = [part.take(state.kept) for part in state.parts()]
-        decoder.start_from(first.flux, also=also)
-        for part in finer:
-            part.decoder.start_from(part.flux)
+        decoder.start_from(state.flux[rows], also=also)
+        for part in state.parts()[1:]:
+            part.decoder.start_from(part.take(state.kept).flux)
         self.chosen = evenly(rows, self.config.spectra)
-        seen, *others = [self._offset(part) for part in state.parts()]
-        self.scale = rms_of(seen[0])
-        shared = [(coefficients(offset), place) for offset, place in others]
-        self.manifold = Manifold(coefficients(seen[0]), decoder.latent, shared)
+        offset = state.flux[self.chosen] - decoder.mean
+        self.scale = rms_of(offset)
+        self.manifold = Manifold(coefficients(offset), decoder.latent)
         self.optimizer = torch.optim.Adam([{"params": [p]} for p in self.manifold.parameters()])
-
-    def _offset(self, part: Part) -> tuple[Tensor, Tensor]:
-        """Chosen spectra of a layer about its mean, and their numbers among all that are chosen."""
-        wanted = torch.zeros(len(self.state.kept), dtype=torch.bool)
-        wanted[self.chosen] = True
-        own = part.take(wanted)
-        return own.flux - part.decoder.mean, own.rows
 
     def step(self, index: int) -> dict[str, float]:
         """One Adam step in the latents and the kernel."""
@@ -104,17 +95,14 @@ class TheoryStage(StageBase):
         bridge, kept, x = self.state.bridge, self.state.kept, self.state.x
         rows = kept.nonzero()[:, 0]
         ends, own = self.ends, torch.isin(rows, self.chosen)
-        first, *finer = [part.take(kept) for part in self.state.parts()]
-        if ends is not None:
-            flux = torch.cat([first.flux, ends.flux])
-            first, own = (
-                Part(first.decoder, flux, torch.arange(len(flux))),
-                torch.cat([own, torch.zeros(len(ends.flux), dtype=torch.bool)]),
-            )
-        fit_branches([first, *finer], self.manifold, own, len(rows))
-        decoders = list(bridge.layers.values())
-        latents = order_latents(decoders, grid_latents(self.state))
-        weight = latent_weight(decoders, latents[kept])
+        fit_branch(
+            bridge.decoder, self.manifold, self.state.flux[rows], own, None if ends is None else ends.flux
+        )
+        latents, others = grid_latents(self.state), self.state.parts()[1:]
+        for part in others:
+            follow_branch(bridge.decoder, self.manifold, part.take(kept), latents[kept])
+        latents = order_latents(bridge.decoder, latents, [part.decoder for part in others])
+        weight = latent_weight(bridge.decoder, latents[kept])
         folds = torch.arange(int(kept.sum())).chunk(FOLDS)
         differences = None if ends is None else ends.differences(bridge.decoder)
         bridge.emulator.fit(x[kept], latents[kept].double(), weight, differences)
