@@ -60,7 +60,10 @@ def _sample(state: State, config: TrainConfig, name: str, survey: SurveyData) ->
 
 def _add_same_star(state: State, metrics: dict[str, Any], name: str) -> None:
     pairs = [
-        p for other in state.domains.surveys if other != name for p in [_pairs(state.domains, other, name)]
+        p
+        for other in state.domains.surveys
+        if other != name
+        for p in [tested_in_both(state.domains, other, name)]
     ]
     best = max(pairs, key=lambda pair: 0 if pair is None else len(pair.first_spectra), default=None)
     if best is None:
@@ -70,8 +73,8 @@ def _add_same_star(state: State, metrics: dict[str, Any], name: str) -> None:
     metrics["surveys"][name]["same_star"] = same_star(state.bridge, best)
 
 
-def _pairs(domains: Domains, first: str, second: str) -> Pairs | None:
-    """Test stars that both surveys have."""
+def tested_in_both(domains: Domains, first: str, second: str) -> Pairs | None:
+    """Test stars that both surveys have, row by row; None without one."""
     one, two = domains.surveys[first], domains.surveys[second]
     rows = {star: row for row, star in enumerate(one.star) if one.part[row] == "test"}
     common = [(rows[star], row) for row, star in enumerate(two.star) if star in rows]

@@ -6,7 +6,7 @@ import torch
 from training import Data, Sizes, latent_variables
 
 from synth2obs.io.grids import broaden_grid, read_raw_grid
-from synth2obs.models.decoder.parts import encode_flux
+from synth2obs.models.decoder.encode import encode_flux
 
 FINE = 12.5
 """Samples per FWHM of the truth."""

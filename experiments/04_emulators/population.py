@@ -9,8 +9,8 @@ from processes import process_on_latents
 from torch import Tensor
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.from_grid import pca_residual
-from synth2obs.models.decoder.parts import encode_flux
 from synth2obs.models.theory_error import TheoryError
 from synth2obs.physics.lsf import broaden
 

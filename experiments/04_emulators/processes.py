@@ -6,9 +6,9 @@ from data import Data
 from synth2obs.models.alignment.learn import set_cosine_rate
 from synth2obs.models.contracts import Differences
 from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.from_grid import coefficients, fit_branch, latent_weight, order_latents
 from synth2obs.models.decoder.manifold import Manifold
-from synth2obs.models.decoder.parts import encode_flux
 from synth2obs.models.emulator import EMULATORS
 from synth2obs.training.stages.theory import GRADIENTS, KERNEL_RATE, TheoryConfig
 

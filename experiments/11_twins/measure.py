@@ -8,25 +8,13 @@ The bridge's own configuration says which shards, which split and which table of
 import argparse
 from itertools import permutations
 
-import numpy as np
-
 from synth2obs import load_bridge
-from synth2obs.analysis.same_star import Pairs, same_star
+from synth2obs.analysis.same_star import same_star
+from synth2obs.measured import tested_in_both
 from synth2obs.training.config import TrainConfig
-from synth2obs.training.domains import Domains, load_domains
+from synth2obs.training.domains import load_domains
 
 CHI2 = ("chi2", "chi2_with_source", "chi2_own")
-
-
-def pairs(domains: Domains, first: str, second: str) -> Pairs | None:
-    """Held-out stars of both surveys, row by row; None without one."""
-    one, two = domains.surveys[first], domains.surveys[second]
-    rows = {star: row for row, star in enumerate(one.star) if one.part[row] == "test"}
-    common = [(rows[star], row) for row, star in enumerate(two.star) if star in rows]
-    if not common:
-        return None
-    left, right = np.array(common).T
-    return Pairs(first, one.spectra.take(left), second, two.spectra.take(right))
 
 
 def main() -> None:
@@ -41,7 +29,7 @@ def main() -> None:
     print("| from, to | stars | χ², target's noise | with source and gap | target's own fit | width of Δu |")
     print("| --- | --- | --- | --- | --- | --- |")
     for first, second in permutations(domains.surveys, 2):
-        shared = pairs(domains, first, second)
+        shared = tested_in_both(domains, first, second)
         if shared is None:
             continue
         found = same_star(bridge, shared)

@@ -160,7 +160,7 @@ def remeasure(
     model.gap.load_state_dict(bridge.survey(survey).gap.state_dict())
     fresh = with_survey(bridge, survey, model)
     refine_gap(fresh, seen, fit.x, fit.rv)
-    labels = typical_labels(fresh, fit)
+    labels, grid = typical_labels(fresh, fit), bridge.decoder_of(survey).rest_wavelength.numpy()
     found = survey_gap(fresh, survey, labels)
     followed = star_lines(bridge, seen, fit)
     floor, overlay = gap_floor(fresh, survey, labels, found), None
@@ -171,12 +171,10 @@ def remeasure(
 
         named = gap_lines(fresh, survey, labels, found, ALL, followed, listed)
         overlay = survey_overlay(fresh, survey, _teachers(fresh, survey, fit), named, listed)
-        named = believable(named, floor, bridge.decoder_of(survey).rest_wavelength.numpy(), LINE_SIGMA)[
-            :lines
-        ]
+        named = believable(named, floor, grid, LINE_SIGMA)[:lines]
     sigma, names = line_width(fresh, survey) / FWHM_PER_SIGMA, read_strong_lines(STRONG_LINES)
     return GapMeasurement(
-        bridge.decoder_of(survey).rest_wavelength.numpy(),
+        grid,
         found["gap_mean"],
         found["gap_error"],
         named,

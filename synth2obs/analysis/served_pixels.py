@@ -7,16 +7,13 @@ from numpy.typing import NDArray
 
 from synth2obs.core.constants import FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
-from synth2obs.core.wavelengths import bands
+from synth2obs.core.wavelengths import bands, coarsest
 from synth2obs.io.instruments.described import InstrumentDescription
 from synth2obs.models.bridge import Bridge
 from synth2obs.physics.geometry import ROUNDING
 from synth2obs.physics.instrument import Instrument
 
 Array = NDArray[np.float64]
-
-AS_WIDE = 0.98
-"""Share of the pixels of the layer that serves most that a coarser one must serve to be preferred."""
 
 MARGIN = 0.01
 """Relative distance beyond the ends of what is known from which a star's velocity may bring a pixel into it."""
@@ -73,10 +70,10 @@ def theory_of(bridge: Bridge, layer: str = "") -> Known:
 
 def best_theory(bridge: Bridge, instrument: InstrumentDescription) -> Known:
     """Theory on the layer that serves most pixels of an instrument; of those that serve about as many, the coarsest."""
-    found = [theory_of(bridge, layer) for layer in bridge.layers]
-    served = [int(_sharp(instrument, known)[1].sum()) for known in found]
-    wide = [known for known, count in zip(found, served, strict=True) if count >= AS_WIDE * max(served)]
-    return max(wide, key=lambda known: float(np.median(known.sigma / known.wavelength)))
+    found = {layer: theory_of(bridge, layer) for layer in bridge.layers}
+    served = {layer: int(_sharp(instrument, known)[1].sum()) for layer, known in found.items()}
+    width = {layer: float(np.median(known.sigma / known.wavelength)) for layer, known in found.items()}
+    return found[coarsest(served, width)]
 
 
 def gap_of(bridge: Bridge, survey: str) -> Known:

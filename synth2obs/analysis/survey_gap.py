@@ -13,6 +13,7 @@ from synth2obs.analysis.lines import strongest_lines
 from synth2obs.analysis.star_lines import StarLines, abundance_labels
 from synth2obs.analysis.systematic import believable, continuum_floor, emulator_floor
 from synth2obs.core.constants import FWHM_PER_SIGMA
+from synth2obs.core.wavelengths import on_detectors
 from synth2obs.io.strong_lines import StrongLines
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.fit.result import LabelFit
@@ -58,7 +59,7 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
     native = (bridge.predict(labels, survey) - bridge.predict(labels, survey, morphed=False)).mean(0)
     covered = np.isfinite(native)
     wavelength = model.true_wavelength.numpy()[covered]
-    inside = _on_detectors(grid, wavelength, model.segment.numpy()[covered])
+    inside = on_detectors(grid, wavelength, model.segment.numpy()[covered])
     columns = {
         "gap_mean": model.gap(features)[0].numpy(),
         "gap_error": model.gap.variance(features)[0].clamp(min=0).sqrt().numpy(),
@@ -70,17 +71,6 @@ def survey_gap(bridge: Bridge, survey: str, labels: ArrayLike) -> Arrays:
         arrays["gap_slopes"] = np.stack([slope.numpy() for slope in slopes.values()])
         arrays["gap_slope_names"] = np.array(list(slopes))
     return arrays
-
-
-def _on_detectors(
-    grid: NDArray[np.float64], wavelength: NDArray[np.float64], segment: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Cells between the first and the last pixel of any detector, shape (L,)."""
-    inside = np.zeros(grid.shape, bool)
-    for number in np.unique(segment):
-        own = wavelength[segment == number]
-        inside |= (grid >= own.min()) & (grid <= own.max())
-    return inside
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from synth2obs.analysis.morph_labels import Placed, Stars, placed, stars_of
 from synth2obs.analysis.seen import Views, blocks, refuse_too_many
 from synth2obs.analysis.served_pixels import ServedPixels, best_theory, gap_of, serve, theory_of
 from synth2obs.core.errors import DataError
+from synth2obs.core.wavelengths import on_detectors
 from synth2obs.io.instruments.described import InstrumentDescription
 from synth2obs.io.instruments.named import named
 from synth2obs.models.bridge import Bridge
@@ -167,10 +168,5 @@ def refuse_spectrum(spectrum: Any, source: Any) -> None:
 
 def _within(model: SurveyModel, wavelength: NDArray[np.float64], rv: Tensor) -> NDArray[np.bool_]:
     """Whether the survey has pixels at the rest wavelength of a pixel, for every star, shape (N, P)."""
-    place, own = model.true_wavelength.numpy(), model.segment.numpy()
     rest = np.log(wavelength) - log_doppler(rv.double()).numpy()[:, None]
-    known = np.zeros(rest.shape, bool)
-    for number in np.unique(own):
-        low, high = np.log(place[own == number][[0, -1]])
-        known |= (rest >= low) & (rest <= high)
-    return known
+    return on_detectors(rest, model.true_wavelength.log().numpy(), model.segment.numpy())

@@ -1,5 +1,6 @@
 """Wavelength grids: vacuum, in Å or in ln(λ/Å)."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,9 @@ from synth2obs.core.constants import BALMER, FWHM_PER_SIGMA
 from synth2obs.core.errors import DataError
 
 Array = NDArray[np.float64]
+
+AS_FAR = 0.98
+"""Share of the pixels of the grid that reaches farthest that a coarser one must reach to be preferred."""
 
 _HOLE = 1.5  # of the median spacing
 _ROUNDING = 1e-6  # of a sample: what float64 logarithms of one wavelength may differ by
@@ -58,6 +62,32 @@ def bands(wavelength: Array) -> list[slice]:
     starts = np.nonzero(steps > _HOLE * np.median(steps))[0] + 1
     limits = [0, *starts.tolist(), len(wavelength)]
     return [slice(first, last) for first, last in pairwise(limits)]
+
+
+def coarsest(reach: Mapping[str, int], width: Mapping[str, float]) -> str:
+    """Of grids that reach about as far as the one that reaches farthest, the coarsest.
+
+    Args:
+        reach: Pixels that each reaches and is sharp enough for, by name; one at least.
+        width: σ/λ of each.
+    """
+    wide = [name for name, pixels in reach.items() if pixels >= AS_FAR * max(reach.values())]
+    return max(wide, key=lambda name: width[name])
+
+
+def on_detectors(query: Array, wavelength: Array, segment: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether wavelengths lie between the first and the last pixel of any detector.
+
+    Args:
+        query: Wavelengths, or their logarithms, any shape.
+        wavelength: Of the pixels, likewise, shape (P,).
+        segment: Detector of each pixel, shape (P,).
+    """
+    inside = np.zeros(np.shape(query), bool)
+    for number in np.unique(segment):
+        own = wavelength[segment == number]
+        inside |= (query >= own.min()) & (query <= own.max())
+    return inside
 
 
 def log_step(wavelength: Array) -> float:

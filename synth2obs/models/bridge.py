@@ -136,7 +136,8 @@ class Bridge(Shown, nn.Module):
         Raises:
             ModelError: For an unknown survey.
         """
-        return self.layers[self.survey(survey).config.layer]
+        self.survey(survey)
+        return self.native.decoder(survey)
 
     def theory_error_of(self, survey: str) -> TheoryError:
         """How wrong theory may be on the rest frame that a survey sees.

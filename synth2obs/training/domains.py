@@ -268,5 +268,5 @@ def _read(path: str, kind: str) -> Spectra:
 
 def _cut(spectra: Spectra, config: DataConfig, margin: float = 0.0) -> Spectra:
     """What the settings want of the first layer's wavelengths; refused in their own numbers, not in the margin's."""
-    cut_wavelengths(spectra, config.start, config.stop)
-    return cut_wavelengths(spectra, config.start - margin, config.stop + margin)
+    cut = cut_wavelengths(spectra, config.start, config.stop)
+    return cut_wavelengths(spectra, config.start - margin, config.stop + margin) if margin else cut

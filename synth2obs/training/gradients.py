@@ -10,7 +10,7 @@ from torch import Tensor
 from synth2obs.core.shapes import shaped
 from synth2obs.models.contracts import Differences
 from synth2obs.models.decoder.decoder import Decoder
-from synth2obs.models.decoder.parts import encode_flux
+from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.training.state import State
 
 

@@ -8,12 +8,9 @@ from numpy.typing import NDArray
 
 from synth2obs.core.errors import DataError
 from synth2obs.core.spectra import Spectra
-from synth2obs.core.wavelengths import bands
+from synth2obs.core.wavelengths import bands, coarsest
 
 Columns = Mapping[str, NDArray[Any]]
-
-AS_WIDE = 0.98
-"""Share of the pixels of the layer that reaches farthest that a coarser one must reach to be preferred."""
 
 ROUNDED = 1e-5
 """Largest difference of a label of one spectrum in two grids, in its unit."""
@@ -72,9 +69,8 @@ def layer_of(survey: Spectra, grids: Mapping[str, Spectra]) -> str:
     }
     if not sharp:
         raise DataError(_refusal(survey, grids, reach), field="wavelength", remedy=_REMEDY)
-    widest = max(int(own.sum()) for own in sharp.values())
-    usable = [name for name, own in sharp.items() if own.sum() >= AS_WIDE * widest]
-    return max(usable, key=lambda name: float(np.median(_sigma(grids[name]) / grids[name].wavelength)))
+    width = {name: float(np.median(_sigma(grid) / grid.wavelength)) for name, grid in grids.items()}
+    return coarsest({name: int(own.sum()) for name, own in sharp.items()}, width)
 
 
 _REMEDY = "give a grid of these wavelengths and of higher resolving power as another of data.layers"

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.from_grid import pca_residual, rms_of
-from synth2obs.models.decoder.parts import Part, encode_flux
+from synth2obs.models.decoder.parts import Part
 from synth2obs.training.state import State
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synth2obs.core.errors import DataError
-from synth2obs.core.wavelengths import band_positions, bands, log_grid, log_step
+from synth2obs.core.wavelengths import band_positions, bands, coarsest, log_grid, log_step, on_detectors
 
 STEP = 2e-5
 
@@ -68,3 +68,17 @@ def test_wavelengths_in_holes_and_outside_are_refused(wavelength, optical_and_h)
         DataError, match=r"1 wavelengths lie outside the bands 5000\.00-5029\..* Å, the first at"
     ):
         band_positions(np.array([5001.0, wavelength]), optical_and_h)
+
+
+def test_of_grids_that_reach_about_as_far_the_coarsest():
+    reach, width = {"": 100, "fine": 101, "short": 40}, {"": 3.0, "fine": 1.0, "short": 9.0}
+    assert coarsest(reach, width) == ""
+    assert coarsest({**reach, "fine": 110}, width) == "fine"
+
+
+def test_on_detectors_leaves_out_what_lies_between_them():
+    pixels, segment = np.array([4.0, 5.0, 8.0, 9.0, 6.0, 6.5]), np.array([0, 0, 1, 1, 2, 2])
+    query = np.array([[3.9, 4.0, 4.6], [5.5, 6.2, 9.1]])
+    np.testing.assert_array_equal(
+        on_detectors(query, pixels, segment), [[False, True, True], [False, True, False]]
+    )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from synth2obs.models.decoder.parts import encode_flux
+from synth2obs.models.decoder.encode import encode_flux
 from tests.models.conftest import make_bridge, random_labels, theory
 
 

@@ -5,9 +5,8 @@ import torch
 
 from synth2obs.core.errors import ConfigError
 from synth2obs.models.decoder.branch import Branch
-from synth2obs.models.decoder.encode import QUIET, encode_linear, encode_reduced
+from synth2obs.models.decoder.encode import QUIET, encode_flux, encode_linear, encode_reduced
 from synth2obs.models.decoder.from_grid import coefficients, evenly, latent_weight
-from synth2obs.models.decoder.parts import encode_flux
 from synth2obs.training.build import first_state
 from synth2obs.training.domains import load_domains
 from synth2obs.training.run import read_config

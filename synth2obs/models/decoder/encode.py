@@ -10,6 +10,7 @@ from torch import Tensor
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.branch import Branch
+from synth2obs.models.decoder.decoder import Decoder
 
 QUIET = 1e-3
 """Noise in normalised flux with which the grid itself is encoded: about that of its own arithmetic."""
@@ -86,3 +87,16 @@ def encode_reduced(
 def _energy(branch: Branch, normal: Tensor, moment: Tensor, u: Tensor) -> Tensor:
     g = branch(u)
     return (torch.einsum("bkl,bl->bk", normal, g) * g - 2.0 * moment * g).sum(1) + u.square().sum(1)
+
+
+@shaped
+@torch.no_grad()
+def encode_flux(decoder: Decoder, flux: Float[Tensor, "stars cells"]) -> Float[Tensor, "stars latents"]:
+    """Latents of complete spectra on the rest grid with errors of `QUIET`, shape (N, L) → (N, D)."""
+    basis = decoder.trunk.table().double() / QUIET
+    normal = basis.T @ basis
+    parts = [
+        encode_reduced(decoder.branch, normal.expand(len(part), -1, -1), part.double() @ basis / QUIET)
+        for part in (flux - decoder.mean).split(64)
+    ]
+    return torch.cat(parts).float()

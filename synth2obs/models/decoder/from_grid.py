@@ -8,8 +8,9 @@ from torch import Tensor
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.decoder import Decoder
+from synth2obs.models.decoder.encode import encode_flux
 from synth2obs.models.decoder.manifold import Manifold
-from synth2obs.models.decoder.parts import Part, encode_flux
+from synth2obs.models.decoder.parts import Part
 
 
 @shaped

@@ -1,16 +1,12 @@
-"""Spectra of a grid on the layers of the rest frame, each with a decoder of its own, and their latents."""
+"""Spectra of a grid on the layers of the rest frame, each with a decoder of its own."""
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from synth2obs.core.shapes import shaped
 from synth2obs.models.decoder.decoder import Decoder
-from synth2obs.models.decoder.encode import QUIET, encode_reduced
-
-BATCH = 64
 
 
 @shaped
@@ -31,16 +27,3 @@ class Part(NamedTuple):
         """Of the wanted spectra, numbered among these alone."""
         own = wanted[self.rows]
         return Part(self.decoder, self.flux[own], (wanted.long().cumsum(0) - 1)[self.rows[own]])
-
-
-@shaped
-@torch.no_grad()
-def encode_flux(decoder: Decoder, flux: Float[Tensor, "stars cells"]) -> Float[Tensor, "stars latents"]:
-    """Latents of complete spectra on one rest grid with errors of `QUIET`, shape (N, L) → (N, D)."""
-    basis = decoder.trunk.table().double() / QUIET
-    normal = basis.T @ basis
-    parts = [
-        encode_reduced(decoder.branch, normal.expand(len(part), -1, -1), part.double() @ basis / QUIET)
-        for part in (flux - decoder.mean).split(BATCH)
-    ]
-    return torch.cat(parts).float()

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from synth2obs.core.errors import ModelError
+from synth2obs.core.wavelengths import on_detectors
 from synth2obs.models.bridge import Bridge
 from synth2obs.models.contracts import GapPosterior
 from synth2obs.models.fit.observation import Observation
-from synth2obs.models.fit.refine import gap_lesson, learn_gap
+from synth2obs.models.fit.refine import gap_lesson, taught_gap
 from synth2obs.models.fit.result import LabelFit
 from synth2obs.models.gap.common import hierarchical_gap
 from synth2obs.models.gap.evidence import GapEvidence, gap_evidence
@@ -40,9 +41,9 @@ def own_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> OwnGap:
     Raises:
         DataError: If no star can teach it.
     """
-    stars = gap_lesson(bridge, seen, fit).kept_stars()
-    posterior = learn_gap(bridge, seen, fit)
-    return OwnGap(posterior, gap_evidence(*stars, posterior.scatter, posterior.prior_variance))
+    lesson = gap_lesson(bridge, seen, fit)
+    posterior = taught_gap(bridge, seen, fit, lesson)
+    return OwnGap(posterior, gap_evidence(*lesson.kept_stars(), posterior.scatter, posterior.prior_variance))
 
 
 @torch.no_grad()
@@ -119,9 +120,10 @@ def _rest(bridge: Bridge, survey: str) -> Tensor:
 
 
 def _reached(bridge: Bridge, survey: str, cells: Tensor) -> Tensor:
-    """Cells among a survey's pixels."""
-    wavelength = bridge.survey(survey).true_wavelength
-    return (cells >= wavelength.min()) & (cells <= wavelength.max())
+    """Cells among a survey's pixels, those between its detectors left out."""
+    model = bridge.survey(survey)
+    reached = on_detectors(cells.numpy(), model.true_wavelength.numpy(), model.segment.numpy())
+    return torch.from_numpy(reached)
 
 
 def _spread(bridge: Bridge, survey: str, cells: Tensor) -> Tensor:

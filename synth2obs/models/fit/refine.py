@@ -159,7 +159,12 @@ def learn_gap(bridge: Bridge, seen: Observation, fit: LabelFit) -> GapPosterior:
     Raises:
         DataError: If no star can teach it.
     """
-    model, lesson = bridge.survey(seen.survey), gap_lesson(bridge, seen, fit)
+    return taught_gap(bridge, seen, fit, gap_lesson(bridge, seen, fit))
+
+
+def taught_gap(bridge: Bridge, seen: Observation, fit: LabelFit, lesson: GapLesson) -> GapPosterior:
+    """`learn_gap` by what `gap_lesson` made of the same stars."""
+    model = bridge.survey(seen.survey)
     slopes = (
         label_slopes(bridge, seen, fit, lesson.ivar, lesson.kept) if model.gap.config.learn_shift else None
     )
