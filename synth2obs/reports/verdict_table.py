@@ -23,7 +23,7 @@ def verdict_table(found: Metrics, survey: str) -> PageTable:
     """
     checks = [check for check in lookup(found, "checks") or [] if check["survey"] == survey]
     columns = ["check", "number", "warns above", "fails above", "says"]
-    return PageTable(columns, [_row(check) for check in checks], CAPTION)
+    return PageTable(columns, [_row(check) for check in checks], CAPTION, words=(0,))
 
 
 def in_words(check: Metrics) -> str:
